@@ -1,0 +1,39 @@
+"""The running average of a network's weights and buffers (Polyak & Juditsky 1992)."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+
+class EmaNetwork:
+    """``average`` starts as a copy of the network and follows it.
+
+    After k updates with decays d_1 … d_k a weight is the sum of its history, where what the network
+    had at update i counts (1 - d_i) d_{i+1} … d_k, and its start d_1 … d_k.
+    """
+
+    def __init__(self, network: nn.Module, decay: float, warmup: bool) -> None:
+        self.average = deepcopy(network).eval().requires_grad_(False)
+        self.decay, self.warmup = decay, warmup
+        pairs = list(zip(_tensors(self.average), _tensors(network), strict=True))
+        self._floats = [p for p in pairs if p[0].is_floating_point()]
+        self._counts = [p for p in pairs if not p[0].is_floating_point()]
+
+    def decay_at(self, step: int) -> float:
+        """The decay of the update that follows training step ``step`` (1 is the first)."""
+        return min(self.decay, (1 + step) / (10 + step)) if self.warmup else self.decay
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After training step ``step``. Integer buffers are copied: a mean of counts is none."""
+        averages, values = ([p[i] for p in self._floats] for i in (0, 1))
+        torch._foreach_lerp_(averages, values, 1 - self.decay_at(step))
+        for average, value in self._counts:
+            average.copy_(value)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*(p.detach() for p in network.parameters()), *network.buffers()]

@@ -1,0 +1,109 @@
+"""Images to features, computed once and kept under their content key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import h5py
+import torch
+from torch import Tensor
+
+from .images import Images
+from .prepare import FILE as IMAGES
+from .progress import track
+
+if TYPE_CHECKING:
+    from .contracts import Extractor, Features
+    from .registry import Registry
+    from .store import Artifact, Store
+
+Part = Literal["train", "validation", "all"]
+"""Of prepared images training or validation; of samples all."""
+
+
+def extract(extractor: Extractor, batches: Iterable[Tensor]) -> Tensor:
+    """Features of uint8 batches (n, 3, H, W), on the extractor's device: float32 (N, D) on CPU."""
+    found = [extractor(images).to("cpu", torch.float32) for images in batches]
+    return torch.cat([torch.empty(0, extractor.dim), *found])
+
+
+def embed(
+    images: Artifact,
+    part: Part,
+    features: Features,
+    extractor: Extractor,
+    registry: Registry,
+    store: Store,
+    device: str = "cpu",
+) -> Artifact:
+    """The features of prepared images or of samples, row i of image i of their part.
+
+    ``extractor`` is what ``features()`` made, on ``device``.
+    """
+
+    def build(folder: Path) -> None:
+        batches = (batch.to(device) for batch in _batches(images, part))
+        with h5py.File(folder / "features.h5", "w") as file:
+            values = extract(extractor, batches).numpy()
+            file.create_dataset("features", data=values, chunks=True, fletcher32=True)
+            file.attrs["id"] = extractor.id
+
+    ingredients = {
+        "features": registry.describe(features),
+        "extractor": extractor.id,  # holds the weights' digest
+        "inputs": {"samples" if part == "all" else "images": images.key},
+        "split": part,
+    }
+    return store.get_or_build("features", ingredients, build)
+
+
+class Embedder:
+    """``embed`` on one device, each extractor loaded once."""
+
+    def __init__(self, registry: Registry, store: Store, device: str) -> None:
+        self.registry, self.store, self.device = registry, store, device
+        self._loaded: dict[Features, Extractor] = {}
+
+    def extractor(self, features: Features) -> Extractor:
+        """Weights and all, on the device."""
+        if features not in self._loaded:
+            self._loaded[features] = features().to(self.device)
+        return self._loaded[features]
+
+    def __call__(self, images: Artifact, part: Part, features: Features) -> Artifact:
+        """As ``embed``."""
+        extractor = self.extractor(features)
+        return embed(images, part, features, extractor, self.registry, self.store, self.device)
+
+
+def read_features(features: Artifact) -> Tensor:
+    """float32 (N, D)."""
+    with h5py.File(features.path / "features.h5") as file:
+        return torch.from_numpy(file["features"][:])
+
+
+def extractor_id(features: Artifact) -> str:
+    """Of the extractor that made them."""
+    with h5py.File(features.path / "features.h5") as file:
+        return str(file.attrs["id"])
+
+
+def _batches(images: Artifact, part: Part, size: int = 64) -> Iterator[Tensor]:
+    """uint8 (n, C, H, W), with progress."""
+    if part == "all":
+        with h5py.File(images.path / "samples.h5") as file:
+            pixels = file["images"]
+            for i in _starts(len(pixels), size):
+                yield torch.from_numpy(pixels[i : i + size])
+    else:
+        reader = Images(images.path / IMAGES)
+        indices = reader.indices(part)
+        for i in _starts(len(indices), size):
+            yield reader.batch(indices[i : i + size])
+
+
+def _starts(count: int, size: int) -> Iterator[int]:
+    starts = range(0, count, size)
+    return track(starts, "extracting features, batch", len(starts))

@@ -1,0 +1,104 @@
+"""Image files as RGB pixels, and the reader of a prepared dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import psutil
+from PIL import Image, ImageOps
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def open_rgb(picture: Path | Image.Image) -> Image.Image:
+    """Upright and RGB: EXIF rotation applied, transparency over white, greyscale as three channels.
+
+    Raises InputError, with the file and the reason, for what cannot be decoded completely or has
+    more than 8 bits a channel: it would have to be guessed which of its values is white.
+    """
+    if isinstance(picture, Image.Image):
+        return _rgb(picture)
+    if not picture.is_file():
+        raise InputError(f"{picture}: {'not a file' if picture.exists() else 'not there'}")
+    try:
+        with Image.open(picture) as image:
+            return _rgb(image)
+    except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
+        # Pillow repeats the path in some messages.
+        reason = str(error).removesuffix(repr(str(picture))).strip() or type(error).__name__
+        raise InputError(f"{picture}: {reason}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode[0] in "IF":  # I, I;16, F
+        raise InputError(f"has more than 8 bits a channel (Pillow's mode {image.mode})")
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """An RGB picture as float32 (3, H, W) in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
+
+
+class Images:
+    """A prepared dataset: uint8 pixels, labels and split. The file is open only while it is read.
+
+    Pixels stay in memory from the first batch on if they take less than half of what is free.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read all but the pixels."""
+        self.path = path
+        with h5py.File(path) as file:
+            self.shape: tuple[int, int, int] = file["images"].shape[1:]
+            """(C, H, W) of every image."""
+            self.labels: npt.NDArray[np.int64] = file["labels"][:]
+            """A class index for each image, or -1."""
+            self.is_validation: npt.NDArray[np.bool_] = file["validation"][:]
+            self.class_names: list[str] = file["class_names"].asstr()[:].tolist()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def indices(self, split: Literal["train", "validation"]) -> npt.NDArray[np.int64]:
+        """Of the images in this half, ascending."""
+        return np.flatnonzero(self.is_validation == (split == "validation"))
+
+    def batch(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
+        """uint8 (N, C, H, W), in the order of ``indices``, which may repeat."""
+        import torch
+
+        wanted = np.asarray(indices, dtype=np.int64)
+        if self._in_memory is not None:
+            return torch.from_numpy(self._in_memory[wanted])
+        once, places = np.unique(wanted, return_inverse=True)  # the order HDF5 can read in
+        with h5py.File(self.path) as file:
+            return torch.from_numpy(file["images"][once][places])
+
+    @cached_property
+    def _in_memory(self) -> Bytes | None:
+        size = len(self) * int(np.prod(self.shape))
+        if size >= psutil.virtual_memory().available / 2:
+            return None
+        with h5py.File(self.path) as file:
+            pixels: Any = file["images"][:]
+        return np.asarray(pixels, dtype=np.uint8)

@@ -1,0 +1,246 @@
+"""The training loop: steps, validation, checkpoints. What a step draws depends on seed and step."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import checkpoint
+from .batches import Batches, in_batches
+from .checkpoint import named, part
+from .draws import Draws, stream
+from .ema import EmaNetwork
+from .errors import Failed
+from .images import Images
+from .model import Choice, Model, build_network
+from .progress import Bar, note, progress
+from .recipe import Every, Recipe
+from .registry import Registry
+from .signals import Stop, stopping_softly
+from .validate import Measure, save_pictures, selection, validate
+
+Watch = Callable[[Path], None]
+"""Called with the folder of ``history.jsonl`` and ``grids/`` when there is something new."""
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+class Training:
+    """The loop and its state. What a step draws depends only on the seed and the step."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        registry: Registry,
+        images: Images,
+        batches: Batches,
+        measures: Sequence[Measure],
+        device: str,
+        folder: Path,
+        views: Path,
+    ) -> None:
+        self.recipe, self.settings, self.registry = recipe, recipe.train, registry
+        self.images, self.batches, self.measures = images, batches, measures
+        self.folder, self.views = folder, views
+        self.network = build_network(recipe, images.shape, device)
+        self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
+        self.optimizer = self.settings.optimizer(self.network.parameters())
+        self.full_lrs = [group["lr"] for group in self.optimizer.param_groups]
+        self.step, self.seconds = 0, 0.0
+        self.sums: dict[str, Any] = {}
+        """Of each loss since the last regular validation, over ``sums["steps"]`` steps."""
+        kept = checkpoint.latest(folder)
+        if kept:
+            self._restore(*kept)
+        state = part("codec", kept[0]) if kept else self._fit_codec()
+        self.model = Model(
+            network=self.ema.average,
+            schedule=recipe.schedule,
+            objective=recipe.objective,
+            codec=recipe.codec,
+            codec_state={name: value.to(device) for name, value in state.items()},
+            shape=images.shape,
+            device=device,
+        )
+
+    def run(self, total: int, watch: Watch) -> dict[Choice, State]:
+        """Up to ``total`` steps; the best and the last weights with their records."""
+        (self.views / "grids").mkdir(parents=True, exist_ok=True)
+        self._forget_later_records()
+        every = _in_steps(self.settings.validate.every, self.batches.per_epoch)
+        if self.step:
+            note(f"training goes on from step {self.step}")
+        with stopping_softly() as stop, progress("training", total, self.step) as bar:
+            self._steps(total, every, watch, stop, bar)
+        history = self.history()
+        if not history or history[-1]["step"] != total:  # these checks are new to this training
+            history = [*history, self._validate(watch, total % every == 0)]
+        return self._choices(history[-1])
+
+    def history(self) -> list[dict[str, Any]]:
+        """The validation records, oldest first."""
+        path = self.views / "history.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _steps(self, total: int, every: int, watch: Watch, stop: Stop, bar: Bar) -> None:
+        saved = time.monotonic()
+        while self.step < total:
+            self._timed_step()
+            bar.step(text=self._text)
+            regular = self.step % every == 0
+            if regular or self.step == total:
+                self._validate(watch, regular)
+            if regular or self.step == total or stop.signum or self._due(saved):
+                self._save()
+                saved = time.monotonic()
+            stop.check(f"stopped at step {self.step}, saved; the same command goes on from there")
+
+    def _timed_step(self) -> None:
+        started = time.monotonic()
+        self._one_step()
+        self.seconds += time.monotonic() - started
+
+    def _one_step(self) -> None:
+        seed = stream(self.recipe.seed, "train_network", step=self.step).integers(2**63)
+        torch.manual_seed(int(seed))  # dropout's
+        indices = self.batches[self.step]
+        draws = Draws(self.recipe.seed, "train", range(len(indices)), self.step)
+        images = self.images.batch(indices)
+        for augment in self.recipe.augment:
+            images = augment(images, draws)
+        self.network.train()
+        x0 = self.model.encode(images)
+        found = self.recipe.objective.loss(self.network, x0, None, self.recipe.schedule, draws)
+        self._descend(found["loss"])
+        self.step += 1
+        self.ema.update(self.step)
+        for name, value in {**found, "steps": torch.ones(())}.items():
+            # Stays on the device: to read it here would make a GPU wait in every step.
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach().double()
+
+    def _descend(self, loss: Tensor) -> None:
+        factor = self.settings.lr_schedule(self.step)
+        for group, full in zip(self.optimizer.param_groups, self.full_lrs, strict=True):
+            group["lr"] = full * factor
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.settings.clip_gradients is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_gradients)
+        self.optimizer.step()
+
+    def _validate(self, watch: Watch, regular: bool) -> dict[str, Any]:
+        """One line of history and one grid; the best weights so far are kept."""
+        means = self._means()
+        record = {
+            "step": self.step,
+            "epoch": self.step / self.batches.per_epoch,
+            **{f"train_{name}": value for name, value in means.items()},
+            "seconds": self.seconds,
+            "images_per_second": self._speed(),
+            **validate(self.model, self.recipe, self.registry, self.images, self.measures),
+        }
+        save_pictures(self.model, self.recipe, self.views / f"grids/step-{self.step:08d}.png")
+        name, value = selection(record, self.measures)
+        best = _record_of(self.views / "best")
+        # Another end of the same training would not have validated at an irregular step.
+        if regular and (best is None or value < best[name]):
+            checkpoint.write(self.views / "best", self._weights(), {"record": record})
+        with (self.views / "history.jsonl").open("a") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+        if regular:
+            self.sums = {}
+        note(_line(record))
+        watch(self.views)
+        return record
+
+    def _choices(self, last: dict[str, Any]) -> dict[Choice, State]:
+        now: State = (self._weights(), last)
+        name, value = selection(last, self.measures)
+        record = _record_of(self.views / "best")
+        if record is None or value < record[name]:
+            return {"best": now, "last": now}
+        tensors, state = checkpoint.read(self.views / "best")
+        return {"best": (tensors, state["record"]), "last": now}
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {
+            **named("ema", self.ema.average.state_dict()),
+            **named("raw", self.network.state_dict()),
+        }
+
+    def _save(self) -> None:
+        self._means()  # refuses to save what has become NaN
+        optimizer = checkpoint.optimizer_tensors(self.optimizer)
+        codec = named("codec", self.model.codec_state)
+        tensors = {**self._weights(), **named("optimizer", optimizer), **codec}
+        sums = {name: float(value) for name, value in self.sums.items()}
+        state = {"sums": sums, "seconds": self.seconds}
+        checkpoint.save(self.folder, self.step, tensors, state)
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        self.network.load_state_dict(part("raw", tensors))
+        self.ema.average.load_state_dict(part("ema", tensors))
+        checkpoint.restore_optimizer(self.optimizer, part("optimizer", tensors))
+        self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
+
+    def _fit_codec(self) -> dict[str, Tensor]:
+        indices = self.images.indices("train")
+        return dict(self.recipe.codec.fit(in_batches(self.images, indices, 512)))
+
+    def _forget_later_records(self) -> None:
+        """A kill after a validation and before its checkpoint leaves a record to be made again."""
+        kept = [json.dumps(r) + "\n" for r in self.history() if r["step"] <= self.step]
+        (self.views / "history.jsonl").write_text("".join(kept))
+
+    def _due(self, saved: float) -> bool:
+        every = self.settings.checkpoint_every
+        if every.unit == "step":
+            return self.step % every.amount == 0
+        return time.monotonic() - saved > every.amount * {"minute": 60, "second": 1}[every.unit]
+
+    def _means(self) -> dict[str, float]:
+        """Of the losses since the last regular validation. Raises Failed when one is not finite."""
+        sums = {name: float(value) for name, value in self.sums.items()}
+        count = sums.pop("steps", 0.0)
+        if not all(math.isfinite(value) for value in sums.values()):
+            raise Failed(
+                f"the loss became {sums['loss']} by step {self.step}; the last checkpoint before "
+                "stands. Lower train.optimizer.lr or set train.clip_gradients."
+            )
+        return {name: value / count for name, value in sums.items()} if count else {}
+
+    def _speed(self) -> float:
+        return self.step * self.settings.batch_size / self.seconds if self.seconds else 0.0
+
+    def _text(self) -> str:
+        loss = self._means().get("loss", math.nan)
+        return f"loss {loss:.4f} · {self._speed():.0f} images/s"
+
+
+def _in_steps(every: Every, per_epoch: int) -> int:
+    return every.amount * (per_epoch if every.unit == "epoch" else 1)
+
+
+def _record_of(path: Path) -> dict[str, Any] | None:
+    """The record of a kept checkpoint, without its weights."""
+    about = path.with_name(path.name + ".json")
+    return json.loads(about.read_text())["record"] if about.exists() else None
+
+
+def _line(record: dict[str, Any]) -> str:
+    """A validation in one line."""
+    parts = [f"step {record['step']} (epoch {record['epoch']:.2f})"]
+    for name in ("noise_loss", "image_loss"):
+        both = [record.get(f"{half}_{name}") for half in ("train", "validation")]
+        if any(value is not None for value in both):
+            shown = " / ".join("-" if value is None else f"{value:.4f}" for value in both)
+            parts.append(f"{name.replace('_', ' ')} {shown} (train / validation)")
+    parts += [f"{name} {record[name]:.4f}" for name in record.get("protocol", {})]
+    return " · ".join(parts)

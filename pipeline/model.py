@@ -1,0 +1,115 @@
+"""A model: a network with what is needed to draw from it. Kept as weights and a JSON of its stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import named, part, read, write
+from .contracts import Codec, Denoise, Objective, Prediction, Rates, Schedule
+from .draws import stream
+from .registry import Registry
+
+Choice = Literal["best", "last"]
+Weights = Literal["ema", "raw"]
+STAGES = ("schedule", "objective", "backbone", "codec")
+
+
+@dataclass(frozen=True)
+class Model:
+    """In memory, on a device, ready to predict."""
+
+    network: nn.Module
+    schedule: Schedule
+    objective: Objective
+    codec: Codec
+    codec_state: Mapping[str, Tensor]
+    shape: tuple[int, int, int]
+    device: str
+
+    def encode(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> x0 on the model's device, in the layout that convolutions like."""
+        moved = images.to(self.device, non_blocking=True)
+        x0 = self.codec.encode(moved, self.codec_state)
+        return x0.to(memory_format=torch.channels_last)
+
+    def decode(self, x0: Tensor) -> Tensor:
+        """x0 -> uint8 (N, C, H, W) on the CPU."""
+        return self.codec.decode(x0, self.codec_state).cpu().contiguous()
+
+    def denoiser(self) -> Denoise:
+        """denoise(x, rates) of this network."""
+
+        def denoise(x: Tensor, rates: Rates[float]) -> Prediction:
+            return self.objective.predict(self.network, x, rates, None)
+
+        return denoise
+
+    def of(self, network: nn.Module) -> Model:
+        """The same around another network."""
+        return replace(self, network=network)
+
+
+def build_network(recipe: Any, shape: tuple[int, int, int], device: str) -> nn.Module:
+    """The recipe's network with weights drawn from the recipe's seed, on the device."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(stream(recipe.seed, "weights").integers(2**63)))
+        network = recipe.backbone(shape, None)
+    return _placed(network, device)
+
+
+def save_model(
+    path: Path,
+    recipe: Any,
+    registry: Registry,
+    model: Model,
+    choices: Mapping[Choice, tuple[Mapping[str, Tensor], Mapping[str, Any]]],
+) -> None:
+    """Into the folder ``path``: best and last weights (EMA and raw), codec state, stages."""
+    stages = {kind: registry.spec(getattr(recipe, kind)) for kind in STAGES}
+    about = {"stages": stages, "shape": list(model.shape), "seed": recipe.seed}
+    for choice, (tensors, record) in choices.items():
+        everything = {**tensors, **named("codec", model.codec_state)}
+        write(path / choice, everything, {**about, "record": dict(record)})
+
+
+def load_model(
+    path: Path,
+    registry: Registry,
+    device: str,
+    choice: Choice = "best",
+    weights: Weights = "ema",
+) -> Model:
+    """From the folder that ``save_model`` wrote; no dataset is needed."""
+    tensors, about = read(path / choice)
+    stages = {kind: registry.build(kind, about["stages"][kind]) for kind in STAGES}
+    shape = tuple(about["shape"])
+    network = stages["backbone"](shape, None)
+    network.load_state_dict(part(weights, tensors))
+    state = {name: t.to(device) for name, t in part("codec", tensors).items()}
+    return Model(
+        network=_placed(network, device).eval().requires_grad_(False),
+        schedule=stages["schedule"],
+        objective=stages["objective"],
+        codec=stages["codec"],
+        codec_state=state,
+        shape=shape,
+        device=device,
+    )
+
+
+def about_model(path: Path, choice: Choice = "best") -> dict[str, Any]:
+    """The stages, the shape, and the history record of the chosen checkpoint."""
+    about: dict[str, Any] = json.loads((path / f"{choice}.json").read_text())
+    return about
+
+
+def _placed(network: nn.Module, device: str) -> nn.Module:
+    # Channels-last convolutions are the faster ones, on CPU and GPU: docs/performance.md.
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

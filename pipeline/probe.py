@@ -1,0 +1,57 @@
+"""What only the data's shape can tell, found out before any heavy work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .batches import Batches
+from .contracts import Rates
+from .errors import InputError
+from .prepare import prepared, split_indices
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a recipe comes to."""
+
+    num_images: int
+    num_train: int
+    shape: tuple[int, int, int]
+    """(C, H, W) of the images that the network sees."""
+    num_parameters: int
+    steps_per_epoch: int
+    steps: int
+
+
+def probe(recipe: Recipe) -> Probe:
+    """List the dataset, preprocess its first image, run the backbone on torch's meta device.
+
+    Raises InputError for sizes that the network cannot take.
+    """
+    source = recipe.dataset()
+    if not len(source):
+        raise InputError("the dataset is empty")
+    validation = split_indices(source.parts, recipe.split)
+    first = prepared(source, 0, recipe.preprocess).shape
+    shape = (first[0], first[1], first[2])
+    with torch.device("meta"), torch.no_grad():
+        network = recipe.backbone(shape, None).eval()
+        x = torch.empty(1, *shape)
+        seen = recipe.objective.predict(network, x, Rates(0.6, 0.8), None).x0.shape
+    if seen != x.shape:
+        raise InputError(f"backbone: images {tuple(x.shape)} come out as {tuple(seen)}")
+    train = (~validation).nonzero()[0]
+    settings = recipe.train
+    per_epoch = Batches(train, recipe.seed, settings.batch_size, settings.repeats).per_epoch
+    steps = settings.epochs * per_epoch
+    return Probe(
+        num_images=len(source),
+        num_train=len(train),
+        shape=shape,
+        num_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        steps_per_epoch=per_epoch,
+        steps=min(steps, settings.max_steps or steps),
+    )

@@ -1,0 +1,105 @@
+"""How far a long job is, on stderr: a bar on a terminal, one plain line every 30 s elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+
+PLAIN_SECONDS = 30.0
+"""Between two plain lines: logs of batch systems are read with tail."""
+
+BAR_SECONDS = 0.2
+"""Between two states of a bar."""
+
+
+class Bar:
+    """One job's progress. ``step`` counts; the text behind it may change."""
+
+    def __init__(self, description: str, total: int, done: int, bar: Progress | None) -> None:
+        self.description, self.total, self.done = description, total, done
+        self.bar, self.task = bar, bar.add_task(description, total=total, text="") if bar else None
+        self.started = self.said = time.monotonic()
+        self.first = done
+        if bar and self.task is not None:
+            bar.update(self.task, completed=done)
+
+    def step(self, count: int = 1, text: Callable[[], str] | None = None) -> None:
+        """``count`` more are done. ``text`` is asked for when it is shown, not in every step."""
+        self.done += count
+        now = time.monotonic()
+        if now - self.said < (BAR_SECONDS if self.bar else PLAIN_SECONDS):
+            return
+        if self.bar and self.task is not None:
+            self.said = now
+            self.bar.update(self.task, completed=self.done, text=text() if text else "")
+        else:
+            self.say(text() if text else "")
+
+    def say(self, text: str = "") -> None:
+        """One plain line, with an estimate of what is left."""
+        self.said = time.monotonic()
+        spent = self.said - self.started
+        left = spent / max(1, self.done - self.first) * (self.total - self.done)
+        more = f" · {text}" if text else ""
+        line = f"{self.description} {self.done}/{self.total} · {clock(spent)} · {clock(left)} left"
+        print(line + more, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(description: str, total: int, done: int = 0) -> Iterator[Bar]:
+    """A bar for ``total`` steps of which ``done`` are behind us."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        bar = Bar(description, total, done, None)
+        yield bar
+        if bar.said > bar.started:  # it has spoken, so it says that it has ended
+            bar.say()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=console) as shown:
+        bar = Bar(description, total, done, shown)
+        yield bar
+        shown.update(shown.task_ids[0], completed=bar.done)
+
+
+def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+    """The items, with progress."""
+    with progress(description, total) as bar:
+        for item in items:
+            yield item
+            bar.step()
+
+
+def note(message: str) -> None:
+    """One line for the person at the terminal."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
+
+
+def clock(seconds: float) -> str:
+    """75 -> 1:15"""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

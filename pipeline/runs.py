@@ -1,0 +1,93 @@
+"""``runs/<name>/``: what people look at. It points into the store, where everything is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .load import Loaded, show
+from .pictures import save_grid
+from .sample import read_samples
+from .score import as_data
+from .store import Artifact, Store
+
+RUN = "run.json"
+
+
+class RunFolder:
+    """A run's folder: the recipe at once, history and grids as they come, the rest at the end."""
+
+    def __init__(self, path: Path, loaded: Loaded, store: Store) -> None:
+        self.path, self.loaded, self.store = path, loaded, store
+        path.mkdir(parents=True, exist_ok=True)
+        for old in (RUN, "scores.json", "samples.png", "history.jsonl"):
+            (path / old).unlink(missing_ok=True)
+        shutil.rmtree(path / "grids", ignore_errors=True)
+        (path / "recipe.yaml").write_text(show(loaded))
+
+    def watch(self, views: Path) -> None:
+        """Copy what training has found so far."""
+        shutil.copy(views / "history.jsonl", self.path)
+        shutil.copytree(views / "grids", self.path / "grids", dirs_exist_ok=True)
+
+    def finish(self, made: Mapping[str, Artifact], scores: Mapping[str, Any], device: str) -> None:
+        """The pictures, the scores, and what everything was made from."""
+        self.watch(made["model"].path)
+        save_grid(
+            read_samples(made["samples"]), self.loaded.recipe.sample.grid, self.path / "samples.png"
+        )
+        found = {name: as_data(score) for name, score in scores.items()}
+        _write(self.path / "scores.json", found)
+        about = {
+            "name": self.path.name,
+            "recipe": self.loaded.data,
+            "store": os.path.relpath(self.store.root, self.path),
+            "artifacts": {
+                name: {"kind": one.kind, "key": one.key, "reused": one.reused, "why": one.why}
+                for name, one in made.items()
+            },
+            "scores": found,
+            "device": device,
+            "command": " ".join(["pipeline", *sys.argv[1:]]),
+            "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        _write(self.path / RUN, about)
+
+
+def open_run(path: Path) -> dict[str, Any]:
+    """``run.json`` of a finished run, given by its folder or its name under ``runs/``."""
+    for folder in (path, Path("runs") / path):
+        if (folder / RUN).is_file():
+            about: dict[str, Any] = json.loads((folder / RUN).read_text())
+            return {**about, "folder": folder}
+    if (path / "recipe.yaml").is_file() or (Path("runs") / path / "recipe.yaml").is_file():
+        raise InputError(f"{path}: this run has not finished; run its recipe again to go on")
+    here = sorted(p.parent.name for p in Path("runs").glob(f"*/{RUN}"))
+    raise InputError(f"{path}: there is no such run. Finished runs: {', '.join(here) or 'none'}")
+
+
+def store_of(about: Mapping[str, Any], given: Path | None) -> Store:
+    """The store a run points to, unless another is given."""
+    place = given or Path(os.path.normpath(about["folder"] / about["store"]))
+    if not place.is_dir():
+        raise InputError(f"{place}: the store of run {about['name']} is not there; give --store")
+    return Store(place)
+
+
+def live_keys(runs: Path) -> set[str]:
+    """Keys that finished runs point to, with those of their inputs."""
+    found = [json.loads(path.read_text()) for path in runs.glob(f"*/{RUN}")]
+    return {one["key"] for about in found for one in about["artifacts"].values()}
+
+
+def _write(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")

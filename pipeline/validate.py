@@ -1,0 +1,124 @@
+"""Validation: losses on validation images, scores of generated ones, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .batches import Batches
+from .contracts import Extractor, Features, Metric
+from .draws import Draws
+from .embed import extract
+from .images import Images
+from .model import Model
+from .pictures import save_grid
+from .progress import progress, track
+from .recipe import Recipe
+from .registry import Registry
+from .sample import generate
+from .score import score
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric with what it compares to."""
+
+    name: str
+    metric: Metric
+    features: Features
+    extractor: Extractor
+    real: Tensor
+    """Features of the real images (N, D)."""
+    real_key: str
+    """Of the artifact that holds them."""
+
+
+def validate(
+    model: Model, recipe: Recipe, registry: Registry, images: Images, measures: Sequence[Measure]
+) -> dict[str, Any]:
+    """One record: ``validation_…`` losses and each metric's value, standard error and protocol."""
+    record: dict[str, Any] = {
+        f"validation_{name}": value for name, value in losses(model, recipe, images).items()
+    }
+    if not measures:
+        return record
+    settings = recipe.train.validate
+    count = settings.num_images or len(images.indices("validation"))
+    size = recipe.sample.batch_size
+    batches = generate(
+        model,
+        settings.sampler,
+        settings.num_steps,
+        range(count),
+        seed=recipe.seed,
+        purpose="validate",
+        batch_size=size,
+    )
+    made = list(track(batches, "validate: sampling", -(-count // size)))
+    found: dict[Features, Tensor] = {}
+    record["protocol"] = {}
+    for measure in measures:
+        if measure.features not in found:
+            moved = (batch.to(model.device) for batch in made)
+            found[measure.features] = extract(measure.extractor, moved)
+        protocol = {
+            "extractor": measure.extractor.id,
+            "sampler": registry.spec(settings.sampler),
+            "num_steps": settings.num_steps,
+            "split": "validation",
+            "resolution": list(model.shape[1:]),
+        }
+        result = score(measure.real, found[measure.features], measure.metric, protocol)
+        record[measure.name] = result.value
+        if result.standard_error is not None:
+            record[f"{measure.name}_standard_error"] = result.standard_error
+        record["protocol"][measure.name] = dict(result.protocol)
+    return record
+
+
+@torch.inference_mode()
+def losses(model: Model, recipe: Recipe, images: Images) -> dict[str, float]:
+    """Means over ``train.repeats`` passes of the validation images, the incomplete batch dropped.
+
+    Fewer images than one batch make one smaller batch. Times and noise are the same every time.
+    """
+    indices = images.indices("validation")
+    size = min(recipe.train.batch_size, len(indices) * recipe.train.repeats)
+    batches = Batches(indices, recipe.split.seed, size, recipe.train.repeats)
+    sums: dict[str, Tensor] = {}
+    with progress("validate: losses", batches.per_epoch) as bar:
+        for step in range(batches.per_epoch):
+            x0 = model.encode(images.batch(batches[step]))
+            draws = Draws(recipe.seed, "validate", range(size), step=step + 1)
+            found = model.objective.loss(model.network, x0, None, model.schedule, draws)
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + value.double()
+            bar.step()
+    return {name: value.item() / batches.per_epoch for name, value in sums.items()}
+
+
+def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:
+    """A PNG grid from the same noise every time."""
+    settings = recipe.train.validate
+    columns, rows = settings.grid
+    batches = generate(
+        model,
+        settings.sampler,
+        settings.grid_num_steps,
+        range(columns * rows),
+        seed=recipe.seed,
+        purpose="sample",
+        batch_size=recipe.sample.batch_size,
+    )
+    save_grid(torch.cat(list(batches)), (columns, rows), path)
+
+
+def selection(record: Mapping[str, Any], measures: Sequence[Measure]) -> tuple[str, float]:
+    """What the best checkpoint has least of: the first metric, or the validation loss."""
+    name = measures[0].name if measures else "validation_loss"
+    return name, float(record[name])

@@ -1,0 +1,149 @@
+"""A residual U-Net: Ronneberger et al. 2015 (https://arxiv.org/abs/1505.04597) with the residual
+blocks and the noise embedding of the Keras example "Denoising Diffusion Implicit Models" (2022).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, silu
+
+from pipeline import InputError, Rates, Stage, stage
+from pipeline.contracts import Upsampler
+from pipeline_upsamplers.bilinear import Bilinear
+
+
+@stage
+class ResidualUNet:
+    """Convolutional, unconditional; 1,950,627 parameters with the defaults and 3 channels."""
+
+    widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
+        32,
+        64,
+        96,
+        128,
+    )
+    """Channels of each level; each but the last is followed by a halving of the image."""
+    block_depth: Annotated[int, Field(ge=1)] = 2
+    """Residual blocks a level, on the way down and on the way up."""
+    embedding_dims: Annotated[int, Field(ge=2, multiple_of=2)] = 32
+    """Channels of the noise embedding: half sines, half cosines."""
+    embedding_max_frequency: Annotated[float, Field(gt=1)] = 1000.0
+    """Frequencies are log-spaced from 1 to this."""
+    upsampler: Annotated[Upsampler, Stage("upsampler")] = Bilinear()
+    """How the image grows back."""
+
+    def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
+        """For images of ``shape`` (C, H, W), with fresh weights."""
+        _, height, width = shape
+        factor = 2 ** (len(self.widths) - 1)
+        if height % factor or width % factor:
+            raise InputError(
+                f"residual_unet with {len(self.widths)} widths halves the image "
+                f"{len(self.widths) - 1} times: {height}×{width} pixels cannot be divided by "
+                f"{factor}. Resize to multiples of {factor} or give fewer widths."
+            )
+        return UNet(self, shape[0])
+
+
+class UNet(nn.Module):
+    """forward(x (N, C, H, W), rates (N,)) -> (N, C, H, W); 0 before the first training step."""
+
+    def __init__(self, options: ResidualUNet, channels: int) -> None:
+        super().__init__()
+        *levels, middle = options.widths
+        depth = options.block_depth
+        self.embed = Sinusoidal(options.embedding_dims, options.embedding_max_frequency)
+        self.enter = nn.Conv2d(channels, options.widths[0], 1)
+        last = options.widths[0] + options.embedding_dims
+        skips: list[int] = []
+        self.down = nn.ModuleList()
+        for width in levels:
+            self.down.append(_chain(last, width, depth))
+            skips += [width] * depth
+            last = width
+        self.middle = _chain(last, middle, depth)
+        last = middle
+        self.up = nn.ModuleList()
+        self.grow = nn.ModuleList()
+        for width in reversed(levels):
+            self.grow.append(options.upsampler(last))
+            blocks = nn.ModuleList()
+            for _ in range(depth):
+                blocks.append(ResidualBlock(last + skips.pop(), width))
+                last = width
+            self.up.append(blocks)
+        self.leave = nn.Conv2d(last, channels, 1)
+        _initialise(self.enter)
+        _initialise(self.leave)
+        # The network starts by predicting zero, so that its first loss is the data's own.
+        nn.init.zeros_(self.leave.weight)
+
+    def forward(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
+        """The noise level is seen as noise², spread over the image."""
+        spread = self.embed(rates.noise**2)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+        x = torch.cat([self.enter(x), spread], dim=1)
+        skips = []
+        for blocks in self.down:
+            for block in blocks:  # type: ignore[attr-defined]
+                x = block(x)
+                skips.append(x)
+            x = avg_pool2d(x, 2)
+        for block in self.middle:
+            x = block(x)
+        for grow, blocks in zip(self.grow, self.up, strict=True):
+            x = grow(x)
+            for block in blocks:  # type: ignore[attr-defined]
+                x = block(torch.cat([x, skips.pop()], dim=1))
+        return self.leave(x)  # type: ignore[no-any-return]
+
+
+class ResidualBlock(nn.Module):
+    """Normalise, convolve, SiLU, convolve, and add the input (He et al. 2016, arXiv:1603.05027)."""
+
+    def __init__(self, before: int, width: int) -> None:
+        super().__init__()
+        self.shortcut = nn.Conv2d(before, width, 1) if before != width else nn.Identity()
+        # Keras' momentum 0.99 is 0.01 in torch's terms.
+        self.norm = nn.BatchNorm2d(before, affine=False, momentum=0.01, eps=1e-3)
+        self.first = nn.Conv2d(before, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        for layer in (self.shortcut, self.first, self.second):
+            if isinstance(layer, nn.Conv2d):
+                _initialise(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, before, H, W) -> (N, width, H, W)."""
+        return self.shortcut(x) + self.second(silu(self.first(self.norm(x))))  # type: ignore[no-any-return]
+
+
+class Sinusoidal(nn.Module):
+    """(N,) in [0, 1] -> (N, dims): sines, then cosines, of log-spaced frequencies times 2π."""
+
+    def __init__(self, dims: int, max_frequency: float) -> None:
+        super().__init__()
+        exponents = torch.linspace(0, math.log(max_frequency), dims // 2, dtype=torch.float64)
+        speeds = (2 * math.pi * exponents.exp()).float()
+        self.register_buffer("speeds", speeds, persistent=False)
+        self.speeds: Tensor
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Vaswani et al. 2017, section 3.5, with frequencies for a level in [0, 1]."""
+        angles = level[:, None] * self.speeds
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def _chain(before: int, width: int, depth: int) -> nn.ModuleList:
+    """``depth`` residual blocks, the first from ``before`` channels."""
+    return nn.ModuleList(ResidualBlock(before if i == 0 else width, width) for i in range(depth))
+
+
+def _initialise(layer: nn.Conv2d) -> None:
+    """Glorot-uniform weights and zero biases, as Keras starts."""
+    nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -1,0 +1,201 @@
+"""Oxford Flowers 102: Nilsback and Zisserman 2008, https://doi.org/10.1109/ICVGIP.2008.47."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import tarfile
+import tempfile
+import urllib.request
+from pathlib import Path
+from threading import Thread
+from typing import Annotated, Any
+
+from pipeline.errors import InputError
+from pipeline.stage import IOOnly, stage
+
+from .files import ImageFiles
+
+ARCHIVE, LABELS, PARTS = "102flowers.tgz", "imagelabels.mat", "setid.mat"
+MD5 = {
+    ARCHIVE: "52808999861908f626f3c1f4e79d11fa",
+    LABELS: "e0620be6f572b9609742df49c70aed4d",
+    PARTS: "a5357ecc9cb78c4bef273ce3793fc85c",
+}
+URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
+_PARTS = {"train": "trnid", "val": "valid", "test": "tstid"}
+_SECONDS = 10.0
+"""How long the server may be silent."""
+
+
+@stage
+class Flowers102:
+    """8189 photos of 102 species, in three parts: train 1020, val 1020, test 6149, in this order.
+
+    The photos are read from ``root/flowers-102/jpg/image_00001.jpg`` …, labels and parts from
+    ``imagelabels.mat`` and ``setid.mat`` beside ``jpg``. What is there is used as it is.
+    """
+
+    root: Annotated[Path, IOOnly()] = Path("data")
+    """The folder that holds, or will hold, ``flowers-102``."""
+    download: Annotated[bool, IOOnly()] = True
+    """Fetch what is missing (345 MB); false never touches the network."""
+    verify: Annotated[bool, IOOnly()] = True
+    """Check the MD5 of the archive and of the .mat files; false reads any tree of this form."""
+
+    def __call__(self) -> ImageFiles:
+        """List the photos. Raises InputError when they are not there and cannot be fetched."""
+        folder = self.root / "flowers-102"
+        cause = ""
+        if self._faults(folder):
+            try:
+                self._complete(folder)
+            except Exception as error:  # of the network, the archive or the disk: all end here
+                cause = f"{type(error).__name__}: {error}"
+        if faults := self._faults(folder):
+            raise InputError(_advice(folder, [*faults, cause] if cause else faults))
+        return _listed(folder)
+
+    def _faults(self, folder: Path) -> list[str]:
+        """What keeps the tree from being read."""
+        faults = []
+        if not (folder / "jpg").is_dir():
+            damaged = (folder / ARCHIVE).is_file() and not self._intact(folder / ARCHIVE)
+            faults.append(f"{ARCHIVE} has another MD5" if damaged else "jpg/ is missing")
+        for name in (LABELS, PARTS):
+            if not (folder / name).is_file():
+                faults.append(f"{name} is missing")
+            elif not self._intact(folder / name):
+                faults.append(f"{name} has another MD5; verify: false reads it anyway")
+        return faults
+
+    def _intact(self, path: Path) -> bool:
+        return path.is_file() and (not self.verify or _md5(path) == MD5[path.name])
+
+    def _complete(self, folder: Path) -> None:
+        """Fetch what is missing, no more: nothing that is there is replaced but a bad archive."""
+        wanted = [name for name in (LABELS, PARTS) if not (folder / name).is_file()]
+        no_photos = not (folder / "jpg").exists()
+        if no_photos and not self._intact(folder / ARCHIVE):
+            wanted.append(ARCHIVE)
+        if self.download and wanted:
+            _download(folder, wanted)
+        if no_photos and self._intact(folder / ARCHIVE):
+            _extract(folder / ARCHIVE, folder)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    """All or nothing: an interrupted extraction leaves no ``jpg`` behind."""
+    temporary = Path(tempfile.mkdtemp(prefix=".extracting-", dir=folder))
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(temporary, filter="data")
+        os.rename(temporary / "jpg", folder / "jpg")
+    finally:
+        shutil.rmtree(temporary)
+
+
+def _download(folder: Path, names: list[str]) -> None:
+    """By torchvision, which verifies; a server that is silent for some seconds ends it."""
+    _reach(URL + names[0])
+    from torchvision.datasets.utils import download_url
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS)
+    try:
+        for name in names:
+            download_url(URL + name, folder, md5=MD5[name])
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _reach(url: str) -> None:
+    """Raise OSError unless the server answers soon. In a thread: name look-ups have no timeout."""
+    answers: list[OSError | None] = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS)
+            answers.append(None)
+        except OSError as error:
+            answers.append(error)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_SECONDS)
+    answer = answers[0] if answers else TimeoutError(f"no answer in {_SECONDS:.0f} s")
+    if answer is not None:
+        raise OSError(f"{url}: {answer}") from answer
+
+
+def _advice(folder: Path, faults: list[str]) -> str:
+    return (
+        f"{folder}: Oxford Flowers 102 is not there ({'; '.join(faults)}). "
+        f"Put {ARCHIVE} (or its extracted folder jpg/), {LABELS} and {PARTS} from {URL} "
+        f"into {folder}, or set dataset.root to the folder that holds flowers-102. "
+        "recipes/quickstart.yaml needs none of them."
+    )
+
+
+def _listed(folder: Path) -> ImageFiles:
+    """Read the .mat files and find each photo they name."""
+    ids, species = _read(folder / PARTS), _read(folder / LABELS)
+    try:
+        numbers = {part: [int(i) for i in ids[key].ravel()] for part, key in _PARTS.items()}
+        labels = [int(label) - 1 for label in species["labels"].ravel()]
+        chosen = [labels[i - 1] for part in numbers.values() for i in part]
+    except (KeyError, IndexError) as error:
+        raise InputError(_advice(folder, [f"{PARTS} and {LABELS} do not fit: {error}"])) from error
+    if outside := sorted(set(chosen) - set(range(len(CLASS_NAMES)))):
+        raise InputError(_advice(folder, [f"{LABELS} has no class {outside[0] + 1}"]))
+    names = [f"image_{i:05d}.jpg" for part in numbers.values() for i in part]
+    there = set(os.listdir(folder / "jpg"))
+    if missing := [name for name in names if name not in there]:
+        some = ", ".join(missing[:5]) + ", …" * (len(missing) > 5)
+        raise InputError(
+            f"{folder / 'jpg'}: {len(missing)} of {len(names)} photos are missing: {some}; "
+            f"delete the folder and extract {ARCHIVE} again"
+        )
+    return ImageFiles(
+        paths=[folder / "jpg" / name for name in names],
+        labels=chosen,
+        parts=[part for part, members in numbers.items() for _ in members],
+        class_names=CLASS_NAMES,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    try:
+        return dict(loadmat(path))
+    except Exception as error:  # scipy raises whatever the damage leads it to
+        raise InputError(_advice(path.parent, [f"{path.name} cannot be read: {error}"])) from error
+
+
+_NAMES = """
+pink_primrose hard-leaved_pocket_orchid canterbury_bells sweet_pea english_marigold tiger_lily
+moon_orchid bird_of_paradise monkshood globe_thistle snapdragon colt's_foot king_protea
+spear_thistle yellow_iris globe-flower purple_coneflower peruvian_lily balloon_flower
+giant_white_arum_lily fire_lily pincushion_flower fritillary red_ginger grape_hyacinth corn_poppy
+prince_of_wales_feathers stemless_gentian artichoke sweet_william carnation garden_phlox
+love_in_the_mist mexican_aster alpine_sea_holly ruby-lipped_cattleya cape_flower great_masterwort
+siam_tulip lenten_rose barbeton_daisy daffodil sword_lily poinsettia bolero_deep_blue wallflower
+marigold buttercup oxeye_daisy common_dandelion petunia wild_pansy primula sunflower pelargonium
+bishop_of_llandaff gaura geranium orange_dahlia pink-yellow_dahlia? cautleya_spicata
+japanese_anemone black-eyed_susan silverbush californian_poppy osteospermum spring_crocus
+bearded_iris windflower tree_poppy gazania azalea water_lily rose thorn_apple morning_glory
+passion_flower lotus toad_lily anthurium frangipani clematis hibiscus columbine desert-rose
+tree_mallow magnolia cyclamen watercress canna_lily hippeastrum bee_balm ball_moss foxglove
+bougainvillea camellia mallow mexican_petunia bromelia blanket_flower trumpet_creeper
+blackberry_lily
+"""
+CLASS_NAMES = tuple(name.replace("_", " ") for name in _NAMES.split())
+"""In the order of the labels 1 … 102 of imagelabels.mat."""

@@ -1,0 +1,12 @@
+"""Pretrained networks whose features metrics compare."""
+
+from pipeline import hookimpl
+
+
+@hookimpl
+def register_features() -> dict[str, str]:
+    """Names and classes."""
+    return {
+        "efficientnet_lite0": "pipeline_features.efficientnet_lite0:EfficientNetLite0",
+        "inception_v3": "pipeline_features.inception_v3:InceptionV3",
+    }

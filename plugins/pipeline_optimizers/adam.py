@@ -1,0 +1,31 @@
+"""Adam: Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from pipeline import stage
+
+
+@stage
+class Adam:
+    """Without weight decay; ``adamw`` has it."""
+
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """The full learning rate; the lr schedule multiplies it."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.999,
+    )
+    """Decay of the averages of the gradient and of its square."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the denominator."""
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """An optimizer of these parameters."""
+        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, eps=self.eps)

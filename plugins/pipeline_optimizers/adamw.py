@@ -1,0 +1,35 @@
+"""AdamW: Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101, algorithm 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from pipeline import stage
+
+
+@stage
+class AdamW:
+    """Adam with decoupled weight decay; torch multiplies the decay by the learning rate."""
+
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """The full learning rate; the lr schedule multiplies it."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Each step takes lr × weight_decay of every weight away."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.999,
+    )
+    """Decay of the averages of the gradient and of its square."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the denominator."""
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """An optimizer of these parameters."""
+        return torch.optim.AdamW(
+            parameters, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay
+        )

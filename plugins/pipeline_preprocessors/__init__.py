@@ -1,0 +1,14 @@
+"""Deterministic changes of an image, run once and cached."""
+
+from collections.abc import Mapping
+
+from pipeline import hookimpl
+
+
+@hookimpl
+def register_preprocessors() -> Mapping[str, str]:
+    """By name."""
+    return {
+        "center_crop": "pipeline_preprocessors.center_crop:CenterCrop",
+        "resize": "pipeline_preprocessors.resize:Resize",
+    }

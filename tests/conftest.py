@@ -1,0 +1,38 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+REAL = Path(__file__).parents[2] / "shared/data"
+
+
+@pytest.fixture(scope="session")
+def real_flowers() -> Path:
+    """The root of the real Oxford Flowers 102, where it is there."""
+    if not (REAL / "flowers-102/jpg").is_dir():
+        pytest.skip(f"needs the real flowers in {REAL}")
+    return REAL
+
+
+@pytest.fixture
+def flowers_tree(tmp_path: Path) -> Path:
+    """The root of a tiny tree of the Flowers 102 layout: 12 JPEGs of 3 classes, 4 in each part.
+
+    Read it with ``verify=False``. Image i (1 … 12) has class (i - 1) % 3 and its own colour.
+    """
+    root = tmp_path / "data"
+    jpg = root / "flowers-102/jpg"
+    jpg.mkdir(parents=True)
+    for i in range(1, 13):
+        pixels = np.full((20 + i, 24, 3), (20 * i, 255 - 20 * i, 90), np.uint8)
+        Image.fromarray(pixels).save(jpg / f"image_{i:05d}.jpg")
+    savemat(jpg.parent / "imagelabels.mat", {"labels": np.arange(12)[None] % 3 + 1})
+    parts = {"trnid": [5, 6, 7, 8], "valid": [1, 2, 3, 4], "tstid": [12, 11, 10, 9]}
+    savemat(jpg.parent / "setid.mat", {key: np.array([ids]) for key, ids in parts.items()})
+    return root
