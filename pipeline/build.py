@@ -43,6 +43,8 @@ class Builder:
         self.load = load or (lambda entry: entry.load())
         self.sure = sure
         self.problems = list(problems)
+        self.unread = any(p.path in ("", "extends") and not p.in_override for p in problems)
+        """Part of the recipe could not be read: what seems to be missing may stand there."""
         self.made: dict[str, tuple[Any, Node]] = {}
         """Every stage and section by its path, with the node it was made from."""
 
@@ -130,6 +132,8 @@ class Builder:
             return self.section(option.section, Node({}, parent.origin), path)
         if not option.required:
             return _ABSENT
+        if self.unread:
+            return FAILED
         there = ""
         if option.marker:
             names = dict.fromkeys(e.name for e in self.registry.entries(option.marker.kind))

@@ -90,9 +90,10 @@ class Images:
         wanted = np.asarray(indices, dtype=np.int64)
         if self._in_memory is not None:
             return torch.from_numpy(self._in_memory[wanted])
-        once, places = np.unique(wanted, return_inverse=True)  # the order HDF5 can read in
         with h5py.File(self.path) as file:
-            return torch.from_numpy(file["images"][once][places])
+            data = file["images"]
+            # One by one: h5py takes 28 times as long for a list of indices.
+            return torch.from_numpy(np.stack([data[i] for i in wanted]))
 
     @cached_property
     def _in_memory(self) -> Bytes | None:

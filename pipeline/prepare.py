@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .contracts import Preprocessor, Source
 from .errors import InputError
-from .images import Bytes, Images, open_rgb, to_tensor
+from .images import Bytes, open_rgb, to_tensor
 from .progress import track
 from .recipe import Recipe, Split
 from .stage import options_of
@@ -37,7 +37,7 @@ _SHOWN = 20
 
 
 def prepare(recipe: Recipe, registry: Registry, store: Store) -> Artifact:
-    """The images of a recipe, from the store or made now; ``Images(path / FILE)`` reads them."""
+    """The images of a recipe, from the store or made now; ``images.Images`` reads ``FILE``."""
     source = recipe.dataset()
     content = {"content": source.fingerprint(store.digest)}
     ingredients = {
@@ -109,9 +109,10 @@ def write_images(
         file["validation"] = validation
         names = list(source.class_names)
         file.create_dataset("class_names", (len(names),), h5py.string_dtype(), data=names)
-    written = Images(path)
-    if not len(written) == len(written.is_validation) == count:
-        raise OSError(f"{path}: {len(written)} images were written, not {count}")
+    with h5py.File(path) as file:
+        written = {name: len(file[name]) for name in ("images", "labels", "validation")}
+    if set(written.values()) != {count}:
+        raise OSError(f"{path}: {written} were written, not {count} of each")
 
 
 def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | InputError]) -> None:

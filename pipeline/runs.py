@@ -12,12 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from . import manifest
 from .errors import InputError
 from .load import Loaded, show
 from .pictures import save_grid
 from .sample import read_samples
 from .score import as_data
 from .store import Artifact, Store
+from .train import CHOICE
 
 RUN = "run.json"
 
@@ -83,10 +85,25 @@ def store_of(about: Mapping[str, Any], given: Path | None) -> Store:
     return Store(place)
 
 
-def live_keys(runs: Path) -> set[str]:
-    """Keys that finished runs point to, with those of their inputs."""
+def live_keys(runs: Path, store: Store) -> set[str]:
+    """Keys that finished runs point to, those of their inputs, and of what may go on growing."""
     found = [json.loads(path.read_text()) for path in runs.glob(f"*/{RUN}")]
-    return {one["key"] for about in found for one in about["artifacts"].values()}
+    waiting = [one["key"] for about in found for one in about["artifacts"].values()]
+    inputs: dict[str, list[str]] = {}
+    for record in store.ls():
+        if record.state == "artifact":
+            ingredients = (manifest.read(record.path) or {}).get("ingredients", {})
+            inputs[record.key] = list(ingredients.get("inputs", {}).values())
+            if record.kind == "model":
+                trajectory = {k: v for k, v in ingredients.items() if k not in CHOICE}
+                inputs[record.key].append(manifest.key_of("training", trajectory))
+    live: set[str] = set()
+    while waiting:
+        key = waiting.pop()
+        if key not in live:
+            live.add(key)
+            waiting += inputs.get(key, [])
+    return live
 
 
 def _write(path: Path, data: Any) -> None:

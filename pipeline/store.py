@@ -29,6 +29,8 @@ from .manifest import canonical, key_of
 
 log = logging.getLogger(__name__)
 
+FRESH = "made anew, as --fresh asks"
+
 PATIENCE = 2.0
 """Seconds of waiting for another process before saying so."""
 
@@ -84,9 +86,11 @@ class Store:
     InputError when the folder cannot be used or the disk is full.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+    def __init__(self, root: Path, *, fresh: bool = False) -> None:
+        """``fresh``: reuse nothing that was made before this object."""
+        self.root, self.fresh = root.absolute(), fresh
         self._checked: set[Path] = set()
+        self._renewed: set[str] = set()
         self._fingerprints = Fingerprints(self.root / "digests.sqlite")
         with explaining_errors(self.root):
             for name in ("artifacts", "workspaces", "locks"):
@@ -102,17 +106,19 @@ class Store:
     ) -> Artifact:
         """The artifact of these ingredients; ``build(folder)`` fills an empty folder if need be."""
         key = key_of(kind, ingredients)
+        anew = self.fresh and key not in self._renewed
+        self._renewed.add(key)
         with explaining_errors(self.root):
             found, _ = self._look(kind, key)
-            if found:
+            if found and not anew:
                 return found
             with self._locked(kind, key):
                 found, why = self._look(kind, key)  # another may have built it meanwhile
-                if found:
+                if found and not anew:
                     return found
-                why = why or self.explain(kind, ingredients)
+                why = why or (FRESH if anew else self.explain(kind, ingredients))
                 final = self._folder("artifacts", kind, key)
-                remove(final)  # there only if it was damaged
+                remove(final)  # there only if it was damaged or is made anew
                 with private(final) as folder:
                     build(folder)
                     manifest.write(folder, kind, ingredients, why, manifest.files_in(folder))
@@ -143,7 +149,11 @@ class Store:
         """A folder that grows over several runs, to one process at a time. Never an artifact."""
         key = key_of(kind, ingredients)
         folder = self._folder("workspaces", kind, key)
+        anew = self.fresh and key not in self._renewed
+        self._renewed.add(key)
         with explaining_errors(self.root), self._locked(kind, key):
+            if anew:
+                remove(folder)
             if manifest.damage(folder, key):
                 why = self.explain(kind, ingredients)
                 folder.mkdir(parents=True, exist_ok=True)

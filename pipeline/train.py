@@ -27,6 +27,9 @@ from .stage import options_of
 from .store import Artifact, Store
 from .validate import Measure
 
+CHOICE = ("validate", "steps")
+"""What a model's key has beyond its training's."""
+
 
 def train(
     recipe: Recipe,
@@ -56,7 +59,7 @@ def train(
             shutil.copytree(views / "grids", path / "grids")
             shutil.copy(views / "history.jsonl", path)
 
-    return store.get_or_build("model", {**trajectory, **checks, "steps": total}, build)
+    return store.get_or_build("model", {**trajectory, "validate": checks, "steps": total}, build)
 
 
 def _trajectory(recipe: Recipe, registry: Registry, prepared: Artifact) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def _trajectory(recipe: Recipe, registry: Registry, prepared: Artifact) -> dict[
 def _checks(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> dict[str, Any]:
     """What the choice of the best checkpoint depends on beside the trajectory."""
     settings = recipe.train.validate
-    found = {
+    return {
         "every": settings.every,
         "sampler": registry.describe(settings.sampler),
         "num_steps": settings.num_steps,
@@ -94,7 +97,6 @@ def _checks(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> 
         "grid": settings.grid,
         "grid_num_steps": settings.grid_num_steps,
     }
-    return {"validate": found}
 
 
 @contextmanager

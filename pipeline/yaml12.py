@@ -73,6 +73,11 @@ class Problem:
     sure: bool = True
     """False for what was found by reading a stage's source instead of importing it."""
 
+    @property
+    def in_override(self) -> bool:
+        """Whether it is of a ``--set``, not of a file."""
+        return self.origin.source.startswith("--set ")
+
     def __str__(self) -> str:
         return ": ".join(filter(None, (str(self.origin), self.path, self.message)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,122 +15,9 @@ from pydantic import Field
 
 from pipeline.stage import stage
 
+from .species import DARK, LEAF, LIME, SKY, SPECIES, Hsv, Petals, Species
+
 Array = npt.NDArray[np.floating[Any]]
-Range = tuple[float, float]
-
-
-class Hsv(NamedTuple):
-    """Ranges of hue (may leave [0, 1], it is a circle), saturation and value."""
-
-    hue: Range
-    saturation: Range
-    value: Range
-
-
-class Petals(NamedTuple):
-    """A ring of equal petals. Lengths are in flower radii; s runs from 0 (base) to 1 (tip)."""
-
-    number: tuple[int, int]
-    length: float
-    width: float
-    """Largest half-width as a fraction of the length."""
-    base: float
-    """Exponent of s: 0.5 is full at the base, 1 is narrow."""
-    tip: float
-    """Half-width falls with sqrt(1 - s**tip): 1.5 is pointed, 6 is blunt."""
-    notch: float = 0.0
-    """Depth of a notch in the tip, in petal lengths."""
-
-
-@dataclass(frozen=True)
-class Species:
-    """What all flowers of one class have in common."""
-
-    name: str
-    rings: tuple[Petals, ...]
-    """From the back to the front."""
-    colours: tuple[Hsv, ...]
-    """Of the petals' tips: one is chosen for each flower."""
-    throat: Hsv
-    """Of the petals' bases."""
-    heart: Hsv
-    """Of the disk in the middle."""
-    heart_radius: float
-    """In flower radii."""
-
-
-_YELLOW = Hsv((0.12, 0.15), (0.8, 1.0), (0.85, 1.0))
-_WHITE = Hsv((0.0, 1.0), (0.0, 0.06), (0.93, 1.0))
-_PINK = Hsv((0.90, 0.96), (0.35, 0.7), (0.9, 1.0))
-_RED = Hsv((0.97, 1.02), (0.85, 1.0), (0.75, 0.95))
-_PURPLE = Hsv((0.74, 0.82), (0.55, 0.85), (0.55, 0.85))
-_BLUE = Hsv((0.58, 0.64), (0.5, 0.8), (0.8, 1.0))
-_ORANGE = Hsv((0.05, 0.08), (0.85, 1.0), (0.9, 1.0))
-_BROWN = Hsv((0.05, 0.08), (0.6, 0.8), (0.2, 0.35))
-_DARK = Hsv((0.75, 0.85), (0.3, 0.5), (0.08, 0.18))
-_LIME = Hsv((0.17, 0.22), (0.5, 0.8), (0.6, 0.8))
-_SKY = Hsv((0.5, 0.6), (0.1, 0.4), (0.5, 0.9))
-_LEAF = Hsv((0.25, 0.38), (0.45, 0.8), (0.25, 0.55))
-
-SPECIES = (
-    Species("daisy", (Petals((14, 19), 1.0, 0.13, 0.5, 6),), (_WHITE,), _WHITE, _YELLOW, 0.27),
-    Species(
-        "sunflower",
-        (Petals((15, 19), 1.0, 0.16, 0.6, 1.8), Petals((13, 16), 0.86, 0.16, 0.6, 1.8)),
-        (_YELLOW,),
-        _ORANGE,
-        _BROWN,
-        0.42,
-    ),
-    Species(
-        "poppy",
-        (
-            Petals((5, 5), 1.0, 0.7, 0.5, 3),
-            Petals((4, 5), 0.8, 0.6, 0.5, 3),
-        ),
-        (_RED, _ORANGE),
-        _DARK,
-        _DARK,
-        0.17,
-    ),
-    Species(
-        "forget-me-not",
-        (Petals((5, 5), 0.95, 0.46, 0.8, 5),),
-        (_BLUE, _PURPLE),
-        _WHITE,
-        _YELLOW,
-        0.18,
-    ),
-    Species(
-        "lily",
-        (Petals((3, 3), 1.05, 0.27, 0.8, 1.5), Petals((3, 3), 1.05, 0.3, 0.8, 1.5)),
-        (_ORANGE, _PINK, _WHITE),
-        _LIME,
-        _LIME,
-        0.11,
-    ),
-    Species("cherry", (Petals((5, 5), 0.95, 0.42, 0.9, 5, 0.16),), (_PINK,), _WHITE, _RED, 0.12),
-    Species(
-        "cosmos",
-        (Petals((8, 8), 1.0, 0.27, 0.9, 6, 0.07),),
-        (_PINK, _PURPLE),
-        _PURPLE,
-        _YELLOW,
-        0.2,
-    ),
-    Species(
-        "dahlia",
-        (
-            Petals((13, 16), 1.0, 0.18, 0.7, 2.5),
-            Petals((11, 13), 0.76, 0.2, 0.7, 2.5),
-            Petals((8, 10), 0.52, 0.25, 0.7, 2.5),
-        ),
-        (_PINK, _RED, _PURPLE, _ORANGE),
-        _RED,
-        _ORANGE,
-        0.16,
-    ),
-)
 
 
 @stage
@@ -236,7 +122,7 @@ def _draw(dice: _Dice, size: int) -> npt.NDArray[np.uint8]:
     """
     species = SPECIES[dice.species]
     plane = _garden(dice, *_grid(2 * size))
-    leaf = dice.colour(_LEAF)
+    leaf = dice.colour(LEAF)
     leaves = Petals((2, 5), dice.number(0.9, 1.25), 0.25, 0.8, 1.5)
     _ring(plane, dice, leaves, (leaf * 0.8, leaf), dice.number(0, 1))
     tip = dice.colour(dice.one_of(species.colours))
@@ -256,7 +142,7 @@ def _garden(dice: _Dice, x: Array, y: Array) -> _Plane:
     x, y = x - dice.number(-0.15, 0.15), y - dice.number(-0.15, 0.15)
     bend, slant = dice.number(-0.2, 0.2), dice.number(-0.3, 0.3)
     stem = dice.number(0.03, 0.06) - np.abs(x - slant * y - bend * y * y)
-    _Plane(canvas, x, y, pixel).paint(dice.colour(_LEAF), np.minimum(stem, y))
+    _Plane(canvas, x, y, pixel).paint(dice.colour(LEAF), np.minimum(stem, y))
     radius, angle = dice.number(0.65, 0.9), dice.number(0, 2 * np.pi)
     cos, sin = float(np.cos(angle)) / radius, float(np.sin(angle)) / radius
     x, y = x * cos + y * sin, (y * cos - x * sin) * dice.number(1, 1.35)
@@ -265,13 +151,13 @@ def _garden(dice: _Dice, x: Array, y: Array) -> _Plane:
 
 def _background(dice: _Dice, x: Array, y: Array) -> Array:
     """A blurred garden: light falling off in one direction, and a few soft spots."""
-    one = dice.colour(dice.one_of((_LEAF, _LEAF, _SKY, _DARK)))
-    other = dice.colour(_LEAF) * dice.number(0.3, 1.0)
+    one = dice.colour(dice.one_of((LEAF, LEAF, SKY, DARK)))
+    other = dice.colour(LEAF) * dice.number(0.3, 1.0)
     angle = dice.number(0, 2 * np.pi)
     ramp = 0.5 + 0.35 * (x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)))
     canvas: Array = one + (other - one) * ramp.clip(0, 1)
     for _ in range(dice.integer(2, 4)):
-        at, colour = dice.array(-1, 1, 2), dice.colour(dice.one_of((_LEAF, _LIME, _SKY)))
+        at, colour = dice.array(-1, 1, 2), dice.colour(dice.one_of((LEAF, LIME, SKY)))
         sharpness = np.float32(dice.number(3, 9))
         spot = np.exp(-sharpness * (x - at[0]) ** 2) * np.exp(-sharpness * (y - at[1]) ** 2)
         canvas += (colour - canvas) * (np.float32(dice.number(0.3, 0.7)) * spot)

@@ -1,0 +1,322 @@
+"""The command line: a thin shell over ``commands.py``. Imports nothing heavy before work begins."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from .errors import Failed, InputError, Interrupted
+
+FOLDER = click.Path(path_type=Path)
+plugin = click.option(
+    "--plugin", "plugins", multiple=True, type=FOLDER, help="A plugin in one Python file."
+)
+store = click.option(
+    "--store", type=FOLDER, help="Where artifacts are kept  [default: $PIPELINE_STORE or .pipeline]"
+)
+device = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: a GPU if any"
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+changes = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value, such as backbone.upsampler=nearest. Repeatable.",
+)
+
+
+class Grid(click.ParamType):
+    """``10x8``: columns and rows."""
+
+    name = "COLUMNSxROWS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Or an error that says how to write it."""
+        parts = str(value).lower().replace("×", "x").split("x")
+        if len(parts) != 2 or not all(p.isdecimal() and int(p) for p in parts):
+            self.fail(f"{value!r} is not like 10x8", param, ctx)
+        return int(parts[0]), int(parts[1])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="diffusion-pipeline", prog_name="pipeline")
+def cli() -> None:
+    """Image diffusion models from pluggable stages: train, sample and score from one recipe.
+
+    \b
+    pipeline run recipes/quickstart.yaml               draw flowers, in minutes, without a download
+    pipeline run recipes/flowers_ddim.yaml --dry-run   check a recipe against its data
+    pipeline sample runs/quickstart --num-images 80 --grid 10x8
+    pipeline plugins                                   what can be named in a recipe
+    """
+
+
+@cli.command(
+    epilog="""\b
+    Examples:
+      pipeline run recipes/quickstart.yaml
+      pipeline run recipes/flowers_ddim.yaml --set backbone.upsampler=transposed_conv
+      pipeline run recipes/flowers_ddim.yaml --set sample.sampler=ddpm   (retrains nothing)
+      pipeline run my.yaml --plugin my_sampler.py --set sample.sampler=mine
+
+    The same command again goes on where it stopped, and reuses all that is there."""
+)
+@click.argument("recipe")
+@changes
+@click.option("--name", help="The run's folder under runs/  [default: the recipe's name + changes]")
+@plugin
+@click.option("--dry-run", is_flag=True, help="Check everything, data and sizes too; then stop.")
+@click.option("--fresh", is_flag=True, help="Make everything anew, whatever is in the store.")
+@store
+@device
+@as_json
+def run(as_json: bool, **options: Any) -> None:
+    """Prepare, train, sample and score as RECIPE says, into runs/<name>/."""
+    from . import commands, summary
+
+    with _output(as_json) as give:
+        found = commands.run(**options)
+        give(found, summary.dry(found) if options["dry_run"] else summary.run(found))
+
+
+@cli.command(
+    epilog="""\b
+    Examples:
+      pipeline sample runs/flowers_ddim --num-images 80 --grid 10x8
+      pipeline sample flowers_ddim --sampler ddpm --num-steps 100 --seed 1
+      pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn"""
+)
+@click.argument("run", type=FOLDER)
+@click.option("--num-images", type=click.IntRange(1), help="How many  [default: the recipe's]")
+@click.option("--grid", type=Grid(), help="Of grid.png  [default: the recipe's columns]")
+@click.option("--num-steps", type=click.IntRange(1), help="Noise levels  [default: the recipe's]")
+@click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
+@click.option("--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]")
+@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best")
+@click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True)
+@click.option("--out", type=FOLDER, help="Folder for the PNGs  [default: in the run's]")
+@plugin
+@store
+@device
+@as_json
+def sample(as_json: bool, **options: Any) -> None:
+    """Draw images from the trained model of RUN. The dataset need not be there."""
+    from . import commands, summary
+
+    with _output(as_json) as give:
+        found = commands.sample(**options)
+        give(found, summary.sampled(found))
+
+
+@cli.command(
+    epilog="""\b
+    Examples:
+      pipeline evaluate runs/flowers_ddim --metric kid
+      pipeline evaluate my_samples/ --against my_photos/ --metric kid --features efficientnet_lite0
+      pipeline evaluate my_samples/ --against runs/flowers_ddim"""
+)
+@click.argument("what", metavar="RUN_OR_FOLDER", type=FOLDER)
+@click.option("--against", type=FOLDER, help="Real images: a folder, or a run's  [default: its own]")
+@click.option("--metric", "metrics", multiple=True, default=["kid"], show_default=True)
+@click.option("--features", help="Network for the features  [default: the run's]")
+@click.option("--num-images", type=click.IntRange(2), help="Samples of a run  [default: its recipe's]")
+@click.option("--num-steps", type=click.IntRange(1), help="Sampling steps  [default: the recipe's]")
+@click.option("--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]")
+@click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
+@plugin
+@store
+@device
+@as_json
+def evaluate(as_json: bool, **options: Any) -> None:
+    """Score a run's samples, or a folder of images, against real images."""
+    from . import evaluate as scoring
+    from . import summary
+
+    with _output(as_json) as give:
+        found = scoring.evaluate(**options)
+        give(found, summary.scores(found["scores"]))
+
+
+@cli.command()
+@click.argument("recipe")
+@changes
+@plugin
+def validate(**options: Any) -> None:
+    """Check RECIPE: every problem of it at once, with file:line:column."""
+    from . import commands
+
+    loaded = commands.validate(**options)
+    click.echo(f"{loaded.path}: {loaded.recipe.name} is a valid recipe")
+
+
+@cli.command()
+@click.argument("recipe")
+@changes
+@plugin
+def show(**options: Any) -> None:
+    """Print RECIPE with every default filled in and the origin of each value."""
+    from . import commands
+    from .show import show as text
+
+    click.echo(text(commands.validate(**options)), nl=False)
+
+
+@cli.command()
+@click.argument("a")
+@click.argument("b")
+@plugin
+def diff(**options: Any) -> None:
+    """What differs between two recipes, by stage."""
+    from . import commands
+
+    click.echo(commands.diff(**options))
+
+
+@cli.group(invoke_without_command=True)
+@plugin
+@click.pass_context
+def plugins(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
+    """What is installed: `list` (the default), `show KIND NAME`."""
+    from .registry import Registry
+
+    ctx.obj = Registry.load(plugins)
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_plugins)
+
+
+@plugins.command("list")
+@click.pass_obj
+def list_plugins(registry: Any) -> None:
+    """Every stage with its package; what is broken or ambiguous, and why."""
+    from .catalogue import plugins_table
+
+    click.echo(plugins_table(registry))
+
+
+@plugins.command("show", epilog="\b\nExample:\n  pipeline plugins show sampler ddim")
+@click.argument("kind")
+@click.argument("name")
+@click.pass_obj
+def show_plugin(registry: Any, kind: str, name: str) -> None:
+    """A stage's docstring, options, types, defaults, package and version."""
+    from .catalogue import describe_stage
+
+    click.echo(describe_stage(registry, kind, name))
+
+
+@cli.group()
+def cache() -> None:
+    """The store of artifacts: `ls`, `verify`, `gc`."""
+
+
+@cache.command("ls")
+@store
+@as_json
+def cache_ls(as_json: bool, store: Path | None) -> None:
+    """What is kept, with sizes."""
+    from . import commands, summary
+
+    with _output(as_json) as give:
+        found = commands.cache("ls", store=store)
+        give(found, summary.records(found))
+
+
+@cache.command("verify")
+@store
+@as_json
+def cache_verify(as_json: bool, store: Path | None) -> None:
+    """Read everything and check it against its digests. Exit code 1 when something is damaged."""
+    from . import commands
+
+    with _output(as_json) as give:
+        found = commands.cache("verify", store=store)
+        lines = [f"{name}: {damage}" for name, damage in dict(found).items()]
+        give(found, "\n".join(lines) or "all artifacts are as they were written")
+    if found:
+        sys.exit(1)
+
+
+@cache.command("gc")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@store
+@as_json
+def cache_gc(as_json: bool, store: Path | None, dry_run: bool) -> None:
+    """Remove what no finished run in runs/ needs."""
+    from . import commands, summary
+
+    with _output(as_json) as give:
+        found = commands.cache("gc", store=store, dry_run=dry_run)
+        title = "would be removed" if dry_run else "removed"
+        give(found, f"{summary.records(found)}\n{title}")
+
+
+@contextlib.contextmanager
+def _output(as_json: bool) -> Iterator[Callable[[Any, str], None]]:
+    """A function that prints data as JSON, or its text.
+
+    With JSON, all that anybody else prints meanwhile, C libraries too, goes to stderr.
+    """
+    if not as_json:
+        yield lambda _, text: click.echo(text)
+        return
+    sys.stdout.flush()
+    real = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        given: list[Any] = []
+        yield lambda data, _: given.append(data)
+        sys.stdout.flush()
+        with os.fdopen(os.dup(real), "w") as out:
+            json.dump(given[0], out, indent=2, allow_nan=False, default=str)
+            out.write("\n")
+    finally:
+        sys.stdout.flush()
+        os.dup2(real, 1)
+        os.close(real)
+
+
+def _terminate(signum: int, _: FrameType | None) -> NoReturn:
+    raise Interrupted(signum, "terminated; the same command goes on from there")
+
+
+def main() -> NoReturn:
+    """Run the command line; exit codes: 0 done, 1 failed, 2 wrong input, 130/143 interrupted."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli(standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except InputError as error:
+        click.echo(str(error), err=True)
+        code = 2
+    except Failed as error:
+        click.echo(f"failed: {error}", err=True)
+        code = 1
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command goes on from there", err=True)
+        code = 130
+    except Interrupted as error:
+        click.echo(str(error), err=True)
+        code = 128 + error.signum
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

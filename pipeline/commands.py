@@ -1,0 +1,198 @@
+"""Every command as a function: the shell's ``pipeline run`` is ``pipeline.commands.run``.
+
+Each returns plain data, the same that ``--json`` prints. Torch is imported once work begins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import InputError
+from .load import Loaded, load
+from .registry import Registry
+
+if TYPE_CHECKING:
+    from .sample import Order
+    from .store import Artifact, Store
+
+RUNS = Path("runs")
+
+
+def run(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    plugins: Sequence[Path] = (),
+    dry_run: bool = False,
+    fresh: bool = False,
+    store: Path | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """The whole way of the data, into ``runs/<name>/``; what is in the store is not made again.
+
+    ``dry_run`` stops after the checks. ``fresh`` makes everything anew.
+    """
+    registry = Registry.load(plugins)
+    loaded = load(recipe, overrides, registry=registry, name=name)
+    from .probe import probe
+
+    found = probe(loaded.recipe)
+    folder = RUNS / ("+".join([loaded.base, *loaded.changed]) if name is None else name)
+    if dry_run:
+        return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
+    from . import engine
+    from .device import choose
+    from .runs import RunFolder
+
+    started, place = time.monotonic(), choose(device)
+    kept = _store(store, fresh)
+    run_folder = RunFolder(folder, loaded, kept)
+    made, scores = engine.run(loaded.recipe, registry, kept, run_folder, place)
+    run_folder.finish(made, scores, place)
+    about = json.loads((folder / "run.json").read_text())
+    return {
+        **about,
+        "folder": str(folder),
+        "store": str(kept.root),
+        "sizes": {key: one.size for key, one in made.items()},
+        "seconds": time.monotonic() - started,
+    }
+
+
+def sample(
+    run: str | Path,
+    *,
+    num_images: int | None = None,
+    grid: tuple[int, int] | None = None,
+    num_steps: int | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    checkpoint: Literal["best", "last"] = "best",
+    weights: Literal["ema", "raw"] = "ema",
+    out: Path | None = None,
+    plugins: Sequence[Path] = (),
+    store: Path | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Images from a trained model, into ``out``: ``grid.png`` and one PNG each. No dataset needed.
+
+    What is not given is as in the run's recipe, section ``sample``.
+    """
+    from .runs import open_run, store_of
+
+    about = open_run(Path(run))
+    registry = Registry.load(plugins)
+    wanted = about["recipe"]["sample"]
+    if grid and num_images is None:
+        num_images = grid[0] * grid[1]
+    columns, rows = grid or _grid(num_images or wanted["num_images"], wanted["grid"])
+    from .device import choose
+    from .sample import Order
+    from .sample import sample as draw
+
+    order = Order(
+        sampler=registry.build("sampler", _spec(sampler) or wanted["sampler"]),
+        num_steps=num_steps or wanted["num_steps"],
+        num_images=num_images or wanted["num_images"],
+        seed=about["recipe"]["seed"] if seed is None else seed,
+        choice=checkpoint,
+        weights=weights,
+    )
+    kept = store_of(about, store)
+    model = kept.open("model", about["artifacts"]["model"]["key"])
+    drawn = draw(model, order, registry, kept, choose(device))
+    folder = out or about["folder"] / f"samples-{_words(order, registry)}"
+    _save_images(drawn, (columns, rows), folder)
+    return {
+        "run": about["name"],
+        "images": order.num_images,
+        "grid": str(folder / "grid.png"),
+        "folder": str(folder),
+        "reused": drawn.reused,
+        "nfe": order.sampler.nfe(order.num_steps),
+        "sampler": registry.spec(order.sampler),
+        "seed": order.seed,
+    }
+
+
+def validate(
+    recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()
+) -> Loaded:
+    """Check a recipe. Raises InputError with a line for each problem."""
+    return load(recipe, overrides, registry=Registry.load(plugins))
+
+
+def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
+    """Two recipes, by stage."""
+    from .load import diff as between
+
+    registry = Registry.load(plugins)
+    return between(load(a, registry=registry), load(b, registry=registry))
+
+
+def cache(
+    action: Literal["ls", "verify", "gc"], *, store: Path | None = None, dry_run: bool = False
+) -> list[dict[str, Any]] | dict[str, str]:
+    """The store: what is in it, what is damaged, or what no run in ``runs/`` needs (removed)."""
+    kept = _store(store)
+    if action == "verify":
+        return kept.verify()
+    if action == "gc":
+        from .runs import live_keys
+
+        records = kept.gc(live_keys(RUNS, kept), dry_run=dry_run)
+    else:
+        records = kept.ls()
+    return [{**vars(record), "path": str(record.path)} for record in records]
+
+
+def _store(given: Path | None, fresh: bool = False) -> Store:
+    """The one given, that of PIPELINE_STORE, or ``.pipeline`` beside ``runs``."""
+    from .store import Store
+
+    return Store(given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline"), fresh=fresh)
+
+
+def _spec(text: str | None) -> Any:
+    """A stage as the shell gives it: ``ddim`` or ``{name: ddim, eta: 1}``."""
+    from .yaml12 import Origin, Problem, parse
+
+    if text is None:
+        return None
+    problems: list[Problem] = []
+    node = parse(text, "--sampler", problems, at=Origin("--sampler"))
+    if problems or node is None:
+        raise InputError("\n".join(map(str, problems)))
+    return node.plain
+
+
+def _grid(count: int, usual: Sequence[int]) -> tuple[int, int]:
+    """The recipe's columns, and as many rows as are needed."""
+    columns = min(usual[0], count)
+    return columns, -(-count // columns)
+
+
+def _words(order: Order, registry: Registry) -> str:
+    """A folder's name for what was asked."""
+    options = {k: v for k, v in registry.spec(order.sampler).items() if k != "name"}
+    parts = [registry.name_of(order.sampler), *(f"{k}={v}" for k, v in options.items())]
+    parts += [f"{order.num_steps}steps", f"seed{order.seed}"]
+    parts += [w for w in (order.choice, order.weights) if w not in ("best", "ema")]
+    return "-".join(parts)
+
+
+def _save_images(drawn: Artifact, grid: tuple[int, int], folder: Path) -> None:
+    from .pictures import save_grid, to_picture
+    from .sample import read_samples
+
+    images = read_samples(drawn)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_grid(images, grid, folder / "grid.png")
+    for i, image in enumerate(images):
+        to_picture(image).save(folder / f"{i:05d}.png")
