@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from inspect import cleandoc
@@ -27,14 +28,17 @@ def plugins_table(registry: Registry) -> str:
 
 
 def describe_stage(registry: Registry, kind: str, name: str) -> str:
-    """A stage's docstring, its options and where it comes from. Raises InputError."""
+    """A stage's docstrings, its options and where it comes from. Raises InputError."""
     entry = registry.find(kind, name)
     cls = entry.load()
-    parts = [f"{kind} {name}, from {entry.provider}", cleandoc(cls.__doc__ or ""), "Options:"]
+    docs = [cleandoc(about.__doc__ or "") for about in (sys.modules[cls.__module__], cls)]
+    parts = []
     for option in options(cls).values():
         parts.append(f"  {option.name}: {option.text}{_default(registry, option)}")
         parts += [f"      {line}" for line in (option.info.description or "").splitlines()]
-    return "\n".join(parts if options(cls) else [*parts[:-1], "It has no options."])
+    parts = ["Options:", *parts] if parts else ["It has no options."]
+    head = [f"{kind} {name}, from {entry.provider}", *filter(None, docs)]
+    return "\n\n".join([*head, "\n".join(parts)])
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

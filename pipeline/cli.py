@@ -37,7 +37,7 @@ changes = click.option(
 )
 
 
-class Grid(click.ParamType):
+class Grid(click.ParamType[tuple[int, int]]):
     """``10x8``: columns and rows."""
 
     name = "COLUMNSxROWS"
@@ -128,10 +128,15 @@ def sample(as_json: bool, **options: Any) -> None:
       pipeline evaluate my_samples/ --against runs/flowers_ddim"""
 )
 @click.argument("what", metavar="RUN_OR_FOLDER", type=FOLDER)
-@click.option("--against", type=FOLDER, help="Real images: a folder, or a run's  [default: its own]")
+@click.option(
+    "--against", type=FOLDER, help="Real images: a folder, or a run's  [default: its own]"
+)
 @click.option("--metric", "metrics", multiple=True, default=["kid"], show_default=True)
 @click.option("--features", help="Network for the features  [default: the run's]")
-@click.option("--num-images", type=click.IntRange(2), help="Samples of a run  [default: its recipe's]")
+@click.option("--size", type=click.IntRange(1), help="Of the images of two folders, in pixels")
+@click.option(
+    "--num-images", type=click.IntRange(2), help="Samples of a run  [default: its recipe's]"
+)
 @click.option("--num-steps", type=click.IntRange(1), help="Sampling steps  [default: the recipe's]")
 @click.option("--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]")
 @click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")

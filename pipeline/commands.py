@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .sample import Order
     from .store import Artifact, Store
 
-RUNS = Path("runs")
-
 
 def run(
     recipe: str | Path,
@@ -41,6 +39,7 @@ def run(
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
     from .probe import probe
+    from .runs import RUNS, RunFolder
 
     found = probe(loaded.recipe)
     folder = RUNS / ("+".join([loaded.base, *loaded.changed]) if name is None else name)
@@ -48,10 +47,9 @@ def run(
         return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
     from . import engine
     from .device import choose
-    from .runs import RunFolder
 
     started, place = time.monotonic(), choose(device)
-    kept = _store(store, fresh)
+    kept = open_store(store, fresh)
     run_folder = RunFolder(folder, loaded, kept)
     made, scores = engine.run(loaded.recipe, registry, kept, run_folder, place)
     run_folder.finish(made, scores, place)
@@ -96,8 +94,9 @@ def sample(
     from .sample import Order
     from .sample import sample as draw
 
+    spec = spec_of(sampler, "--sampler") if sampler else wanted["sampler"]
     order = Order(
-        sampler=registry.build("sampler", _spec(sampler) or wanted["sampler"]),
+        sampler=registry.build("sampler", spec),
         num_steps=num_steps or wanted["num_steps"],
         num_images=num_images or wanted["num_images"],
         seed=about["recipe"]["seed"] if seed is None else seed,
@@ -138,13 +137,13 @@ def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
 
 def cache(
     action: Literal["ls", "verify", "gc"], *, store: Path | None = None, dry_run: bool = False
-) -> list[dict[str, Any]] | dict[str, str]:
+) -> Any:
     """The store: what is in it, what is damaged, or what no run in ``runs/`` needs (removed)."""
-    kept = _store(store)
+    kept = open_store(store)
     if action == "verify":
         return kept.verify()
     if action == "gc":
-        from .runs import live_keys
+        from .runs import RUNS, live_keys
 
         records = kept.gc(live_keys(RUNS, kept), dry_run=dry_run)
     else:
@@ -152,21 +151,19 @@ def cache(
     return [{**vars(record), "path": str(record.path)} for record in records]
 
 
-def _store(given: Path | None, fresh: bool = False) -> Store:
+def open_store(given: Path | None, fresh: bool = False) -> Store:
     """The one given, that of PIPELINE_STORE, or ``.pipeline`` beside ``runs``."""
     from .store import Store
 
     return Store(given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline"), fresh=fresh)
 
 
-def _spec(text: str | None) -> Any:
+def spec_of(text: str, option: str) -> Any:
     """A stage as the shell gives it: ``ddim`` or ``{name: ddim, eta: 1}``."""
     from .yaml12 import Origin, Problem, parse
 
-    if text is None:
-        return None
     problems: list[Problem] = []
-    node = parse(text, "--sampler", problems, at=Origin("--sampler"))
+    node = parse(text, option, problems, at=Origin(option))
     if problems or node is None:
         raise InputError("\n".join(map(str, problems)))
     return node.plain

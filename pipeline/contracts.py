@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .draws import Draws
 
-Number = TypeVar("Number", "float", "Tensor")
+Number = TypeVar("Number", bound="float | Tensor")
 
 MAX_LOG_SNR = 20.0
 """Bound on |log_snr| of every schedule: beyond it float32 cannot tell signal from noise."""
@@ -35,28 +35,34 @@ class Rates(NamedTuple, Generic[Number]):
     @property
     def c(self) -> Number:
         """sqrt(signal² + noise²): x / c has unit variance; 1 for variance-preserving schedules."""
-        return (self.signal**2 + self.noise**2) ** 0.5
+        return self._any(lambda signal, noise: (signal**2 + noise**2) ** 0.5)
 
     @property
     def scaled(self) -> Rates[Number]:
         """The rates of x / c, which is what every network sees."""
-        return Rates(self.signal / self.c, self.noise / self.c)
+        c: Any = self.c
+        return Rates(self._any(lambda signal, _: signal / c), self._any(lambda _, noise: noise / c))
 
     @property
     def sigma(self) -> Number:
         """noise / signal: the noise level of Karras et al. 2022 for x / signal."""
-        return self.noise / self.signal
+        return self._any(lambda signal, noise: noise / signal)
 
     @property
     def log_snr(self) -> Number:
         """2 log(signal / noise)."""
-        ratio = self.signal / self.noise
-        return 2 * (math.log(ratio) if isinstance(ratio, float) else ratio.log())
+        log = math.log if isinstance(self.signal, float) else type(self.signal).log
+        return self._any(lambda signal, noise: 2 * log(signal / noise))
+
+    def _any(self, formula: Callable[[Any, Any], Any]) -> Number:
+        """A formula that holds for floats and for tensors, which types cannot say."""
+        return formula(self.signal, self.noise)  # type: ignore[no-any-return]
 
     def over(self, x: Tensor) -> Rates[Tensor]:
         """As tensors that broadcast over the images x: (N, 1, 1, 1) with N = len(x) or 1."""
         shape = (-1, *[1] * (x.dim() - 1))
-        signal, noise = (x.new_tensor(r) if isinstance(r, float) else r for r in self)
+        rates: tuple[Any, Any] = (self.signal, self.noise)
+        signal, noise = (x.new_tensor(r) if isinstance(r, float) else r for r in rates)
         return Rates(signal.reshape(shape).to(x), noise.reshape(shape).to(x))
 
 
@@ -65,7 +71,7 @@ CLEAN = Rates(1.0, 0.0)
 
 
 class Prediction(NamedTuple):
-    """What a network's output says of x: its clean image and its noise, x = signal*x0 + noise*eps."""
+    """What a network's output says of x = signal * x0 + noise * eps: its image and its noise."""
 
     x0: Tensor
     eps: Tensor
@@ -77,7 +83,7 @@ Denoise = Callable[["Tensor", Rates[float]], Prediction]
 
 @dataclass(frozen=True)
 class Score:
-    """A metric's value. ``protocol`` says what it was measured on: equal protocols can be compared."""
+    """A metric's value. Values can be compared where ``protocol`` says the same of both."""
 
     value: float
     standard_error: float | None = None
@@ -87,7 +93,7 @@ class Score:
 
 
 class Source(Protocol):
-    """A dataset's images, opened one at a time, from any thread. Made by calling a dataset stage."""
+    """A dataset's images, opened one at a time, from any thread; what a dataset stage makes."""
 
     labels: Sequence[int | None]
     """A class index for each image, or None."""

@@ -41,7 +41,7 @@ def run(
     if recipe.evaluate is None:
         return made, {}
     split = recipe.evaluate.split
-    order = scored_of(recipe, recipe.evaluate, Images(images.path / FILE))
+    order = scored_of(recipe, Images(images.path / FILE))
     made["scored samples"] = drawn = sample(model, order, registry, store, device)
     scores = {}
     for metric in recipe.evaluate.metrics:
@@ -75,8 +75,14 @@ def pictures_of(recipe: Recipe) -> Order:
     )
 
 
-def scored_of(recipe: Recipe, wanted: Evaluate, images: Images) -> Order:
-    """The recipe's section ``evaluate``: other noise than that of pictures and of validation."""
+def scored_of(recipe: Recipe, images: Images) -> Order:
+    """The recipe's section ``evaluate``: other noise than that of pictures and of validation.
+
+    A recipe without the section is scored with the sampler of its pictures.
+    """
+    wanted = recipe.evaluate or Evaluate(
+        sampler=recipe.sample.sampler, num_steps=recipe.sample.num_steps, metrics=[]
+    )
     return Order(
         sampler=wanted.sampler,
         num_steps=wanted.num_steps,

@@ -17,7 +17,6 @@ Stages = Mapping[str, "type | str"]
 """A stage's name -> its class, or where the class is."""
 
 
-
 @hookspec
 def register_datasets() -> Stages:  # type: ignore[empty-body]
     """Where images come from."""

@@ -1,4 +1,4 @@
-"""A model: a network with what is needed to draw from it. Kept as weights and a JSON of its stages."""
+"""A model: a network with what is needed to draw from it, kept as weights and JSON."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .contracts import Preprocessor, Source
+from .contracts import Dataset, Preprocessor, Source
 from .errors import InputError
 from .images import Bytes, open_rgb, to_tensor
 from .progress import track
@@ -37,18 +37,30 @@ _SHOWN = 20
 
 
 def prepare(recipe: Recipe, registry: Registry, store: Store) -> Artifact:
-    """The images of a recipe, from the store or made now; ``images.Images`` reads ``FILE``."""
-    source = recipe.dataset()
+    """The images of a recipe, from the store or made now; ``Images(path / FILE)`` reads them."""
+    return prepare_images(recipe.dataset, recipe.preprocess, recipe.split, registry, store)
+
+
+def prepare_images(
+    dataset: Dataset,
+    preprocess: Sequence[Preprocessor],
+    split: Split | None,
+    registry: Registry,
+    store: Store,
+) -> Artifact:
+    """As ``prepare``; without a split all images count as training images."""
+    source = dataset()
     content = {"content": source.fingerprint(store.digest)}
     ingredients = {
-        "dataset": registry.describe(recipe.dataset) | content,
-        "preprocess": [registry.describe(stage) for stage in recipe.preprocess],
-        "split": options_of(recipe.split),
+        "dataset": registry.describe(dataset) | content,
+        "preprocess": [registry.describe(stage) for stage in preprocess],
+        "split": options_of(split) if split else None,
     }
 
     def build(folder: Path) -> None:
-        validation = split_indices(source.parts, recipe.split)
-        write_images(folder / FILE, source, recipe.preprocess, validation)
+        none = np.zeros(len(source), dtype=bool)
+        validation = split_indices(source.parts, split) if split else none
+        write_images(folder / FILE, source, preprocess, validation)
 
     return store.get_or_build("images", ingredients, build)
 

@@ -21,7 +21,7 @@ from .score import as_data
 from .store import Artifact, Store
 from .train import CHOICE
 
-RUN = "run.json"
+RUNS, RUN = Path("runs"), "run.json"
 
 
 class RunFolder:
@@ -65,15 +65,20 @@ class RunFolder:
         _write(self.path / RUN, about)
 
 
+def is_run(path: Path) -> bool:
+    """Whether this is a run's folder or its name under ``runs/``, finished or not."""
+    return any((folder / "recipe.yaml").is_file() for folder in (path, RUNS / path))
+
+
 def open_run(path: Path) -> dict[str, Any]:
     """``run.json`` of a finished run, given by its folder or its name under ``runs/``."""
-    for folder in (path, Path("runs") / path):
+    for folder in (path, RUNS / path):
         if (folder / RUN).is_file():
             about: dict[str, Any] = json.loads((folder / RUN).read_text())
             return {**about, "folder": folder}
-    if (path / "recipe.yaml").is_file() or (Path("runs") / path / "recipe.yaml").is_file():
+    if is_run(path):
         raise InputError(f"{path}: this run has not finished; run its recipe again to go on")
-    here = sorted(p.parent.name for p in Path("runs").glob(f"*/{RUN}"))
+    here = sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))
     raise InputError(f"{path}: there is no such run. Finished runs: {', '.join(here) or 'none'}")
 
 

@@ -75,7 +75,9 @@ class Order:
         }
 
 
-def sample(model: Artifact, order: Order, registry: Registry, store: Store, device: str) -> Artifact:
+def sample(
+    model: Artifact, order: Order, registry: Registry, store: Store, device: str
+) -> Artifact:
     """An artifact with ``samples.h5``: dataset ``images``, uint8 (N, C, H, W)."""
 
     def build(path: Path) -> None:

@@ -24,7 +24,8 @@ def stage(cls: type[T]) -> type[T]:
     config = ConfigDict(
         extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
-    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+    return made  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ def run(found: Mapping[str, Any]) -> str:
     lines += [
         f"  samples   {folder}/samples.png",
         f"  progress  {folder}/grids/, {folder}/history.jsonl",
-        f"  scores    {folder}/scores.json" if found["scores"] else None,
+        f"  scores    {folder}/scores.json",
         f"  recipe    {folder}/recipe.yaml",
         f"  store     {found['store']}",
         "",
         f"More images: pipeline sample {folder} --num-images 80 --grid 10x8 --seed 1",
     ]
-    return "\n".join(line for line in lines if line is not None)
+    return "\n".join(lines)
 
 
 def dry(found: Mapping[str, Any]) -> str:
@@ -62,7 +62,9 @@ def scores(found: Mapping[str, Any]) -> str:
 
 def _score(name: str, score: Mapping[str, Any]) -> str:
     about = score["protocol"]
-    error = f" ± {score['standard_error']:.4f} (standard error)" if "standard_error" in score else ""
+    error = (
+        f" ± {score['standard_error']:.4f} (standard error)" if "standard_error" in score else ""
+    )
     drawn = ""
     if "sampler" in about:
         drawn = f" by {about['sampler']['name']} in {about['num_steps']} steps"

@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+import recipe_stages
 from recipe_stages import BASE, problems
 
 from pipeline.errors import InputError
 from pipeline.load import Loaded, load
 from pipeline.registry import Registry
 
-pytest_plugins = ["recipe_stages"]
+registry, write = recipe_stages.registry, recipe_stages.write  # fixtures
 
 BAD = """\
 sed: 3

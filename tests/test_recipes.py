@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import recipe_stages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_stages import BASE, PLUGIN, problems
@@ -15,7 +16,7 @@ from pipeline.load import build, diff, load, resolved, show
 from pipeline.registry import Registry
 from pipeline.yaml12 import Node, Origin, parse
 
-pytest_plugins = ["recipe_stages"]
+registry, write = recipe_stages.registry, recipe_stages.write  # fixtures
 
 
 def test_defaults_are_filled_in_and_origins_known(registry: Registry, write) -> None:
@@ -127,7 +128,7 @@ def test_extends_wrongly(registry: Registry, write, tmp_path: Path) -> None:
     assert "did you mean b.yaml?" in said[0]
     assert said[1] == "x.yaml:2:7: seed: should be greater than or equal to 0, got -1"
     write("a: [", "b.yaml")
-    assert problems(registry, write("extends: b.yaml"))[0].startswith("b.yaml:1:5: not YAML")
+    assert problems(registry, write("extends: b.yaml"))[0].startswith("b.yaml:2:1: not YAML")
     assert problems(registry, write("extends: [a]\n")) == [
         "x.yaml:1:10: extends: should be the path of another recipe, got [a]"
     ]

@@ -1,19 +1,18 @@
-"""Cosine annealing (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, eq. 5), one cycle."""
+"""Cosine annealing: Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, eq. 5."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
-from typing_extensions import Self
 
 from pipeline import stage
 
 
 @stage
 class Cosine:
-    """Rises linearly for ``warmup_steps``, then falls along half a cosine to 0 at ``total_steps``.
+    """Rises linearly for ``warmup_steps``, falls along half a cosine to 0 at ``total_steps``.
 
     ``total_steps`` is its own option, not the training's length: training that goes on for longer
     must not change what it did before. After ``total_steps`` the factor stays 0.

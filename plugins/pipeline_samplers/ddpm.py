@@ -22,7 +22,7 @@ class DDPM:
     """
 
     variance: Literal["small", "large"] = "small"
-    """Of the noise added: the posterior's (beta tilde) or the forward step's (beta); section 3.2."""
+    """Of the noise added: the posterior's (beta tilde) or the forward step's (beta)."""
 
     order: ClassVar[None] = None
 

@@ -7,11 +7,10 @@ signal rates is the one of the Keras example "Denoising Diffusion Implicit Model
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
-from typing_extensions import Self
 
 from pipeline import Rates, stage
 

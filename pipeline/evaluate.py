@@ -1,0 +1,149 @@
+"""Scores of a finished run, or of a folder of images, against real images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .commands import open_store, spec_of
+from .device import choose
+from .embed import Embedder, Part
+from .engine import features_of, protocol_of, scored_of
+from .errors import InputError
+from .images import Images
+from .load import build
+from .prepare import FILE, prepare_images
+from .recipe import Recipe
+from .registry import Registry
+from .runs import is_run, open_run, store_of
+from .sample import Order, sample
+from .score import as_data, read_score, score_artifact
+from .store import Artifact, Store
+from .yaml12 import Node, Origin
+
+About = Mapping[str, Any]
+"""A run's ``run.json``."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Images to compare, and what is to say of them in the protocol."""
+
+    images: Artifact
+    part: Part
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+
+def evaluate(
+    what: Path,
+    *,
+    against: Path | None = None,
+    metrics: Sequence[str] = ("kid",),
+    features: str | None = None,
+    size: int | None = None,
+    num_images: int | None = None,
+    num_steps: int | None = None,
+    sampler: str | None = None,
+    seed: int | None = None,
+    plugins: Sequence[Path] = (),
+    store: Path | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Scores of a run's samples, or of a folder's images, ``against`` a folder or a run's images.
+
+    A run is compared with its own real images unless ``against`` says otherwise. A folder's images
+    are cropped to squares and resized to ``size``; beside a run, to the run's resolution.
+    """
+    registry = Registry.load(plugins)
+    drawing = {"num_images": num_images, "num_steps": num_steps, "sampler": sampler, "seed": seed}
+    drawing = {name: value for name, value in drawing.items() if value is not None}
+    run = open_run(what) if is_run(what) else None
+    other = open_run(against) if against and is_run(against) else None
+    _check(what, against, run, other, size, drawing)
+    about = run or other
+    kept = store_of(about, store) if about else open_store(store)
+    recipe = _recipe(about, registry) if about else None
+    size = _images(about, kept)[1].shape[1] if about else size
+    place = choose(device)
+    fake = (
+        _drawn(run, drawing, registry, kept, place) if run else _folder(what, size, registry, kept)
+    )
+    if against and not other:
+        real = _folder(against, size, registry, kept)
+    else:
+        real = _real(other or run or {}, registry, kept)
+    embedder = Embedder(registry, kept, place)
+    found = {}
+    for text in metrics:
+        metric = registry.build("metric", spec_of(text, "--metric"))
+        named = registry.build("features", spec_of(features, "--features")) if features else None
+        chosen = named or features_of(metric, recipe)
+        sides = [embedder(side.images, side.part, chosen) for side in (real, fake)]
+        shape = Images(real.images.path / FILE).shape
+        protocol = {"resolution": list(shape[1:]), **fake.protocol, **real.protocol}
+        scored = score_artifact(sides[0], sides[1], metric, protocol, registry, kept)
+        found[registry.name_of(metric)] = as_data(read_score(scored))
+    return {"what": str(what), "against": str(against or what), "scores": found}
+
+
+def _check(
+    what: Path,
+    against: Path | None,
+    run: About | None,
+    other: About | None,
+    size: int | None,
+    drawing: Mapping[str, Any],
+) -> None:
+    """Raise InputError for options that would have no effect, and for missing ones."""
+    if not run and not what.is_dir():
+        open_run(what)  # says which runs there are
+    if against and not other and not against.is_dir():
+        raise InputError(f"--against {against}: no folder and no run is called so")
+    if not run and not against:
+        raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
+    if drawing and not run:
+        names = ", ".join("--" + name.replace("_", "-") for name in drawing)
+        raise InputError(f"{names}: {what} is a folder, nothing is drawn for it")
+    if size and (run or other):
+        raise InputError("--size: beside a run, images have the run's resolution")
+
+
+def _recipe(about: About, registry: Registry) -> Recipe:
+    return build(Node.of(about["recipe"], Origin(str(about["folder"]))), registry)
+
+
+def _images(about: About, store: Store) -> tuple[Artifact, Images]:
+    """A run's real images; they are in the store, the dataset need not be there."""
+    found = store.open("images", about["artifacts"]["images"]["key"])
+    return found, Images(found.path / FILE)
+
+
+def _real(about: About, registry: Registry, store: Store) -> Side:
+    wanted = _recipe(about, registry).evaluate
+    split: Part = wanted.split if wanted else "validation"
+    return Side(_images(about, store)[0], split, {"split": split})
+
+
+def _drawn(
+    about: About, drawing: Mapping[str, Any], registry: Registry, store: Store, device: str
+) -> Side:
+    """A run's samples: as its recipe scores them, but for ``drawing``."""
+    recipe = _recipe(about, registry)
+    images = _images(about, store)[1]
+    changes = dict(drawing)
+    if "sampler" in changes:
+        changes["sampler"] = registry.build("sampler", spec_of(changes["sampler"], "--sampler"))
+    order: Order = replace(scored_of(recipe, images), **changes)
+    model = store.open("model", about["artifacts"]["model"]["key"])
+    drawn = sample(model, order, registry, store, device)
+    return Side(drawn, "all", protocol_of(order, registry, images))
+
+
+def _folder(path: Path, size: int | None, registry: Registry, store: Store) -> Side:
+    """A folder's images, all of them."""
+    dataset = registry.build("dataset", {"name": "image_folder", "root": str(path)})
+    steps = ["center_crop", {"name": "resize", "size": size}] if size else []
+    stages = [registry.build("preprocessor", step) for step in steps]
+    return Side(prepare_images(dataset, stages, None, registry, store), "train", {"split": "all"})
