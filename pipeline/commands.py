@@ -5,6 +5,7 @@ Each returns plain data, the same that ``--json`` prints. Torch is imported once
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -42,7 +43,7 @@ def run(
     from .runs import RUNS, RunFolder
 
     found = probe(loaded.recipe)
-    folder = RUNS / ("+".join([loaded.base, *loaded.changed]) if name is None else name)
+    folder = RUNS / (_run_name(loaded) if name is None else name)
     if dry_run:
         return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
     from . import engine
@@ -149,6 +150,13 @@ def cache(
     else:
         records = kept.ls()
     return [{**vars(record), "path": str(record.path)} for record in records]
+
+
+def _run_name(loaded: Loaded) -> str:
+    """The recipe's name and what ``--set`` changed, short enough for any file system."""
+    full = "+".join([loaded.base, *loaded.changed])
+    digest = hashlib.sha256(full.encode()).hexdigest()[:8]
+    return full if len(full) <= 150 else f"{full[:140]}+{digest}"
 
 
 def open_store(given: Path | None, fresh: bool = False) -> Store:

@@ -56,15 +56,20 @@ def embed(
         "inputs": {"samples" if part == "all" else "images": images.key},
         "split": part,
     }
-    return store.get_or_build("features", ingredients, build)
+    kind = "sample-features" if part == "all" else "features"
+    return store.get_or_build(kind, ingredients, build)
 
 
 class Embedder:
-    """``embed`` on one device, each extractor loaded once."""
+    """``embed`` on one device, each extractor loaded once and all images embedded once.
+
+    So what was made for validation is still told as made when the scores use it again.
+    """
 
     def __init__(self, registry: Registry, store: Store, device: str) -> None:
         self.registry, self.store, self.device = registry, store, device
         self._loaded: dict[Features, Extractor] = {}
+        self._made: dict[tuple[str, Part, Features], Artifact] = {}
 
     def extractor(self, features: Features) -> Extractor:
         """Weights and all, on the device."""
@@ -74,8 +79,13 @@ class Embedder:
 
     def __call__(self, images: Artifact, part: Part, features: Features) -> Artifact:
         """As ``embed``."""
-        extractor = self.extractor(features)
-        return embed(images, part, features, extractor, self.registry, self.store, self.device)
+        place = images.key, part, features
+        if place not in self._made:
+            extractor = self.extractor(features)
+            self._made[place] = embed(
+                images, part, features, extractor, self.registry, self.store, self.device
+            )
+        return self._made[place]
 
 
 def read_features(features: Artifact) -> Tensor:

@@ -20,7 +20,7 @@ from .ema import EmaNetwork
 from .errors import Failed
 from .images import Images
 from .model import Choice, Model, build_network
-from .progress import Bar, note, progress
+from .progress import note, progress
 from .recipe import Every, Recipe
 from .registry import Registry
 from .signals import Stop, stopping_softly
@@ -53,7 +53,7 @@ class Training:
         self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
         self.optimizer = self.settings.optimizer(self.network.parameters())
         self.full_lrs = [group["lr"] for group in self.optimizer.param_groups]
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.saved = 0, 0.0, time.monotonic()
         self.sums: dict[str, Any] = {}
         """Of each loss since the last regular validation, over ``sums["steps"]`` steps."""
         kept = checkpoint.latest(folder)
@@ -78,29 +78,21 @@ class Training:
         if self.step:
             note(f"training goes on from step {self.step}")
         with stopping_softly() as stop, progress("training", total, self.step) as bar:
-            self._steps(total, every, watch, stop, bar)
-        history = self.history()
-        if not history or history[-1]["step"] != total:  # these checks are new to this training
-            history = [*history, self._validate(watch, total % every == 0)]
-        return self._choices(history[-1])
+            self._validate_if_due(total, every, watch, stop)  # stopped before it had been
+            while self.step < total:
+                self._timed_step()
+                bar.step(text=self._text)
+                due = self.step == total or self.step % every == 0
+                if due or stop.signum or self._checkpoint_due():
+                    self._save()
+                stop.check(f"stopped at step {self.step}, saved; the same command goes on there")
+                self._validate_if_due(total, every, watch, stop)
+        return self._choices(self.history()[-1])
 
     def history(self) -> list[dict[str, Any]]:
         """The validation records, oldest first."""
         path = self.views / "history.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def _steps(self, total: int, every: int, watch: Watch, stop: Stop, bar: Bar) -> None:
-        saved = time.monotonic()
-        while self.step < total:
-            self._timed_step()
-            bar.step(text=self._text)
-            regular = self.step % every == 0
-            if regular or self.step == total:
-                self._validate(watch, regular)
-            if regular or self.step == total or stop.signum or self._due(saved):
-                self._save()
-                saved = time.monotonic()
-            stop.check(f"stopped at step {self.step}, saved; the same command goes on from there")
 
     def _timed_step(self) -> None:
         started = time.monotonic()
@@ -135,9 +127,20 @@ class Training:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_gradients)
         self.optimizer.step()
 
-    def _validate(self, watch: Watch, regular: bool) -> dict[str, Any]:
+    def _validate_if_due(self, total: int, every: int, watch: Watch, stop: Stop) -> None:
+        """At regular steps and at the end, unless it has been done."""
+        regular = self.step > 0 and self.step % every == 0
+        if not regular and self.step != total:
+            return
+        if all(record["step"] != self.step for record in self.history()):
+            stop.at_once = True  # the step is saved
+            self._validate(watch, regular)
+            stop.at_once = False
+
+    def _validate(self, watch: Watch, regular: bool) -> None:
         """One line of history and one grid; the best weights so far are kept."""
         means = self._means()
+        self._refuse_diverged()
         record = {
             "step": self.step,
             "epoch": self.step / self.batches.per_epoch,
@@ -147,6 +150,9 @@ class Training:
             **validate(self.model, self.recipe, self.registry, self.images, self.measures),
         }
         save_pictures(self.model, self.recipe, self.views / f"grids/step-{self.step:08d}.png")
+        for name, found in record.items():
+            if isinstance(found, float) and not math.isfinite(found):
+                raise self._diverged(f"{name} is {found}")
         name, value = selection(record, self.measures)
         best = _record_of(self.views / "best")
         # Another end of the same training would not have validated at an irregular step.
@@ -158,7 +164,6 @@ class Training:
             self.sums = {}
         note(_line(record))
         watch(self.views)
-        return record
 
     def _choices(self, last: dict[str, Any]) -> dict[Choice, State]:
         now: State = (self._weights(), last)
@@ -177,12 +182,14 @@ class Training:
 
     def _save(self) -> None:
         self._means()  # refuses to save what has become NaN
+        self._refuse_diverged()
         optimizer = checkpoint.optimizer_tensors(self.optimizer)
         codec = named("codec", self.model.codec_state)
         tensors = {**self._weights(), **named("optimizer", optimizer), **codec}
         sums = {name: float(value) for name, value in self.sums.items()}
         state = {"sums": sums, "seconds": self.seconds}
         checkpoint.save(self.folder, self.step, tensors, state)
+        self.saved = time.monotonic()
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         self.network.load_state_dict(part("raw", tensors))
@@ -199,22 +206,32 @@ class Training:
         kept = [json.dumps(r) + "\n" for r in self.history() if r["step"] <= self.step]
         (self.views / "history.jsonl").write_text("".join(kept))
 
-    def _due(self, saved: float) -> bool:
+    def _checkpoint_due(self) -> bool:
         every = self.settings.checkpoint_every
         if every.unit == "step":
             return self.step % every.amount == 0
-        return time.monotonic() - saved > every.amount * {"minute": 60, "second": 1}[every.unit]
+        seconds = every.amount * {"minute": 60, "second": 1}[every.unit]
+        return time.monotonic() - self.saved > seconds
 
     def _means(self) -> dict[str, float]:
         """Of the losses since the last regular validation. Raises Failed when one is not finite."""
         sums = {name: float(value) for name, value in self.sums.items()}
         count = sums.pop("steps", 0.0)
         if not all(math.isfinite(value) for value in sums.values()):
-            raise Failed(
-                f"the loss became {sums['loss']} by step {self.step}; the last checkpoint before "
-                "stands. Lower train.optimizer.lr or set train.clip_gradients."
-            )
+            raise self._diverged(f"the loss became {sums['loss']}")
         return {name: value / count for name, value in sums.items()} if count else {}
+
+    def _refuse_diverged(self) -> None:
+        """Raises Failed for weights that are not finite: the loss tells only a step later."""
+        for name, tensor in self.network.state_dict().items():
+            if not tensor.isfinite().all():
+                raise self._diverged(f"{name} is no longer finite")
+
+    def _diverged(self, what: str) -> Failed:
+        return Failed(
+            f"{what} by step {self.step}; the last checkpoint before stands. "
+            "Lower train.optimizer.lr or set train.clip_gradients."
+        )
 
     def _speed(self) -> float:
         return self.step * self.settings.batch_size / self.seconds if self.seconds else 0.0

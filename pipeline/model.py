@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from .checkpoint import named, part, read, write
 from .contracts import Codec, Denoise, Objective, Prediction, Rates, Schedule
 from .draws import stream
+from .progress import note
 from .registry import Registry
 
 Choice = Literal["best", "last"]
@@ -72,8 +72,12 @@ def save_model(
     choices: Mapping[Choice, tuple[Mapping[str, Tensor], Mapping[str, Any]]],
 ) -> None:
     """Into the folder ``path``: best and last weights (EMA and raw), codec state, stages."""
-    stages = {kind: registry.spec(getattr(recipe, kind)) for kind in STAGES}
-    about = {"stages": stages, "shape": list(model.shape), "seed": recipe.seed}
+    made = {kind: getattr(recipe, kind) for kind in STAGES}
+    about = {
+        "stages": {kind: registry.spec(stage) for kind, stage in made.items()},
+        "code": {kind: registry.describe(stage)["code"] for kind, stage in made.items()},
+        "shape": list(model.shape),
+    }
     for choice, (tensors, record) in choices.items():
         everything = {**tensors, **named("codec", model.codec_state)}
         write(path / choice, everything, {**about, "record": dict(record)})
@@ -89,6 +93,9 @@ def load_model(
     """From the folder that ``save_model`` wrote; no dataset is needed."""
     tensors, about = read(path / choice)
     stages = {kind: registry.build(kind, about["stages"][kind]) for kind in STAGES}
+    for kind, stage in stages.items():
+        if registry.describe(stage)["code"] != about["code"][kind]:
+            note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
     shape = tuple(about["shape"])
     network = stages["backbone"](shape, None)
     network.load_state_dict(part(weights, tensors))
@@ -102,12 +109,6 @@ def load_model(
         shape=shape,
         device=device,
     )
-
-
-def about_model(path: Path, choice: Choice = "best") -> dict[str, Any]:
-    """The stages, the shape, and the history record of the chosen checkpoint."""
-    about: dict[str, Any] = json.loads((path / f"{choice}.json").read_text())
-    return about
 
 
 def _placed(network: nn.Module, device: str) -> nn.Module:

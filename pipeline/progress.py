@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
@@ -50,6 +51,13 @@ class Bar:
         else:
             self.say(text() if text else "")
 
+    def close(self) -> None:
+        """A bar within another makes room; one on its own stays."""
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, completed=self.done)
+            if len(self.bar.tasks) > 1:
+                self.bar.remove_task(self.task)
+
     def say(self, text: str = "") -> None:
         """One plain line, with an estimate of what is left."""
         self.said = time.monotonic()
@@ -58,6 +66,10 @@ class Bar:
         more = f" · {text}" if text else ""
         line = f"{self.description} {self.done}/{self.total} · {clock(spent)} · {clock(left)} left"
         print(line + more, file=sys.stderr, flush=True)
+
+
+_shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
+"""The bars on the terminal: a job within a job gets a line of its own there."""
 
 
 @contextmanager
@@ -70,6 +82,20 @@ def progress(description: str, total: int, done: int = 0) -> Iterator[Bar]:
         if bar.said > bar.started:  # it has spoken, so it says that it has ended
             bar.say()
         return
+    with _bars(console) as shown:
+        bar = Bar(description, total, done, shown)
+        try:
+            yield bar
+        finally:
+            bar.close()
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
+    """Those that are there, or new ones."""
+    if outer := _shown.get():
+        yield outer
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -80,9 +106,11 @@ def progress(description: str, total: int, done: int = 0) -> Iterator[Bar]:
         TextColumn("{task.fields[text]}"),
     )
     with Progress(*columns, console=console) as shown:
-        bar = Bar(description, total, done, shown)
-        yield bar
-        shown.update(shown.task_ids[0], completed=bar.done)
+        token = _shown.set(shown)
+        try:
+            yield shown
+        finally:
+            _shown.reset(token)
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
@@ -95,7 +123,9 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
 
 def note(message: str) -> None:
     """One line for the person at the terminal."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
+    shown = _shown.get()
+    console = shown.console if shown else Console(stderr=True, highlight=False)
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def clock(seconds: float) -> str:

@@ -95,7 +95,9 @@ def sample(
         write_samples(path / "samples.h5", track(batches, "sampling", total))
 
     ingredients = {**order.ingredients(registry), "inputs": {"model": model.key}}
-    return store.get_or_build("samples", ingredients, build)
+    # Kinds of their own: "why" compares with what was made for the same purpose.
+    kind = "samples" if order.purpose == "sample" else "scored-samples"
+    return store.get_or_build(kind, ingredients, build)
 
 
 def write_samples(path: Path, batches: Iterator[Tensor]) -> None:

@@ -15,6 +15,8 @@ class Stop:
     """``signum`` is set once the user wants to stop."""
 
     signum: int | None = None
+    at_once = False
+    """Whether nothing would be lost by stopping anywhere."""
 
     def check(self, message: str) -> None:
         """Raise Interrupted if the user wants to stop; call it where everything is saved."""
@@ -24,12 +26,12 @@ class Stop:
 
 @contextmanager
 def stopping_softly() -> Iterator[Stop]:
-    """Within, the first signal only sets ``signum``; a second one stops at once."""
+    """Within, the first signal only sets ``signum`` unless ``at_once``; a second one stops."""
     stop = Stop()
 
     def ask(signum: int, _: FrameType | None) -> None:
-        if stop.signum is not None:
-            raise Interrupted(signum, "stopped at once; the last checkpoint stands")
+        if stop.at_once or stop.signum is not None:
+            raise Interrupted(signum, "stopped; the same command goes on from the last checkpoint")
         stop.signum = signum
 
     # Only the main thread may set handlers; elsewhere (a notebook's worker) the caller has its own.

@@ -24,7 +24,10 @@ class GaussianData:
     def at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
         """Mean (C,) and covariance (C, C) of x = signal * x0 + noise * eps."""
         identity = torch.eye(len(self.mean), dtype=torch.float64)
-        return rates.signal * self.mean, rates.signal**2 * self.covariance + rates.noise**2 * identity
+        return (
+            rates.signal * self.mean,
+            rates.signal** 2 * self.covariance + rates.noise** 2 * identity,
+        )
 
     def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:
         """Standard normal z -> x of these rates.
@@ -61,9 +64,7 @@ def exploding(t: Tensor) -> Rates[Tensor]:
     return Rates(torch.ones_like(t), 0.05 * (4 / 0.05) ** t)
 
 
-def noisy_levels(
-    schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int
-) -> list[Rates[float]]:
+def noisy_levels(schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int) -> list[Rates[float]]:
     """num_steps + 1 levels from t = 1 to t = 0; none is clean."""
     rates = schedule(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
     return [Rates(a, b) for a, b in zip(rates.signal.tolist(), rates.noise.tolist(), strict=True)]
@@ -102,7 +103,9 @@ class NoDraws:
     uniform = normal
 
 
-def variance_of(sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]]) -> float:
+def variance_of(
+    sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]]
+) -> float:
     """Exact variance at the last level when x starts from the exact one at the first; C = 1."""
     mean, covariance = data.at(levels[0])
     x = mean.expand(len(levels) + 1, 1, 1, 1).clone()

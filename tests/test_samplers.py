@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-
 from analytic import GaussianData, NoDraws, exploding, flow, noisy_levels, order_of, variance_of
+
 from pipeline import CLEAN, Prediction, Rates
 from pipeline.draws import Draws
 from pipeline.registry import Registry
@@ -49,44 +49,39 @@ def test_ddim_converges_to_the_exact_solution_with_order_1(schedule):
     steps = [64, 128, 256, 512]
     errors = [ode_error(DDIM(), schedule, n) for n in steps]
     assert errors[-1] < 0.01
-    assert order_of(errors, steps) == pytest.approx(DDIM().order, abs=0.08)
+    assert order_of(errors, steps) == pytest.approx(DDIM().order, abs=0.03)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_every_deterministic_sampler_has_its_declared_order(name):
-    sampler = Registry.load().build("sampler", name)
-    if sampler.order is None:
-        pytest.skip("stochastic")
-    steps = [64, 128, 256]
-    errors = [ode_error(sampler, Cosine(), n) for n in steps]
-    assert order_of(errors, steps) == pytest.approx(sampler.order, abs=0.1)
+def test_every_deterministic_sampler_has_its_declared_order():
+    registry, steps = Registry.load(), [64, 128, 256]
+    made = [registry.build("sampler", name) for name in SAMPLERS]
+    deterministic = [sampler for sampler in made if sampler.order is not None]
+    assert deterministic
+    for sampler in deterministic:
+        errors = [ode_error(sampler, Cosine(), n) for n in steps]
+        assert order_of(errors, steps) == pytest.approx(sampler.order, abs=0.05)
 
 
 @EVERY_SCHEDULE
 @pytest.mark.parametrize("sampler", STOCHASTIC, ids=str)
-def test_variance_of_stochastic_samplers_converges_to_the_exact_one_with_order_1(
-    sampler, schedule
-):
-    data, steps = one_channel(), [100, 200, 400, 800]
+def test_variance_of_stochastic_samplers_converges_to_the_exact_one_with_order_1(sampler, schedule):
+    data, steps = one_channel(), [100, 200, 400]
     exact = data.at(noisy_levels(schedule, 1)[-1])[1].item()
     found = [variance_of(sampler, data, noisy_levels(schedule, n)) for n in steps]
     errors = [abs(v - exact) for v in found]
     assert errors[-1] < 0.02 * exact
-    assert order_of(errors, steps) == pytest.approx(1, abs=0.15)
+    assert order_of(errors, steps) == pytest.approx(1, abs=0.08)
 
 
-@pytest.mark.parametrize("sampler", [DDPM(), DDPM(variance="large")], ids=str)
-def test_ddpm_reaches_mean_and_covariance_of_the_data_at_t_0(sampler):
-    data, steps = two_channels(), noisy_levels(Cosine(), 400)
-    start = data.draw(noise(8, 2, 64, 64), steps[0])
-    end = sampler(data.denoise, start, steps, draws(8)).transpose(0, 1).flatten(1)
+def test_ddpm_reaches_mean_and_covariance_of_the_data_at_t_0():
+    data, steps = two_channels(), noisy_levels(Cosine(), 200)
+    start = data.draw(noise(4, 2, 48, 48), steps[0])
+    end = DDPM()(data.denoise, start, steps, draws(4)).transpose(0, 1).flatten(1)
     mean, covariance = data.at(steps[-1])
-    count = end.shape[1]
-    variances = covariance.diagonal()
+    count, variances = end.shape[1], covariance.diagonal()
     assert ((end.mean(1) - mean).abs() < 4 * (variances / count).sqrt()).all()
-    error = ((variances.outer(variances) + covariance**2) / count).sqrt()
-    # Besides chance, 400 steps of a first-order chain are off by less than half a percent.
-    assert ((end.cov() - covariance).abs() < 4 * error + 0.005 * covariance.abs()).all()
+    error = ((variances.outer(variances) + covariance**2) / count).sqrt()  # Wishart's
+    assert ((end.cov() - covariance).abs() < 4 * error).all()
 
 
 @EVERY_SCHEDULE

@@ -1,0 +1,313 @@
+"""Plugins of strangers: the example package, single files, broken packages, and what docs say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline import CLEAN, InputError, Prediction, Rates
+from pipeline.draws import Draws
+from pipeline.registry import KINDS, Registry
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples/pipeline-heun"
+DOCS = (ROOT / "docs/plugins.md").read_text()
+FILES = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL)
+            for line in block.splitlines()]  # fmt: skip
+
+RECIPE = """\
+name: tiny
+dataset: {name: procedural_flowers, num_images: 60, size: 16}
+schedule: cosine
+objective: denoising
+backbone: {name: residual_unet, widths: [8, 8], block_depth: 1}
+train:
+  max_steps: 2
+  batch_size: 8
+  validate: {sampler: SAMPLER, num_steps: 2, num_images: 4, grid: [2, 1], grid_num_steps: 2}
+sample: {sampler: SAMPLER, num_steps: 2, num_images: 4, grid: [2, 2]}
+"""
+
+
+def pipeline(folder: Path, *arguments: str, site: Path | None = None):
+    """``pipeline …`` as its own process in a folder, with packages installed in ``site``."""
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PIPELINE_STORE")}
+    env |= {"PYTHONPATH": str(site)} if site else {}
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def recipe(folder: Path, sampler: str) -> str:
+    (folder / f"{sampler}.yaml").write_text(RECIPE.replace("SAMPLER", sampler))
+    return f"{sampler}.yaml"
+
+
+def row(table: str, name: str) -> list[list[str]]:
+    """The words of a stage's rows in the table of plugins."""
+    return [words for line in table.splitlines() if name in (words := line.split())[1:2]]
+
+
+# The example: Heun's sampler
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip installed the example."""
+    site = tmp_path_factory.mktemp("site")
+    offline = ["--no-index", "--no-deps", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", site, EXAMPLE]
+    subprocess.run(command, check=True, capture_output=True)
+    return site
+
+
+def test_the_example_is_listed(installed: Path, tmp_path: Path) -> None:
+    table = pipeline(tmp_path, "plugins", site=installed).stdout
+    words = ["sampler", "heun", "pipeline_heun", "pipeline-heun", "0.1.0"]
+    assert row(table, "heun") == [words]
+    assert not row(pipeline(tmp_path, "plugins").stdout, "heun")
+
+
+def test_a_recipe_runs_with_the_example(installed: Path, tmp_path: Path) -> None:
+    file = recipe(tmp_path, "heun")
+    done = pipeline(tmp_path, "run", file, site=installed)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/tiny/samples.png").is_file()
+    missing = pipeline(tmp_path, "run", file)
+    assert missing.returncode == 2
+    assert f"{file}:10:19: sample.sampler: no sampler is called 'heun'" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+SCHEDULES = {
+    "cosine": lambda t: Registry.load().build("schedule", "cosine")(t),
+    "flow": lambda t: Rates(1 - (0.02 + 0.96 * t), 0.02 + 0.96 * t),
+    "exploding": lambda t: Rates(torch.ones_like(t), 0.1 * 300**t),
+}
+MEAN, DEVIATION = 0.7, 0.4
+
+
+@pytest.fixture(scope="module")
+def heun():
+    return Registry.load([EXAMPLE / "pipeline_heun.py"]).build("sampler", "heun")
+
+
+class Exact:
+    """The denoiser of Gaussian data: E[x0 | x] for x0 ~ N(MEAN, DEVIATION²)."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, x: Tensor, rates: Rates[float]) -> Prediction:
+        self.calls += 1
+        signal, noise = rates
+        gain = DEVIATION**2 * signal / ((DEVIATION * signal) ** 2 + noise**2)
+        self.x0 = MEAN + gain * (x - signal * MEAN)
+        return Prediction(self.x0, (x - signal * self.x0) / noise)
+
+
+def noisy_levels(name: str, num_steps: int) -> list[Rates[float]]:
+    """num_steps steps between t = 1 and t = 0."""
+    signal, noise = SCHEDULES[name](torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
+    return [Rates(*pair) for pair in zip(signal.tolist(), noise.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_heun_has_order_two(heun, name: str) -> None:
+    start, *_, end = noisy_levels(name, 1)
+    z = torch.linspace(-2, 2, 5, dtype=torch.float64).reshape(5, 1, 1, 1)
+
+    def at(rates: Rates[float]) -> Tensor:
+        """The ODE keeps quantiles: x = mean + z * deviation of q(x), at any level."""
+        signal, noise = rates
+        return signal * MEAN + ((signal * DEVIATION) ** 2 + noise**2) ** 0.5 * z
+
+    errors = []
+    for num_steps in (64, 128, 256, 512):
+        denoise = Exact()
+        x = heun(denoise, at(start), noisy_levels(name, num_steps), Draws(0, "sample", range(5)))
+        assert denoise.calls == 2 * num_steps
+        errors.append((x - at(end)).abs().max())
+    orders = torch.stack(errors[:-1]).div(torch.stack(errors[1:])).log2()
+    assert heun.order == 2
+    assert orders[-1] == pytest.approx(2, abs=0.05), orders
+    assert errors[-1] < 1e-3
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 7])
+def test_heun_ends_in_the_last_x0_at_the_declared_cost(heun, num_steps: int) -> None:
+    levels = [*noisy_levels("cosine", num_steps)[:-1], CLEAN]
+    denoise = Exact()
+    x = heun(denoise, torch.randn(3, 3, 4, 4), levels, Draws(0, "sample", range(3)))
+    assert denoise.calls == heun.nfe(num_steps) == 2 * num_steps - 1
+    assert x.dtype == torch.float32
+    assert torch.equal(x, denoise.x0)
+
+
+# Broken packages
+
+
+def hook(name: str, result: str) -> str:
+    return f"from pipeline import hookimpl\n@hookimpl\ndef {name}():\n    return {result}\n"
+
+
+BROKEN = {
+    "absent_library": ("import no_such_library", "No module named 'no_such_library'"),
+    "misspelt": (hook("register_sampler", "{}"), "no hook register_sampler; did you mean regist"),
+    "a_list": (hook("register_samplers", "['x']"), "register_samplers returned ['x'] instead of"),
+}
+NAMES = {
+    "other_ddim": hook("register_samplers", "{'ddim': 'other_ddim:X'}"),
+    "same_point": hook("register_samplers", "{'same': 'same_point:X'}"),
+    "same_point_too": hook("register_samplers", "{'too': 'same_point_too:X'}"),
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages, each wrong in its own way; two have one entry point name."""
+    site = tmp_path_factory.mktemp("broken")
+    for package, source in {**{k: v[0] for k, v in BROKEN.items()}, **NAMES}.items():
+        (site / f"{package}.py").write_text(source)
+        info = site / f"{package}_dist-1.5.dist-info"
+        info.mkdir()
+        about = f"Metadata-Version: 2.1\nName: {package}-dist\nVersion: 1.5\n"
+        (info / "METADATA").write_text(about)
+        point = package.removesuffix("_too")
+        (info / "entry_points.txt").write_text(f"[pipeline]\n{point} = {package}\n")
+    return site
+
+
+def test_broken_and_ambiguous_packages_are_listed(broken: Path, tmp_path: Path) -> None:
+    listed = pipeline(tmp_path, "plugins", site=broken)
+    assert listed.returncode == 0
+    lines = listed.stdout.splitlines()
+    for package, (_, reason) in BROKEN.items():
+        start = f"broken: {package} ({package}-dist 1.5): "
+        assert any(line.startswith(start) and reason in line for line in lines), listed.stdout
+    assert row(listed.stdout, "ddim") == [
+        ["sampler", "ddim", "other_ddim", "other_ddim-dist", "1.5", "ambiguous"],
+        ["sampler", "ddim", "pipeline_samplers", "diffusion-pipeline", "0.1.0", "ambiguous"],
+    ]
+    assert row(listed.stdout, "same")
+    assert row(listed.stdout, "too")
+    assert len(row(listed.stdout, "ddpm")) == 1
+
+
+def test_only_recipes_that_need_them_fail(broken: Path, tmp_path: Path) -> None:
+    unrelated = pipeline(tmp_path, "validate", recipe(tmp_path, "ddpm"), site=broken)
+    assert unrelated.returncode == 0, unrelated.stderr
+    ambiguous = pipeline(tmp_path, "run", recipe(tmp_path, "ddim"), site=broken)
+    assert ambiguous.returncode == 2
+    packages = "other_ddim (other_ddim-dist 1.5) and by pipeline_samplers (diffusion-pipeline 0.1.0"
+    assert f"sampler 'ddim' is ambiguous: provided by {packages}" in ambiguous.stderr
+    needed = pipeline(tmp_path, "run", recipe(tmp_path, "theirs"), site=broken)
+    assert needed.returncode == 2
+    for package, (_, reason) in BROKEN.items():
+        assert f"{package} ({package}-dist 1.5) failed to load: " in needed.stderr
+        assert reason in needed.stderr
+    assert "Traceback" not in ambiguous.stderr + needed.stderr
+
+
+# What docs/plugins.md says
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What each command of the page prints, where quickstart is tiny."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "my_sampler.py").write_text(FILES[0])
+    (folder / "recipes").mkdir()
+    (folder / "recipes/quickstart.yaml").write_text(RECIPE.replace("SAMPLER", "ddim"))
+    found = {}
+    for line in COMMANDS:
+        words = shlex.split(line, comments=True)
+        assert words[0] == "pipeline"
+        done = pipeline(folder, *words[1:])
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        found[" ".join(words)] = done.stdout
+    return found
+
+
+def test_a_stage_is_described(said: dict[str, str]) -> None:
+    text = said["pipeline plugins show sampler ddim"]
+    assert text.startswith("sampler ddim, from pipeline_samplers (diffusion-pipeline 0.1.0)\n")
+    for part in [
+        "DDIM: Song et al. 2021, https://arxiv.org/abs/2010.02502.", "Eq. 12: predict x0 and eps",
+        "  eta: float >= 0, <= 1, default 0.0\n      0 is DDIM, 1 the ancestral noise",
+    ]:  # fmt: skip
+        assert part in text
+
+
+def test_a_plugin_file_is_described_run_and_sampled(said: dict[str, str]) -> None:
+    shown, run, sampled = (text for line, text in said.items() if "--plugin" in line)
+    assert shown.startswith("sampler churn, from my_sampler.py\n\nEuler's method with churn: Kar")
+    assert "  churn: float >= 0, default 10.0\n      How much over all steps" in shown
+    assert "mine: done" in run
+    assert "samples-churn" in sampled
+
+
+def test_without_the_file_its_stages_are_unknown(tmp_path: Path) -> None:
+    done = pipeline(tmp_path, "validate", recipe(tmp_path, "churn"))
+    assert done.returncode == 2
+    assert "no sampler is called 'churn'" in done.stderr
+
+
+class Impulses:
+    """Draw j is 1 in row j alone: each row of x responds to one draw, row 0 to none."""
+
+    row = 0
+
+    def normal(self, like: Tensor) -> Tensor:
+        self.row += 1
+        return (torch.arange(len(like)) == self.row).to(like).reshape(-1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_documented_sampler_draws_from_the_data(tmp_path: Path, name: str) -> None:
+    """The denoiser is affine: the responses give mean and variance of what is drawn, exactly."""
+    file = tmp_path / "my_sampler.py"
+    file.write_text(FILES[0])
+    sampler = Registry.load([file]).build("sampler", {"name": "churn", "churn": 10})
+    errors = []
+    for num_steps in (400, 800):
+        draws, levels = Impulses(), noisy_levels(name, num_steps)
+        (first, high), (signal, noise) = levels[0], levels[-1]
+        scale = ((first * DEVIATION) ** 2 + high**2) ** 0.5
+        like = torch.empty(num_steps + 2, 1, 1, 1, dtype=torch.float64)
+        x = sampler(Exact(), first * MEAN + scale * draws.normal(like), levels, draws)
+        assert x[0].item() == pytest.approx(signal * MEAN, abs=1e-3)
+        deviation = (x - x[0]).square().sum().sqrt().item()
+        errors.append(deviation - ((signal * DEVIATION) ** 2 + noise**2) ** 0.5)
+    assert abs(errors[1]) < 0.01
+    assert errors[0] / errors[1] == pytest.approx(2, abs=0.1)
+
+
+def test_the_documented_backbone_holds_an_upsampler(tmp_path: Path) -> None:
+    file = tmp_path / "my_backbone.py"
+    file.write_text(FILES[1])
+    registry = Registry.load([file])
+    rates = Rates(torch.full((2,), 0.6), torch.full((2,), 0.8))
+    for spec in ["one_level", {"name": "one_level", "width": 4, "upsampler": "transposed_conv"}]:
+        backbone = registry.build("backbone", spec)
+        network = backbone((3, 6, 10), None)
+        assert network(torch.zeros(2, 3, 6, 10), rates).shape == (2, 3, 6, 10)
+    assert registry.name_of(backbone.upsampler) == "transposed_conv"
+    with pytest.raises(InputError, match="7x8 should be even"):
+        backbone((3, 7, 8), None)
+
+
+def test_the_page_names_every_hook_and_the_example() -> None:
+    assert len(FILES) == 2
+    for kind, name in KINDS.items():
+        assert f"| {kind} | `{name}` |" in DOCS
+    [toml] = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+    assert toml in (EXAMPLE / "pyproject.toml").read_text()

@@ -1,0 +1,136 @@
+"""Training that is interrupted, extended, shortened or damaged comes to the same end."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from safetensors.torch import load_file
+from tiny import history, model, run, same, shell, trained
+
+from pipeline import checkpoint
+from pipeline.errors import Failed
+
+here, first, one_thread = tiny.here, tiny.first, tiny.one_thread  # fixtures
+
+
+def assert_same_end(found: dict[str, Any], first: dict[str, Any]) -> None:
+    """Weights (EMA and raw), best and last, optimizer's state, and history."""
+    assert same(trained(found), trained(first))
+    assert any(name.startswith("optimizer.") for name in trained(first))
+    for choice in ("best", "last"):
+        assert same(model(found, choice), model(first, choice))
+    # Where a shorter run ended, between regular validations, it has one more record.
+    usual = [record["step"] for record in history(first)]
+    assert [r for r in history(found) if r["step"] in usual] == history(first)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "goes_on_from"),
+    [(signal.SIGTERM, 143, 6), (signal.SIGINT, 130, 6), (signal.SIGKILL, -9, 4)],
+)
+def test_interrupted(
+    here: Path, first: dict[str, Any], capsys, number: int, code: int, goes_on_from: int
+) -> None:
+    trip = ["--set", "augment.trip.step=5", "--set", f"augment.trip.signal={int(number)}"]
+    done = shell("run", "tiny.yaml", *trip, "--device", "cpu", code=code)
+    if code > 0:
+        assert "stopped at step 6, saved; the same command goes on from there" in done.stderr
+        assert "Traceback" not in done.stderr
+    found = run()
+    assert f"training goes on from step {goes_on_from}" in capsys.readouterr().err
+    assert_same_end(found, first)
+
+
+@pytest.mark.parametrize("shorter", ["train.max_steps=4", "train.max_steps=3", "train.epochs=1"])
+def test_extended(here: Path, first: dict[str, Any], capsys, shorter: str) -> None:
+    steps = history(run(shorter, name="tiny"))[-1]["step"]
+    assert "goes on" not in capsys.readouterr().err
+    found = run()
+    assert f"training goes on from step {steps}" in capsys.readouterr().err
+    assert tiny.built(found)["model"] == f"steps changed: {steps} -> 7"
+    assert_same_end(found, first)
+
+
+def test_killed_between_a_validation_and_its_checkpoint(
+    here: Path, first: dict[str, Any], monkeypatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            run("train.checkpoint_every=100 steps")
+    assert_same_end(run(), first)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "all flipped"])
+def test_damaged_checkpoint(
+    here: Path, first: dict[str, Any], capsys, suffix: str, damage: str
+) -> None:
+    found = run("train.max_steps=5", "train.checkpoint_every=1 step", name="tiny")
+    (folder,) = (Path(found["store"]) / "workspaces/training").iterdir()
+    newest = sorted(folder.glob("step-*" + suffix))
+    assert [path.stem for path in newest] == ["step-00000004", "step-00000005"]
+    for path in newest if damage == "all flipped" else newest[-1:]:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+    found = run()
+    said = capsys.readouterr().err
+    assert "checkpoint step-00000005 cannot be used" in said
+    assert ("goes on from step 4" in said) == (damage != "all flipped")
+    assert_same_end(found, first)
+
+
+def test_fewer_steps_than_trained(here: Path, first: dict[str, Any], capsys) -> None:
+    run()
+    short = run("train.max_steps=4")
+    assert "already gone beyond step 4" in capsys.readouterr().err
+    assert [record["step"] for record in history(short)] == [3, 4]
+    (here / "alone").mkdir()
+    alone = run("train.max_steps=4", store=here / "alone")
+    assert same(model(short), model(alone))
+    assert same(model(short, "best"), model(alone, "best"))
+    assert not same(model(short), model(first))
+    assert "model" in tiny.reused(run())
+
+
+def test_what_is_watched_does_not_change_the_training(here: Path, first: dict[str, Any]) -> None:
+    unwatched = run("train.validate.metrics=[]", "train.validate.every=2 steps")
+    assert same(trained(unwatched), trained(first))
+    assert same(model(unwatched), model(first))
+
+
+def test_best_is_the_least_of_the_first_metric(first: dict[str, Any]) -> None:
+    records = history(first)
+    assert [record["step"] for record in records] == [3, 6, 7]
+    regular = [r for r in records if r["step"] % 3 == 0 or r is records[-1]]
+    least = min(regular, key=lambda record: record["kid"])
+    key = first["artifacts"]["model"]["key"]
+    path = Path(first["store"]) / "artifacts/model" / key
+    for choice, record in (("best", least), ("last", records[-1])):
+        kept = checkpoint.read(path / choice)[1]["record"]
+        assert kept["step"] == record["step"]
+        assert kept["kid"] == record["kid"]
+
+
+def test_another_seed_is_another_training(here: Path, first: dict[str, Any]) -> None:
+    other = run("seed=1")
+    assert not same(model(other), model(first))
+
+
+@pytest.mark.parametrize("lr", ["1e5", "1e11", "1e30"])
+def test_divergence_is_told_and_never_saved(here: Path, lr: str) -> None:
+    with pytest.raises(Failed, match=r"Lower train\.optimizer\.lr"):
+        run(f"train.optimizer.lr={lr}", "train.checkpoint_every=1 step")
+    files = list((here / ".pipeline/workspaces").rglob("*.safetensors"))
+    for file in files:
+        for name, tensor in load_file(file).items():
+            assert tensor.isfinite().all(), f"{name} in {file.name}"
+    assert not list((here / ".pipeline/artifacts").glob("model/*"))

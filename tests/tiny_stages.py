@@ -1,0 +1,104 @@
+"""Cheap stages for tests of whole runs, as a plugin file."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import torch
+from torch import Tensor
+
+from pipeline import IOOnly, Rates, hookimpl, stage
+from pipeline.contracts import Denoise
+from pipeline.draws import Draws
+
+
+@stage
+class Projection:
+    """Features without a network: a fixed random projection of the pixels."""
+
+    weights: Annotated[Path | None, IOOnly()] = None
+    """The projection is drawn from this file's bytes."""
+
+    def __call__(self) -> _Projector:
+        """Read the weights."""
+        content = self.weights.read_bytes() if self.weights else b""
+        return _Projector(hashlib.sha256(content).hexdigest()[:12])
+
+
+class _Projector:
+    dim = 16
+
+    def __init__(self, digest: str) -> None:
+        self.digest, self.id = digest, f"projection/{digest}"
+
+    def to(self, device: str) -> _Projector:
+        return self
+
+    def __call__(self, images: Tensor) -> Tensor:
+        pixels = images.flatten(1).float() / 255
+        drawn = torch.Generator().manual_seed(int(self.digest, 16))
+        return pixels @ torch.randn(len(pixels.T), self.dim, generator=drawn) / len(pixels.T) ** 0.5
+
+
+@stage
+class Trip:
+    """An augmentation that changes nothing; in one step it sends its own process a signal."""
+
+    step: Annotated[int, IOOnly()] = -1
+    """After so many steps; -1: never."""
+    signal: Annotated[int, IOOnly()] = 15
+    """Its number."""
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """The same images, if the process lives."""
+        if draws.step == self.step:
+            os.kill(os.getpid(), self.signal)
+        return images
+
+
+@stage
+class Loud:
+    """A sampler of one step that writes to stdout by every way there is."""
+
+    signal: Annotated[int, IOOnly()] = 0
+    """Sent to its own process; 0: none."""
+
+    order: ClassVar[None] = None
+
+    def nfe(self, num_steps: int) -> int:
+        """One, whatever is asked."""
+        return 1
+
+    def __call__(
+        self, denoise: Denoise, x: Tensor, levels: Sequence[Rates[float]], draws: Draws
+    ) -> Tensor:
+        """The first x0."""
+        print("printed by a stage")
+        os.write(1, b"written by a library\n")
+        ctypes.CDLL(None).printf(b"buffered by a library\n")
+        if self.signal:
+            os.kill(os.getpid(), self.signal)
+        return denoise(x, levels[0]).x0
+
+
+@hookimpl
+def register_features() -> Mapping[str, type]:
+    """By name."""
+    return {"projection": Projection}
+
+
+@hookimpl
+def register_augmentations() -> Mapping[str, type]:
+    """By name."""
+    return {"trip": Trip}
+
+
+@hookimpl
+def register_samplers() -> Mapping[str, type]:
+    """By name."""
+    return {"loud": Loud}
