@@ -136,6 +136,8 @@ class Training:
             stop.at_once = True  # the step is saved
             self._validate(watch, regular)
             stop.at_once = False
+        if regular:
+            self.sums = {}  # also where the checkpoint was saved before its validation
 
     def _validate(self, watch: Watch, regular: bool) -> None:
         """One line of history and one grid; the best weights so far are kept."""
@@ -160,8 +162,6 @@ class Training:
             checkpoint.write(self.views / "best", self._weights(), {"record": record})
         with (self.views / "history.jsonl").open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
-        if regular:
-            self.sums = {}
         note(_line(record))
         watch(self.views)
 

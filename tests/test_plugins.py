@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from analytic import GaussianData, NoDraws, exploding, flow, noisy_levels, order_of, variance_of
 
 from pipeline import CLEAN, InputError, Prediction, Rates
-from pipeline.draws import Draws
 from pipeline.registry import KINDS, Registry
+from pipeline_schedules.cosine import Cosine
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples/pipeline-heun"
@@ -87,12 +87,8 @@ def test_a_recipe_runs_with_the_example(installed: Path, tmp_path: Path) -> None
     assert "Traceback" not in missing.stderr
 
 
-SCHEDULES = {
-    "cosine": lambda t: Registry.load().build("schedule", "cosine")(t),
-    "flow": lambda t: Rates(1 - (0.02 + 0.96 * t), 0.02 + 0.96 * t),
-    "exploding": lambda t: Rates(torch.ones_like(t), 0.1 * 300**t),
-}
-MEAN, DEVIATION = 0.7, 0.4
+SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow}
+EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 
 
 @pytest.fixture(scope="module")
@@ -100,56 +96,34 @@ def heun():
     return Registry.load([EXAMPLE / "pipeline_heun.py"]).build("sampler", "heun")
 
 
-class Exact:
-    """The denoiser of Gaussian data: E[x0 | x] for x0 ~ N(MEAN, DEVIATION²)."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, x: Tensor, rates: Rates[float]) -> Prediction:
-        self.calls += 1
-        signal, noise = rates
-        gain = DEVIATION**2 * signal / ((DEVIATION * signal) ** 2 + noise**2)
-        self.x0 = MEAN + gain * (x - signal * MEAN)
-        return Prediction(self.x0, (x - signal * self.x0) / noise)
-
-
-def noisy_levels(name: str, num_steps: int) -> list[Rates[float]]:
-    """num_steps steps between t = 1 and t = 0."""
-    signal, noise = SCHEDULES[name](torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
-    return [Rates(*pair) for pair in zip(signal.tolist(), noise.tolist(), strict=True)]
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_heun_has_order_two(heun, name: str) -> None:
-    start, *_, end = noisy_levels(name, 1)
-    z = torch.linspace(-2, 2, 5, dtype=torch.float64).reshape(5, 1, 1, 1)
-
-    def at(rates: Rates[float]) -> Tensor:
-        """The ODE keeps quantiles: x = mean + z * deviation of q(x), at any level."""
-        signal, noise = rates
-        return signal * MEAN + ((signal * DEVIATION) ** 2 + noise**2) ** 0.5 * z
-
-    errors = []
-    for num_steps in (64, 128, 256, 512):
-        denoise = Exact()
-        x = heun(denoise, at(start), noisy_levels(name, num_steps), Draws(0, "sample", range(5)))
-        assert denoise.calls == 2 * num_steps
-        errors.append((x - at(end)).abs().max())
-    orders = torch.stack(errors[:-1]).div(torch.stack(errors[1:])).log2()
+@EVERY_SCHEDULE
+def test_heun_converges_to_the_exact_solution_with_order_2(heun, schedule) -> None:
+    z = torch.linspace(-2, 2, 16, dtype=torch.float64).reshape(2, 2, 2, 2)
+    steps, errors = [128, 256, 512], []
+    for num_steps in steps:
+        data = GaussianData([0.7, -0.4], [[0.5, 0.3], [0.3, 0.9]])
+        levels = noisy_levels(schedule, num_steps)
+        end = heun(data.denoise, data.draw(z, levels[0]), levels, NoDraws())
+        assert data.calls == 2 * num_steps
+        errors.append(float((end - data.draw(z, levels[-1])).abs().max()))
     assert heun.order == 2
-    assert orders[-1] == pytest.approx(2, abs=0.05), orders
+    assert order_of(errors, steps) == pytest.approx(2, abs=0.05)
     assert errors[-1] < 1e-3
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 7])
 def test_heun_ends_in_the_last_x0_at_the_declared_cost(heun, num_steps: int) -> None:
-    levels = [*noisy_levels("cosine", num_steps)[:-1], CLEAN]
-    denoise = Exact()
-    x = heun(denoise, torch.randn(3, 3, 4, 4), levels, Draws(0, "sample", range(3)))
-    assert denoise.calls == heun.nfe(num_steps) == 2 * num_steps - 1
+    seen = []
+
+    def denoise(x: torch.Tensor, rates: Rates[float]) -> Prediction:
+        seen.append(Prediction(x.tanh(), (x - rates.signal * x.tanh()) / rates.noise))
+        return seen[-1]
+
+    levels = [*noisy_levels(Cosine(), num_steps)[:-1], CLEAN]
+    x = heun(denoise, torch.randn(3, 3, 4, 4), levels, NoDraws())
+    assert len(seen) == heun.nfe(num_steps) == 2 * num_steps - 1
     assert x.dtype == torch.float32
-    assert torch.equal(x, denoise.x0)
+    assert torch.equal(x, seen[-1].x0)
 
 
 # Broken packages
@@ -261,34 +235,17 @@ def test_without_the_file_its_stages_are_unknown(tmp_path: Path) -> None:
     assert "no sampler is called 'churn'" in done.stderr
 
 
-class Impulses:
-    """Draw j is 1 in row j alone: each row of x responds to one draw, row 0 to none."""
-
-    row = 0
-
-    def normal(self, like: Tensor) -> Tensor:
-        self.row += 1
-        return (torch.arange(len(like)) == self.row).to(like).reshape(-1, 1, 1, 1)
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_the_documented_sampler_draws_from_the_data(tmp_path: Path, name: str) -> None:
-    """The denoiser is affine: the responses give mean and variance of what is drawn, exactly."""
+@EVERY_SCHEDULE
+def test_the_documented_sampler_draws_from_the_data(tmp_path: Path, schedule) -> None:
     file = tmp_path / "my_sampler.py"
     file.write_text(FILES[0])
-    sampler = Registry.load([file]).build("sampler", {"name": "churn", "churn": 10})
-    errors = []
-    for num_steps in (400, 800):
-        draws, levels = Impulses(), noisy_levels(name, num_steps)
-        (first, high), (signal, noise) = levels[0], levels[-1]
-        scale = ((first * DEVIATION) ** 2 + high**2) ** 0.5
-        like = torch.empty(num_steps + 2, 1, 1, 1, dtype=torch.float64)
-        x = sampler(Exact(), first * MEAN + scale * draws.normal(like), levels, draws)
-        assert x[0].item() == pytest.approx(signal * MEAN, abs=1e-3)
-        deviation = (x - x[0]).square().sum().sqrt().item()
-        errors.append(deviation - ((signal * DEVIATION) ** 2 + noise**2) ** 0.5)
-    assert abs(errors[1]) < 0.01
-    assert errors[0] / errors[1] == pytest.approx(2, abs=0.1)
+    sampler = Registry.load([file]).build("sampler", "churn")
+    data, steps = GaussianData([0.7], [[0.25]]), [200, 400]
+    exact = data.at(noisy_levels(schedule, 1)[-1])[1].item()
+    found = [variance_of(sampler, data, noisy_levels(schedule, n)) for n in steps]
+    errors = [abs(variance - exact) for variance in found]
+    assert errors[-1] < 0.05 * exact
+    assert order_of(errors, steps) == pytest.approx(1, abs=0.1)
 
 
 def test_the_documented_backbone_holds_an_upsampler(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 import tiny
 from safetensors.torch import load_file
-from tiny import history, model, run, same, shell, trained
+from tiny import history, main, model, run, same, shell, trained
 
-from pipeline import checkpoint
+from pipeline import checkpoint, loop
 from pipeline.errors import Failed
 
 here, first, one_thread = tiny.here, tiny.first, tiny.one_thread  # fixtures
@@ -28,21 +29,35 @@ def assert_same_end(found: dict[str, Any], first: dict[str, Any]) -> None:
     assert [r for r in history(found) if r["step"] in usual] == history(first)
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "goes_on_from"),
-    [(signal.SIGTERM, 143, 6), (signal.SIGINT, 130, 6), (signal.SIGKILL, -9, 4)],
-)
-def test_interrupted(
-    here: Path, first: dict[str, Any], capsys, number: int, code: int, goes_on_from: int
-) -> None:
-    trip = ["--set", "augment.trip.step=5", "--set", f"augment.trip.signal={int(number)}"]
-    done = shell("run", "tiny.yaml", *trip, "--device", "cpu", code=code)
-    if code > 0:
-        assert "stopped at step 6, saved; the same command goes on from there" in done.stderr
-        assert "Traceback" not in done.stderr
+TRIP = ["run", "tiny.yaml", "--device", "cpu", "--set", "augment.trip.step=5"]
+
+
+def test_killed(here: Path, first: dict[str, Any], capsys) -> None:
+    shell(*TRIP, "--set", f"augment.trip.signal={int(signal.SIGKILL)}", code=-signal.SIGKILL)
+    assert not Path("runs/tiny/run.json").exists()
     found = run()
-    assert f"training goes on from step {goes_on_from}" in capsys.readouterr().err
+    assert "training goes on from step 4" in capsys.readouterr().err
     assert_same_end(found, first)
+
+
+def test_terminated(here: Path, first: dict[str, Any], capsys) -> None:
+    done = shell(*TRIP, code=143)
+    assert re.search("stopped at step 6, saved; the same command goes on .*there", done.stderr)
+    assert "Traceback" not in done.stderr
+    found = run()
+    assert "training goes on from step 6" in capsys.readouterr().err
+    assert_same_end(found, first)
+
+
+def test_interrupted(here: Path, first: dict[str, Any], capfd) -> None:
+    # Twice, the second time in the first step after going on.
+    for step in (3, 4):
+        changes = [f"augment.trip.step={step}", f"augment.trip.signal={int(signal.SIGINT)}"]
+        assert main("run", "tiny.yaml", "--set", changes[0], "--set", changes[1]) == 130
+        told = capfd.readouterr().err
+        assert f"stopped at step {step + 1}, saved" in told
+        assert "Traceback" not in told
+    assert_same_end(run(), first)
 
 
 @pytest.mark.parametrize("shorter", ["train.max_steps=4", "train.max_steps=3", "train.epochs=1"])
@@ -55,16 +70,23 @@ def test_extended(here: Path, first: dict[str, Any], capsys, shorter: str) -> No
     assert_same_end(found, first)
 
 
-def test_killed_between_a_validation_and_its_checkpoint(
-    here: Path, first: dict[str, Any], monkeypatch
+@pytest.mark.parametrize("where", ["write", "save", "save_pictures", "validate"])
+@pytest.mark.parametrize("call", [0, 1])
+def test_stopped_in_the_middle_of_anything(
+    here: Path, first: dict[str, Any], monkeypatch, where: str, call: int
 ) -> None:
-    def die(*_: Any) -> None:
-        raise KeyboardInterrupt
+    module = checkpoint if where in ("write", "save") else loop
+    usual, calls = getattr(module, where), iter(range(10))
+
+    def die(*arguments: Any) -> Any:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return usual(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save", die)
+        patch.setattr(module, where, die)
         with pytest.raises(KeyboardInterrupt):
-            run("train.checkpoint_every=100 steps")
+            run()
     assert_same_end(run(), first)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline import commands
+from pipeline import cli, commands
 from pipeline.store import Store
 
 STAGES = Path(__file__).with_name("tiny_stages.py")
@@ -69,6 +70,19 @@ def shell(*arguments: str, code: int = 0, plugin: bool = True) -> subprocess.Com
     )
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
     return done
+
+
+def main(*arguments: str, plugin: bool = True) -> object:
+    """``pipeline …`` in this process; its exit code."""
+    words = ["pipeline", *arguments, *(["--plugin", str(STAGES)] if plugin else [])]
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(sys, "argv", words)
+            cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return end.value.code
 
 
 def reused(found: Mapping[str, Any]) -> set[str]:

@@ -41,7 +41,7 @@ class Heun:
             if then.noise:
                 ahead = denoise(x, then)
                 step = then.sigma - now.sigma
-                x = x + step * (ahead.eps - seen.eps) / 2  # line 8
+                x = x + then.signal * step * (ahead.eps - seen.eps) / 2  # line 8
         return x
 
 
