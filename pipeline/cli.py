@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import logging
 import os
@@ -288,6 +289,7 @@ def _output(as_json: bool) -> Iterator[Callable[[Any, str], None]]:
             out.write("\n")
     finally:
         sys.stdout.flush()
+        ctypes.CDLL(None).fflush(None)  # what C libraries hold back must not follow the document
         os.dup2(real, 1)
         os.close(real)
 

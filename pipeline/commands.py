@@ -39,13 +39,16 @@ def run(
     """
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
-    from .probe import probe
-    from .runs import RUNS, RunFolder
+    from .runs import RUNS, RunFolder, recipe_of
 
-    found = probe(loaded.recipe)
     folder = RUNS / (_run_name(loaded) if name is None else name)
-    if dry_run:
-        return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
+    # What has run to its end needs no probe, which costs seconds of imports.
+    if dry_run or recipe_of(folder) != loaded.data:
+        from .probe import probe
+
+        found = probe(loaded.recipe)
+        if dry_run:
+            return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
     from . import engine
     from .device import choose
 

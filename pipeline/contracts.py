@@ -209,8 +209,9 @@ class LrSchedule(Protocol):
 class Sampler(Protocol):
     """From noise to images."""
 
-    order: int | None
-    """Of convergence to the probability-flow ODE; None for stochastic samplers."""
+    @property
+    def order(self) -> int | None:
+        """Of convergence to the probability-flow ODE; None for stochastic samplers."""
 
     def nfe(self, num_steps: int) -> int:
         """Network evaluations that ``num_steps`` noisy levels followed by CLEAN cost."""

@@ -65,6 +65,12 @@ class RunFolder:
         _write(self.path / RUN, about)
 
 
+def recipe_of(folder: Path) -> Any:
+    """The resolved recipe of the finished run in this folder; None where there is none."""
+    about = folder / RUN
+    return json.loads(about.read_text())["recipe"] if about.is_file() else None
+
+
 def is_run(path: Path) -> bool:
     """Whether this is a run's folder or its name under ``runs/``, finished or not."""
     return any((folder / "recipe.yaml").is_file() for folder in (path, RUNS / path))

@@ -45,7 +45,7 @@ def generate(
         rows = images[start : start + batch_size]
         draws = Draws(seed, purpose, rows)
         like = torch.empty((len(rows), *model.shape), device=model.device)
-        x = draws.normal(like.to(memory_format=torch.channels_last)) * steps[0].c
+        x = draws.normal(like).to(memory_format=torch.channels_last) * steps[0].c
         yield model.decode(sampler(denoise, x, steps, draws))
 
 

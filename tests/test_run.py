@@ -15,8 +15,8 @@ from PIL import Image
 from tiny import RECIPE, STAGES, built, draw, model, reused, run, shell
 
 from pipeline import commands
-from pipeline.draws import Draws
 from pipeline.errors import InputError
+from pipeline.evaluate import evaluate
 from pipeline.registry import Registry
 from pipeline.sample import generate
 
@@ -28,21 +28,16 @@ ALL = REAL | SCORED | {"model", "samples"}
 
 
 def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> None:
-    assert set(built(first).values()) <= {"first of its kind", *SAMPLES_AFTER_SAMPLES}
+    assert set(built(first)) == ALL
+    assert set(built(first).values()) == {"first of its kind"}
     again = run()
-    assert reused(again) == ALL == set(first["artifacts"])
+    assert reused(again) == ALL
     assert again["scores"] == first["scores"]
     folder = after_first / again["folder"]
     there = {path.name for path in folder.iterdir()}
     assert there >= {"run.json", "recipe.yaml", "scores.json", "samples.png", "history.jsonl"}
     assert len(list((folder / "grids").glob("step-*.png"))) == 3
     assert json.loads((folder / "scores.json").read_text()) == first["scores"]
-
-
-SAMPLES_AFTER_SAMPLES = {
-    "num_images changed: 4 -> 8; num_steps changed: 3 -> 2; purpose changed: sample -> evaluate",
-    "extractor changed",
-}
 
 
 @pytest.mark.parametrize(
@@ -61,11 +56,9 @@ SAMPLES_AFTER_SAMPLES = {
             ALL - REAL,
             "backbone.upsampler changed: bilinear -> transposed_conv",
         ),
-        ("objective.loss=mse", ALL - REAL, "objective.loss changed: mae -> mse"),
         ("train.ema.warmup=false", ALL - REAL, "train.ema.warmup changed: true -> false"),
         ("seed=1", ALL - REAL, "seed changed: 0 -> 1"),
         ("dataset.seed=1", ALL, "dataset.seed changed: 0 -> 1"),
-        ("split.validation=0.25", ALL, "split.validation changed: 0.2 -> 0.25"),
         ("preprocess=[{name: resize, size: 8}]", ALL, "preprocess changed: [] -> [resize]"),
         ("sample.batch_size=3", set(), ""),
         ("train.checkpoint_every=1 minute", set(), ""),
@@ -79,7 +72,6 @@ def test_one_change(after_first: Path, change: str, made: set[str], why: str) ->
         earliest = next(name for name in found["artifacts"] if name in made)
         assert why in built(found)[earliest]
     assert reused(run(change)) == ALL
-    assert reused(run()) == ALL
 
 
 @pytest.mark.parametrize(
@@ -138,7 +130,7 @@ def test_one_pixel(here: Path, photos: Path) -> None:
     found = run()
     assert set(built(found)) == ALL
     assert "dataset.content changed: " in built(found)["images"]
-    assert built(found)["model"] == "its images changed"
+    assert built(found)["model"].startswith("its images changed")
     assert reused(run("dataset.root=elsewhere")) == ALL
 
 
@@ -174,12 +166,9 @@ def test_the_same_images_in_a_new_process_without_the_data(here: Path, photos: P
     Path("tiny.yaml").write_text(yaml.safe_dump(recipe))
     run()
     shutil.rmtree(photos)
-    _, images = draw(seed=5, num_images=6, out=Path("here"), store=None)
-    done = shell(
-        "sample", "tiny", "--seed", "5", "--num-images", "6", "--out", "there",
-        "--store", "another", "--device", "cpu", code=2,
-    )  # fmt: skip
-    assert "another" in done.stderr
+    _, images = draw(seed=5, num_images=6, out=Path("here"))
+    with pytest.raises(InputError, match="another"):
+        draw(seed=5, store=Path("another"))
     # A copy of the store that holds the model only: nothing drawn here can be reused there.
     shutil.copytree(".pipeline", "another")
     shutil.rmtree("another/artifacts/samples")
@@ -219,15 +208,6 @@ def test_image_i_does_not_depend_on_the_batch(after_first: Path, monkeypatch) ->
             assert (pixels.int() - drawn[0][0].int()).abs().max() <= 1
 
 
-def test_noise_is_that_of_the_image_whatever_the_batch() -> None:
-    like = torch.empty(8, 3, 4, 4)
-    whole = Draws(3, "sample", range(8))
-    parts = [Draws(3, "sample", range(i, i + 2)) for i in range(0, 8, 2)]
-    for _ in range(2):
-        assert torch.equal(whole.normal(like), torch.cat([p.normal(like[:2]) for p in parts]))
-        assert torch.equal(whole.uniform(like), torch.cat([p.uniform(like[:2]) for p in parts]))
-
-
 def test_more_images_begin_with_the_same(after_first: Path) -> None:
     few, images = draw(num_images=2)
     more, all_images = draw(num_images=5, grid=(3, 2))
@@ -264,12 +244,20 @@ def test_the_last_checkpoint(here: Path) -> None:
 
 
 def test_runs_that_cannot_be_sampled(here: Path) -> None:
-    with pytest.raises(InputError, match="no such run. Finished runs: none"):
+    with pytest.raises(InputError, match=r"no such run\. Finished runs: none"):
         commands.sample("nothing")
     Path("runs/half").mkdir(parents=True)
     Path("runs/half/recipe.yaml").write_text("name: half")
     with pytest.raises(InputError, match="has not finished; run its recipe again"):
         commands.sample("half")
+
+
+def test_a_finished_run_is_scored_as_it_was(after_first: Path, first: dict[str, Any]) -> None:
+    found = evaluate(Path("runs/tiny"), plugins=[STAGES], device="cpu")
+    assert found["scores"] == first["scores"]
+    other = evaluate(Path("runs/tiny"), num_steps=1, plugins=[STAGES], device="cpu")
+    assert other["scores"]["kid"]["value"] != first["scores"]["kid"]["value"]
+    assert other["scores"]["kid"]["protocol"]["num_steps"] == 1
 
 
 CUT = [

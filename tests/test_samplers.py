@@ -16,8 +16,10 @@ from pipeline_schedules.cosine import Cosine
 
 SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow}
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-SAMPLERS = [entry.name for entry in Registry.load().entries("sampler")]
+REGISTRY = Registry.load()
+SAMPLERS = [REGISTRY.build("sampler", e.name) for e in REGISTRY.entries("sampler")]
 STOCHASTIC = [DDPM(), DDPM(variance="large"), DDIM(eta=1.0), DDIM(eta=0.5)]
+EVERY_SAMPLER = pytest.mark.parametrize("sampler", [*SAMPLERS, *STOCHASTIC[1:]], ids=str)
 
 
 def two_channels() -> GaussianData:
@@ -53,9 +55,8 @@ def test_ddim_converges_to_the_exact_solution_with_order_1(schedule):
 
 
 def test_every_deterministic_sampler_has_its_declared_order():
-    registry, steps = Registry.load(), [64, 128, 256]
-    made = [registry.build("sampler", name) for name in SAMPLERS]
-    deterministic = [sampler for sampler in made if sampler.order is not None]
+    steps = [64, 128, 256]
+    deterministic = [sampler for sampler in SAMPLERS if sampler.order is not None]
     assert deterministic
     for sampler in deterministic:
         errors = [ode_error(sampler, Cosine(), n) for n in steps]
@@ -136,12 +137,8 @@ def test_levels_are_at_t_1_minus_k_over_n_and_then_clean():
         assert len(found) == count + 1
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@EVERY_SAMPLER
 class TestEverySampler:
-    @pytest.fixture
-    def sampler(self, name):
-        return Registry.load().build("sampler", name)
-
     @EVERY_SCHEDULE
     @pytest.mark.parametrize("num_steps", [1, 2, 5])
     def test_ends_in_the_last_x0(self, sampler, schedule, num_steps):

@@ -60,6 +60,19 @@ def test_interrupted(here: Path, first: dict[str, Any], capfd) -> None:
     assert_same_end(run(), first)
 
 
+def test_interrupted_while_validating(here: Path, first: dict[str, Any], capfd) -> None:
+    loud = ["--set", "train.validate.sampler=loud"]
+    trip = ["--set", f"train.validate.sampler.signal={int(signal.SIGTERM)}"]
+    assert main("run", "tiny.yaml", *loud, *trip, "--device", "cpu") == 143
+    assert "the same command goes on" in capfd.readouterr().err
+    found = run("train.validate.sampler=loud")
+    assert "training goes on from step 3" in capfd.readouterr().err
+    assert [record["step"] for record in history(found)] == [3, 6, 7]
+    losses = [{k: v for k, v in r.items() if "loss" in k} for r in history(found)]
+    assert losses == [{k: v for k, v in r.items() if "loss" in k} for r in history(first)]
+    assert same(trained(found), trained(first))
+
+
 @pytest.mark.parametrize("shorter", ["train.max_steps=4", "train.max_steps=3", "train.epochs=1"])
 def test_extended(here: Path, first: dict[str, Any], capsys, shorter: str) -> None:
     steps = history(run(shorter, name="tiny"))[-1]["step"]
@@ -70,8 +83,10 @@ def test_extended(here: Path, first: dict[str, Any], capsys, shorter: str) -> No
     assert_same_end(found, first)
 
 
-@pytest.mark.parametrize("where", ["write", "save", "save_pictures", "validate"])
-@pytest.mark.parametrize("call", [0, 1])
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [("write", 0), ("write", 2), ("save", 1), ("save_pictures", 1), ("validate", 0)],
+)
 def test_stopped_in_the_middle_of_anything(
     here: Path, first: dict[str, Any], monkeypatch, where: str, call: int
 ) -> None:
@@ -90,8 +105,10 @@ def test_stopped_in_the_middle_of_anything(
     assert_same_end(run(), first)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
-@pytest.mark.parametrize("damage", ["flipped", "cut", "all flipped"])
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [(".safetensors", "flipped"), (".safetensors", "all flipped"), (".json", "cut")],
+)
 def test_damaged_checkpoint(
     here: Path, first: dict[str, Any], capsys, suffix: str, damage: str
 ) -> None:

@@ -61,12 +61,14 @@ def draw(name: str = "tiny", **options: Any) -> tuple[dict[str, Any], Tensor]:
 def shell(*arguments: str, code: int = 0, plugin: bool = True) -> subprocess.CompletedProcess[str]:
     """``pipeline …`` in a process of its own, which must end with this exit code."""
     more = ["--plugin", str(STAGES)] if plugin else []
+    # With it set, libraries' own output would not be buffered either, unlike a user's.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *arguments, *more],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**environment, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
     return done
@@ -76,12 +78,11 @@ def main(*arguments: str, plugin: bool = True) -> object:
     """``pipeline …`` in this process; its exit code."""
     words = ["pipeline", *arguments, *(["--plugin", str(STAGES)] if plugin else [])]
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-            patch.setattr(sys, "argv", words)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as end:
             cli.main()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, before)
     return end.value.code
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -24,7 +24,10 @@ class DDIM:
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """0 is DDIM, 1 the ancestral noise of DDPM (eq. 16)."""
 
-    order: ClassVar[int] = 1
+    @property
+    def order(self) -> int | None:
+        """1 of the deterministic sampler; random paths have none."""
+        return None if self.eta else 1
 
     def nfe(self, num_steps: int) -> int:
         """One a step."""
