@@ -1,6 +1,6 @@
 """How long ``pipeline --help`` takes, and what it imports.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ def main() -> None:
         subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - start)
     print(f"pipeline --help: median of {len(seconds)} {statistics.median(seconds):.3f} s")
-    program = "import sys, pipeline.cli; print(sorted({'torch', 'pydantic', 'yaml'} & set(sys.modules)))"
+    program = (
+        "import sys, pipeline.cli; print(sorted({'torch', 'pydantic', 'yaml'} & set(sys.modules)))"
+    )
     print("heavy imports:", subprocess.check_output([sys.executable, "-c", program], text=True))
 
 

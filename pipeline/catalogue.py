@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from inspect import cleandoc
 from typing import Any
 
-from .options import Option, is_stage_class, options
+from .reading.options import Option, is_stage_class, options
+from .reading.yaml12 import flow
 from .registry import Registry
-from .yaml12 import flow
 
 
 def plugins_table(registry: Registry) -> str:

@@ -174,7 +174,7 @@ def validate(**options: Any) -> None:
 def show(**options: Any) -> None:
     """Print RECIPE with every default filled in and the origin of each value."""
     from . import commands
-    from .show import show as text
+    from .reading.show import show as text
 
     click.echo(text(commands.validate(**options)), nl=False)
 

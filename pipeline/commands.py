@@ -171,7 +171,7 @@ def open_store(given: Path | None, fresh: bool = False) -> Store:
 
 def spec_of(text: str, option: str) -> Any:
     """A stage as the shell gives it: ``ddim`` or ``{name: ddim, eta: 1}``."""
-    from .yaml12 import Origin, Problem, parse
+    from .reading.yaml12 import Origin, Problem, parse
 
     problems: list[Problem] = []
     node = parse(text, option, problems, at=Origin(option))
@@ -188,7 +188,8 @@ def _grid(count: int, usual: Sequence[int]) -> tuple[int, int]:
 
 def _words(order: Order, registry: Registry) -> str:
     """A folder's name for what was asked."""
-    options = {k: v for k, v in registry.spec(order.sampler).items() if k != "name"}
+    about = registry.describe(order.sampler)
+    options = {k: v for k, v in about.items() if k not in ("name", "code")}
     parts = [registry.name_of(order.sampler), *(f"{k}={v}" for k, v in options.items())]
     parts += [f"{order.num_steps}steps", f"seed{order.seed}"]
     parts += [w for w in (order.choice, order.weights) if w not in ("best", "ema")]

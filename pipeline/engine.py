@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .contracts import Features, Metric, Score
@@ -30,12 +31,12 @@ def run(
     made: Made = {}
     made["images"] = images = prepare(recipe, registry, store)
     measures = []
-    for metric in recipe.train.validate.metrics:
+    for name, metric in named(recipe.train.validate.metrics, registry).items():
         features = features_of(metric, recipe)
-        real = made["features of validation images"] = embedder(images, "validation", features)
+        real = embedder(images, "validation", features)
+        _add(made, "features of validation images", real, registry.name_of(features))
         extractor = embedder.extractor(features)
-        name = registry.name_of(metric)
-        measures.append(Measure(name, metric, features, extractor, read_features(real), real.key))
+        measures.append(Measure(name, metric, features, extractor, read_features(real)))
     made["model"] = model = train(recipe, registry, store, images, measures, device, folder.watch)
     made["samples"] = sample(model, pictures_of(recipe), registry, store, device)
     if recipe.evaluate is None:
@@ -44,14 +45,29 @@ def run(
     order = scored_of(recipe, Images(images.path / FILE))
     made["scored samples"] = drawn = sample(model, order, registry, store, device)
     scores = {}
-    for metric in recipe.evaluate.metrics:
-        features, name = features_of(metric, recipe), registry.name_of(metric)
-        made[f"features of {split} images"] = real = embedder(images, split, features)
-        made["features of scored samples"] = fake = embedder(drawn, "all", features)
+    for name, metric in named(recipe.evaluate.metrics, registry).items():
+        features = features_of(metric, recipe)
+        real, fake = embedder(images, split, features), embedder(drawn, "all", features)
+        _add(made, f"features of {split} images", real, registry.name_of(features))
+        _add(made, "features of scored samples", fake, registry.name_of(features))
         protocol = {**protocol_of(order, registry, Images(images.path / FILE)), "split": split}
         made[name] = found = score_artifact(real, fake, metric, protocol, registry, store)
         scores[name] = read_score(found)
     return made, scores
+
+
+def _add(made: Made, name: str, artifact: Artifact, features: str) -> None:
+    """Under its name; with that of the features where other ones have it."""
+    taken = name in made and made[name].key != artifact.key
+    made[f"{name} ({features})" if taken else name] = artifact
+
+
+def named(metrics: Sequence[Metric], registry: Registry) -> dict[str, Metric]:
+    """By name; a second ``kid`` is ``kid_2``."""
+    names = [registry.name_of(metric) for metric in metrics]
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    unique = [name if n == 1 else f"{name}_{n}" for name, n in zip(names, counts, strict=True)]
+    return dict(zip(unique, metrics, strict=True))
 
 
 def features_of(metric: Metric, recipe: Recipe | None) -> Features:

@@ -10,18 +10,18 @@ from typing import Any
 from .commands import open_store, spec_of
 from .device import choose
 from .embed import Embedder, Part
-from .engine import features_of, protocol_of, scored_of
+from .engine import features_of, named, protocol_of, scored_of
 from .errors import InputError
 from .images import Images
 from .load import build
 from .prepare import FILE, prepare_images
+from .reading.yaml12 import Node, Origin
 from .recipe import Recipe
 from .registry import Registry
 from .runs import is_run, open_run, store_of
 from .sample import Order, sample
 from .score import as_data, read_score, score_artifact
 from .store import Artifact, Store
-from .yaml12 import Node, Origin
 
 About = Mapping[str, Any]
 """A run's ``run.json``."""
@@ -76,15 +76,15 @@ def evaluate(
         real = _real(other or run or {}, registry, kept)
     embedder = Embedder(registry, kept, place)
     found = {}
-    for text in metrics:
-        metric = registry.build("metric", spec_of(text, "--metric"))
-        named = registry.build("features", spec_of(features, "--features")) if features else None
-        chosen = named or features_of(metric, recipe)
+    wanted = [registry.build("metric", spec_of(text, "--metric")) for text in metrics]
+    for name, metric in named(wanted, registry).items():
+        asked = registry.build("features", spec_of(features, "--features")) if features else None
+        chosen = asked or features_of(metric, recipe)
         sides = [embedder(side.images, side.part, chosen) for side in (real, fake)]
         shape = Images(real.images.path / FILE).shape
         protocol = {"resolution": list(shape[1:]), **fake.protocol, **real.protocol}
         scored = score_artifact(sides[0], sides[1], metric, protocol, registry, kept)
-        found[registry.name_of(metric)] = as_data(read_score(scored))
+        found[name] = as_data(read_score(scored))
     return {"what": str(what), "against": str(against or what), "scores": found}
 
 

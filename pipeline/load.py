@@ -10,16 +10,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from .build import Builder
 from .errors import InputError
-from .merge import override, read
-from .options import is_stage_class, options
+from .reading.build import Builder
+from .reading.merge import override, read
+from .reading.options import is_stage_class, options
+from .reading.show import diff, resolved, show
+from .reading.sketch import sketch
+from .reading.yaml12 import Node, Origin, Problem
 from .recipe import Recipe
 from .registry import Registry
-from .show import diff, resolved, show
-from .sketch import sketch
 from .stage import Stage, marked
-from .yaml12 import Node, Origin, Problem
 
 __all__ = ["PACKAGED", "Loaded", "build", "diff", "find", "load", "resolved", "show"]
 

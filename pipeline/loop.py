@@ -77,6 +77,8 @@ class Training:
         every = _in_steps(self.settings.validate.every, self.batches.per_epoch)
         if self.step:
             note(f"training goes on from step {self.step}")
+            if self.step >= every and not self.history():
+                note("it was validated in another way until here: best is the best from now on")
         with stopping_softly() as stop, progress("training", total, self.step) as bar:
             self._validate_if_due(total, every, watch, stop)  # stopped before it had been
             while self.step < total:

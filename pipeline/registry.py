@@ -54,7 +54,7 @@ class Entry:
 
     def load(self) -> type:
         """The class, imported now. Raises InputError that names the package."""
-        from .options import is_stage_class
+        from .reading.options import is_stage_class
 
         said = f"{self.kind} {self.name!r} of {self.provider}"
         try:
@@ -152,8 +152,8 @@ class Registry:
 
     def build(self, kind: str, spec: Any) -> Any:
         """A stage from its name or ``{"name": …, **options}``. Raises InputError."""
-        from .build import Builder
-        from .yaml12 import Node, Origin
+        from .reading.build import Builder
+        from .reading.yaml12 import Node, Origin
 
         builder = Builder(self)
         made = builder.stage(kind, Node.of(spec, Origin("given")), kind)
@@ -190,7 +190,7 @@ class Registry:
         }
 
     def _options(self, made: Any, nested: Any, *, io_only: bool) -> dict[str, Any]:
-        from .options import options
+        from .reading.options import options
 
         def plain(value: Any, kind: str | None) -> Any:
             if isinstance(value, (list, tuple)):

@@ -12,14 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import manifest
 from .errors import InputError
 from .load import Loaded, show
-from .pictures import save_grid
-from .sample import read_samples
-from .score import as_data
 from .store import Artifact, Store
-from .train import CHOICE
+from .storing import manifest
 
 RUNS, RUN = Path("runs"), "run.json"
 
@@ -42,6 +38,10 @@ class RunFolder:
 
     def finish(self, made: Mapping[str, Artifact], scores: Mapping[str, Any], device: str) -> None:
         """The pictures, the scores, and what everything was made from."""
+        from .pictures import save_grid
+        from .sample import read_samples
+        from .score import as_data
+
         self.watch(made["model"].path)
         save_grid(
             read_samples(made["samples"]), self.loaded.recipe.sample.grid, self.path / "samples.png"
@@ -98,6 +98,14 @@ def store_of(about: Mapping[str, Any], given: Path | None) -> Store:
 
 def live_keys(runs: Path, store: Store) -> set[str]:
     """Keys that finished runs point to, those of their inputs, and of what may go on growing."""
+    from .train import CHOICE
+
+    for folder in sorted(path.parent for path in runs.glob("*/recipe.yaml")):
+        if not (folder / RUN).is_file():
+            raise InputError(
+                f"{folder}: this run has not finished, so what it needs is not known. "
+                "Run its recipe again or delete the folder, then clean up."
+            )
     found = [json.loads(path.read_text()) for path in runs.glob(f"*/{RUN}")]
     waiting = [one["key"] for about in found for one in about["artifacts"].values()]
     inputs: dict[str, list[str]] = {}

@@ -20,12 +20,12 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from . import manifest
 from .errors import InputError
-from .explain import explain
-from .fingerprints import Fingerprints
-from .folders import explaining_errors, private, remove, size_of
-from .manifest import canonical, key_of
+from .storing import manifest
+from .storing.explain import explain
+from .storing.fingerprints import Fingerprints
+from .storing.folders import explaining_errors, private, remove, size_of
+from .storing.manifest import canonical, key_of
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from . import checkpoint
 from .batches import Batches
 from .images import Images
 from .loop import Training, Watch
-from .manifest import key_of
 from .model import save_model
 from .prepare import FILE
 from .progress import note
@@ -25,6 +24,7 @@ from .recipe import Recipe
 from .registry import Registry
 from .stage import options_of
 from .store import Artifact, Store
+from .storing.manifest import key_of
 from .validate import Measure
 
 CHOICE = ("validate", "steps")
@@ -93,7 +93,7 @@ def _checks(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> 
         "num_steps": settings.num_steps,
         "num_images": settings.num_images,
         "metrics": [registry.describe(measure.metric) for measure in measures],
-        "real": [measure.real_key for measure in measures],
+        "extractors": [measure.extractor.id for measure in measures],
         "grid": settings.grid,
         "grid_num_steps": settings.grid_num_steps,
     }

@@ -34,8 +34,6 @@ class Measure:
     extractor: Extractor
     real: Tensor
     """Features of the real images (N, D)."""
-    real_key: str
-    """Of the artifact that holds them."""
 
 
 def validate(

@@ -26,7 +26,7 @@ class GaussianData:
         identity = torch.eye(len(self.mean), dtype=torch.float64)
         return (
             rates.signal * self.mean,
-            rates.signal** 2 * self.covariance + rates.noise** 2 * identity,
+            rates.signal**2 * self.covariance + rates.noise**2 * identity,
         )
 
     def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:

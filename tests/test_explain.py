@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.explain import explain
-from pipeline.manifest import canonical
 from pipeline.store import Store
+from pipeline.storing.explain import explain
+from pipeline.storing.manifest import canonical
 
 
 def stage(name, source="s", **options):

@@ -13,8 +13,8 @@ from recipe_stages import BASE, PLUGIN, problems
 
 from pipeline.errors import InputError
 from pipeline.load import build, diff, load, resolved, show
+from pipeline.reading.yaml12 import Node, Origin, parse
 from pipeline.registry import Registry
-from pipeline.yaml12 import Node, Origin, parse
 
 registry, write = recipe_stages.registry, recipe_stages.write  # fixtures
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import pipeline.store
-from pipeline import manifest
 from pipeline.errors import InputError
-from pipeline.manifest import key_of
 from pipeline.store import Store
+from pipeline.storing import manifest
+from pipeline.storing.manifest import key_of
 
 
 def writes(text="hello", name="data.txt"):

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from .errors import InputError
+from ..errors import InputError
 from .options import Option, atoms, options
 from .yaml12 import Node, Origin, Problem, flow
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from .registry import Entry, Registry
+    from ..registry import Entry, Registry
 
 FAILED: Any = object()
 """Stands for what could not be made; its problem is already told."""

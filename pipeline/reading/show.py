@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .yaml12 import flow
 
 if TYPE_CHECKING:
-    from .load import Loaded
-    from .recipe import Recipe
-    from .registry import Registry
+    from ..load import Loaded
+    from ..recipe import Recipe
+    from ..registry import Registry
 
 
 def resolved(recipe: Recipe, registry: Registry) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import (
     get_type_hints,
 )
 
-from .stage import IOOnly, Stage, marked
+from ..stage import IOOnly, Stage, marked
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

@@ -11,7 +11,7 @@ import weakref
 from contextlib import closing
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
 
 Stamp = tuple[int, int, int, int]
 """Size, mtime_ns, ctime_ns, inode: ctime also notices a change whose mtime was set back."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from .stage import stage
+from ..stage import stage
 
 if TYPE_CHECKING:
-    from .registry import Entry
+    from ..registry import Entry
 
 
 def sketch(entry: Entry) -> type | None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ..recipe import Every
 from .fingerprints import sha256_of
 from .folders import fsync
-from .recipe import Every
 
 FORMAT = 1
 """Part of every key: raise it when what a manifest or a key means changes."""

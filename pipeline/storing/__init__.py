@@ -1,0 +1,1 @@
+"""Keys, manifests, folders and digests: the parts of ``store.py``."""
