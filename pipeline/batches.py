@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from .draws import stream
@@ -49,8 +48,3 @@ def in_batches(images: Images, indices: Indices, size: int) -> Iterator[Tensor]:
     """uint8 (n, C, H, W), once through, in order."""
     for start in range(0, len(indices), size):
         yield images.batch(indices[start : start + size])
-
-
-def labels_of(images: Images, indices: Indices) -> Tensor:
-    """int64 (N,)."""
-    return torch.from_numpy(images.labels[indices])

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import json
 import logging
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -17,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from .errors import Failed, InputError, Interrupted
+from .output import output
 
 FOLDER = click.Path(path_type=Path)
 plugin = click.option(
@@ -87,7 +83,7 @@ def run(as_json: bool, **options: Any) -> None:
     """Prepare, train, sample and score as RECIPE says, into runs/<name>/."""
     from . import commands, summary
 
-    with _output(as_json) as give:
+    with output(as_json) as give:
         found = commands.run(**options)
         give(found, summary.dry(found) if options["dry_run"] else summary.run(found))
 
@@ -116,7 +112,7 @@ def sample(as_json: bool, **options: Any) -> None:
     """Draw images from the trained model of RUN. The dataset need not be there."""
     from . import commands, summary
 
-    with _output(as_json) as give:
+    with output(as_json) as give:
         found = commands.sample(**options)
         give(found, summary.sampled(found))
 
@@ -147,15 +143,14 @@ def sample(as_json: bool, **options: Any) -> None:
 @as_json
 def evaluate(as_json: bool, **options: Any) -> None:
     """Score a run's samples, or a folder of images, against real images."""
-    from . import evaluate as scoring
-    from . import summary
+    from . import commands, summary
 
-    with _output(as_json) as give:
-        found = scoring.evaluate(**options)
+    with output(as_json) as give:
+        found = commands.evaluate(**options)
         give(found, summary.scores(found["scores"]))
 
 
-@cli.command()
+@cli.command(epilog="\b\nExample:\n  pipeline validate my.yaml --set train.epochs=80")
 @click.argument("recipe")
 @changes
 @plugin
@@ -167,19 +162,18 @@ def validate(**options: Any) -> None:
     click.echo(f"{loaded.path}: {loaded.recipe.name} is a valid recipe")
 
 
-@cli.command()
+@cli.command(epilog="\b\nExample:\n  pipeline show flowers32_ddim")
 @click.argument("recipe")
 @changes
 @plugin
 def show(**options: Any) -> None:
     """Print RECIPE with every default filled in and the origin of each value."""
     from . import commands
-    from .reading.show import show as text
 
-    click.echo(text(commands.validate(**options)), nl=False)
+    click.echo(commands.show(**options), nl=False)
 
 
-@cli.command()
+@cli.command(epilog="\b\nExample:\n  pipeline diff flowers_ddim flowers32_ddim")
 @click.argument("a")
 @click.argument("b")
 @plugin
@@ -234,7 +228,7 @@ def cache_ls(as_json: bool, store: Path | None) -> None:
     """What is kept, with sizes."""
     from . import commands, summary
 
-    with _output(as_json) as give:
+    with output(as_json) as give:
         found = commands.cache("ls", store=store)
         give(found, summary.records(found))
 
@@ -246,7 +240,7 @@ def cache_verify(as_json: bool, store: Path | None) -> None:
     """Read everything and check it against its digests. Exit code 1 when something is damaged."""
     from . import commands
 
-    with _output(as_json) as give:
+    with output(as_json) as give:
         found = commands.cache("verify", store=store)
         lines = [f"{name}: {damage}" for name, damage in dict(found).items()]
         give(found, "\n".join(lines) or "all artifacts are as they were written")
@@ -262,36 +256,10 @@ def cache_gc(as_json: bool, store: Path | None, dry_run: bool) -> None:
     """Remove what no finished run in runs/ needs."""
     from . import commands, summary
 
-    with _output(as_json) as give:
+    with output(as_json) as give:
         found = commands.cache("gc", store=store, dry_run=dry_run)
         title = "would be removed" if dry_run else "removed"
         give(found, f"{summary.records(found)}\n{title}")
-
-
-@contextlib.contextmanager
-def _output(as_json: bool) -> Iterator[Callable[[Any, str], None]]:
-    """A function that prints data as JSON, or its text.
-
-    With JSON, all that anybody else prints meanwhile, C libraries too, goes to stderr.
-    """
-    if not as_json:
-        yield lambda _, text: click.echo(text)
-        return
-    sys.stdout.flush()
-    real = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        given: list[Any] = []
-        yield lambda data, _: given.append(data)
-        sys.stdout.flush()
-        with os.fdopen(os.dup(real), "w") as out:
-            json.dump(given[0], out, indent=2, allow_nan=False, default=str)
-            out.write("\n")
-    finally:
-        sys.stdout.flush()
-        ctypes.CDLL(None).fflush(None)  # what C libraries hold back must not follow the document
-        os.dup2(real, 1)
-        os.close(real)
 
 
 def _terminate(signum: int, _: FrameType | None) -> NoReturn:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from .registry import Registry
 
 if TYPE_CHECKING:
     from .sample import Order
-    from .store import Artifact, Store
+    from .store import Artifact
 
 
 def run(
@@ -39,7 +38,7 @@ def run(
     """
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
-    from .runs import RUNS, RunFolder, recipe_of
+    from .runs import RUNS, RunFolder, open_store, recipe_of
 
     folder = RUNS / (_run_name(loaded) if name is None else name)
     # What has run to its end needs no probe, which costs seconds of imports.
@@ -82,7 +81,7 @@ def sample(
     store: Path | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Images from a trained model, into ``out``: ``grid.png`` and one PNG each. No dataset needed.
+    """Images from a trained model: ``out/grid.png`` and ``out/images/``. No dataset needed.
 
     What is not given is as in the run's recipe, section ``sample``.
     """
@@ -91,10 +90,12 @@ def sample(
     about = open_run(Path(run))
     registry = Registry.load(plugins)
     wanted = about["recipe"]["sample"]
-    if grid and num_images is None:
-        num_images = grid[0] * grid[1]
-    columns, rows = grid or _grid(num_images or wanted["num_images"], wanted["grid"])
+    count = num_images or (grid[0] * grid[1] if grid else wanted["num_images"])
+    columns, rows = grid or _grid(count, wanted["grid"])
+    if columns * rows > count and grid:
+        raise InputError(f"--grid {columns}x{rows} has more places than there are images, {count}")
     from .device import choose
+    from .load import spec_of
     from .sample import Order
     from .sample import sample as draw
 
@@ -102,7 +103,8 @@ def sample(
     order = Order(
         sampler=registry.build("sampler", spec),
         num_steps=num_steps or wanted["num_steps"],
-        num_images=num_images or wanted["num_images"],
+        num_images=count,
+        batch_size=wanted["batch_size"],
         seed=about["recipe"]["seed"] if seed is None else seed,
         choice=checkpoint,
         weights=weights,
@@ -124,11 +126,25 @@ def sample(
     }
 
 
+def evaluate(what: Path, **options: Any) -> dict[str, Any]:
+    """Scores of a run or of a folder of images; ``pipeline.evaluate.evaluate`` has the options."""
+    from .evaluate import evaluate as score
+
+    return score(what, **options)
+
+
 def validate(
     recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()
 ) -> Loaded:
     """Check a recipe. Raises InputError with a line for each problem."""
     return load(recipe, overrides, registry=Registry.load(plugins))
+
+
+def show(recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()) -> str:
+    """The resolved recipe as YAML, the origin of each value behind it."""
+    from .load import show as text
+
+    return text(validate(recipe, overrides, plugins=plugins))
 
 
 def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
@@ -142,16 +158,13 @@ def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
 def cache(
     action: Literal["ls", "verify", "gc"], *, store: Path | None = None, dry_run: bool = False
 ) -> Any:
-    """The store: what is in it, what is damaged, or what no run in ``runs/`` needs (removed)."""
+    """The store: what is in it, what is damaged, or what no run needs (removed)."""
+    from .runs import live_keys, open_store
+
     kept = open_store(store)
     if action == "verify":
         return kept.verify()
-    if action == "gc":
-        from .runs import RUNS, live_keys
-
-        records = kept.gc(live_keys(RUNS, kept), dry_run=dry_run)
-    else:
-        records = kept.ls()
+    records = kept.gc(live_keys(kept), dry_run=dry_run) if action == "gc" else kept.ls()
     return [{**vars(record), "path": str(record.path)} for record in records]
 
 
@@ -160,24 +173,6 @@ def _run_name(loaded: Loaded) -> str:
     full = "+".join([loaded.base, *loaded.changed])
     digest = hashlib.sha256(full.encode()).hexdigest()[:8]
     return full if len(full) <= 150 else f"{full[:140]}+{digest}"
-
-
-def open_store(given: Path | None, fresh: bool = False) -> Store:
-    """The one given, that of PIPELINE_STORE, or ``.pipeline`` beside ``runs``."""
-    from .store import Store
-
-    return Store(given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline"), fresh=fresh)
-
-
-def spec_of(text: str, option: str) -> Any:
-    """A stage as the shell gives it: ``ddim`` or ``{name: ddim, eta: 1}``."""
-    from .reading.yaml12 import Origin, Problem, parse
-
-    problems: list[Problem] = []
-    node = parse(text, option, problems, at=Origin(option))
-    if problems or node is None:
-        raise InputError("\n".join(map(str, problems)))
-    return node.plain
 
 
 def _grid(count: int, usual: Sequence[int]) -> tuple[int, int]:
@@ -201,7 +196,9 @@ def _save_images(drawn: Artifact, grid: tuple[int, int], folder: Path) -> None:
     from .sample import read_samples
 
     images = read_samples(drawn)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     save_grid(images, grid, folder / "grid.png")
+    for old in (folder / "images").glob("?????.png"):  # of a larger order
+        old.unlink()
     for i, image in enumerate(images):
-        to_picture(image).save(folder / f"{i:05d}.png")
+        to_picture(image).save(folder / f"images/{i:05d}.png")

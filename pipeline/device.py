@@ -6,13 +6,11 @@ from .errors import InputError
 
 
 def choose(device: str) -> str:
-    """``auto`` is a GPU where there is one. A device asked for by name is used or refused."""
+    """``auto`` is torch's ``cuda`` where there is one. A device asked for is used or refused."""
     import torch
 
     if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:

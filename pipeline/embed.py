@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -68,20 +69,21 @@ class Embedder:
 
     def __init__(self, registry: Registry, store: Store, device: str) -> None:
         self.registry, self.store, self.device = registry, store, device
-        self._loaded: dict[Features, Extractor] = {}
-        self._made: dict[tuple[str, Part, Features], Artifact] = {}
+        self._loaded: dict[str, Extractor] = {}
+        self._made: dict[tuple[str, Part, str], Artifact] = {}
 
     def extractor(self, features: Features) -> Extractor:
         """Weights and all, on the device."""
-        if features not in self._loaded:
-            self._loaded[features] = features().to(self.device)
-        return self._loaded[features]
+        key = json.dumps(self.registry.describe(features), sort_keys=True)
+        if key not in self._loaded:
+            self._loaded[key] = features().to(self.device)
+        return self._loaded[key]
 
     def __call__(self, images: Artifact, part: Part, features: Features) -> Artifact:
         """As ``embed``."""
-        place = images.key, part, features
+        extractor = self.extractor(features)
+        place = images.key, part, extractor.id
         if place not in self._made:
-            extractor = self.extractor(features)
             self._made[place] = embed(
                 images, part, features, extractor, self.registry, self.store, self.device
             )

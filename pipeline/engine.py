@@ -28,6 +28,9 @@ def run(
 ) -> tuple[Made, dict[str, Score]]:
     """Prepare, embed, train, sample, embed, score: each from the store where it is there."""
     embedder = Embedder(registry, store, device)
+    scored = recipe.evaluate.metrics if recipe.evaluate else []
+    for metric in (*recipe.train.validate.metrics, *scored):
+        embedder.extractor(features_of(metric, recipe))  # weights that are missing fail first
     made: Made = {}
     made["images"] = images = prepare(recipe, registry, store)
     measures = []
@@ -36,7 +39,8 @@ def run(
         real = embedder(images, "validation", features)
         _add(made, "features of validation images", real, registry.name_of(features))
         extractor = embedder.extractor(features)
-        measures.append(Measure(name, metric, features, extractor, read_features(real)))
+        measures.append(Measure(name, metric, extractor, read_features(real)))
+    folder.begin()
     made["model"] = model = train(recipe, registry, store, images, measures, device, folder.watch)
     made["samples"] = sample(model, pictures_of(recipe), registry, store, device)
     if recipe.evaluate is None:
@@ -75,7 +79,7 @@ def features_of(metric: Metric, recipe: Recipe | None) -> Features:
     own = getattr(metric, "features", None)
     found: Features | None = own or (recipe.features if recipe else None)
     if found is None:
-        raise InputError("this metric needs features: give some, for example efficientnet_lite0")
+        raise InputError("this metric needs features: give --features, or features in the recipe")
     return found
 
 

@@ -7,18 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .commands import open_store, spec_of
 from .device import choose
 from .embed import Embedder, Part
 from .engine import features_of, named, protocol_of, scored_of
 from .errors import InputError
 from .images import Images
-from .load import build
+from .load import build, spec_of
 from .prepare import FILE, prepare_images
 from .reading.yaml12 import Node, Origin
 from .recipe import Recipe
 from .registry import Registry
-from .runs import is_run, open_run, store_of
+from .runs import is_run, open_run, open_store, store_of
 from .sample import Order, sample
 from .score import as_data, read_score, score_artifact
 from .store import Artifact, Store
@@ -54,7 +53,7 @@ def evaluate(
     """Scores of a run's samples, or of a folder's images, ``against`` a folder or a run's images.
 
     A run is compared with its own real images unless ``against`` says otherwise. A folder's images
-    are cropped to squares and resized to ``size``; beside a run, to the run's resolution.
+    are preprocessed as the run's are; without a run, cropped to squares and resized to ``size``.
     """
     registry = Registry.load(plugins)
     drawing = {"num_images": num_images, "num_steps": num_steps, "sampler": sampler, "seed": seed}
@@ -65,13 +64,13 @@ def evaluate(
     about = run or other
     kept = store_of(about, store) if about else open_store(store)
     recipe = _recipe(about, registry) if about else None
-    size = _images(about, kept)[1].shape[1] if about else size
     place = choose(device)
-    fake = (
-        _drawn(run, drawing, registry, kept, place) if run else _folder(what, size, registry, kept)
-    )
+    if run:
+        fake = _drawn(run, drawing, registry, kept, place)
+    else:
+        fake = _folder(what, size, recipe, registry, kept)
     if against and not other:
-        real = _folder(against, size, registry, kept)
+        real = _folder(against, size, recipe, registry, kept)
     else:
         real = _real(other or run or {}, registry, kept)
     embedder = Embedder(registry, kept, place)
@@ -79,6 +78,8 @@ def evaluate(
     wanted = [registry.build("metric", spec_of(text, "--metric")) for text in metrics]
     for name, metric in named(wanted, registry).items():
         asked = registry.build("features", spec_of(features, "--features")) if features else None
+        if asked and getattr(metric, "features", None):
+            raise InputError(f"--features: {name} names features of its own")
         chosen = asked or features_of(metric, recipe)
         sides = [embedder(side.images, side.part, chosen) for side in (real, fake)]
         shape = Images(real.images.path / FILE).shape
@@ -141,9 +142,11 @@ def _drawn(
     return Side(drawn, "all", protocol_of(order, registry, images))
 
 
-def _folder(path: Path, size: int | None, registry: Registry, store: Store) -> Side:
-    """A folder's images, all of them."""
+def _folder(
+    path: Path, size: int | None, recipe: Recipe | None, registry: Registry, store: Store
+) -> Side:
+    """A folder's images, all of them, preprocessed as the run's are."""
     dataset = registry.build("dataset", {"name": "image_folder", "root": str(path)})
     steps = ["center_crop", {"name": "resize", "size": size}] if size else []
-    stages = [registry.build("preprocessor", step) for step in steps]
+    stages = recipe.preprocess if recipe else [registry.build("preprocessor", s) for s in steps]
     return Side(prepare_images(dataset, stages, None, registry, store), "train", {"split": "all"})

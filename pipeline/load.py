@@ -16,7 +16,7 @@ from .reading.merge import override, read
 from .reading.options import is_stage_class, options
 from .reading.show import diff, resolved, show
 from .reading.sketch import sketch
-from .reading.yaml12 import Node, Origin, Problem
+from .reading.yaml12 import Node, Origin, Problem, parse
 from .recipe import Recipe
 from .registry import Registry
 from .stage import Stage, marked
@@ -73,6 +73,15 @@ def load(
     origins = dict(_origins(data, tree, ""))
     changed = _changed(recipe, data, changes)
     return Loaded(recipe, path, recipe.name, changed, data, origins)
+
+
+def spec_of(text: str, option: str) -> Any:
+    """A stage as the shell gives it: ``ddim`` or ``{name: ddim, eta: 1}``."""
+    problems: list[Problem] = []
+    node = parse(text, option, problems, at=Origin(option))
+    if problems or node is None:
+        raise InputError("\n".join(map(str, problems)))
+    return node.plain
 
 
 def find(path_or_name: str | Path) -> Path:
@@ -138,7 +147,7 @@ def _grid_has_images(builder: Builder) -> None:
 def _with_name(tree: Node, path: Path, name: str | None) -> Node:
     """The name given by hand, the file's own, or that of the file."""
     given = {"name": Node(name, Origin("--name"))} if name is not None else {}
-    default = {"name": Node(path.stem, Origin("default"))}
+    default = {"name": Node(re.sub(r"[^\w.+=,-]+|^\W+", "-", path.stem), Origin("default"))}
     return Node({**default, **tree.value, **given}, tree.origin, tree.keys)
 
 

@@ -73,8 +73,8 @@ class Training:
     def run(self, total: int, watch: Watch) -> dict[Choice, State]:
         """Up to ``total`` steps; the best and the last weights with their records."""
         (self.views / "grids").mkdir(parents=True, exist_ok=True)
-        self._forget_later_records()
         every = _in_steps(self.settings.validate.every, self.batches.per_epoch)
+        self._forget_others(every, total)
         if self.step:
             note(f"training goes on from step {self.step}")
             if self.step >= every and not self.history():
@@ -117,7 +117,7 @@ class Training:
         self.ema.update(self.step)
         for name, value in {**found, "steps": torch.ones(())}.items():
             # Stays on the device: to read it here would make a GPU wait in every step.
-            self.sums[name] = self.sums.get(name, 0.0) + value.detach().double()
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach()
 
     def _descend(self, loss: Tensor) -> None:
         factor = self.settings.lr_schedule(self.step)
@@ -153,7 +153,7 @@ class Training:
             "images_per_second": self._speed(),
             **validate(self.model, self.recipe, self.registry, self.images, self.measures),
         }
-        save_pictures(self.model, self.recipe, self.views / f"grids/step-{self.step:08d}.png")
+        save_pictures(self.model, self.recipe, self._grid(self.step))
         for name, found in record.items():
             if isinstance(found, float) and not math.isfinite(found):
                 raise self._diverged(f"{name} is {found}")
@@ -203,10 +203,23 @@ class Training:
         indices = self.images.indices("train")
         return dict(self.recipe.codec.fit(in_batches(self.images, indices, 512)))
 
-    def _forget_later_records(self) -> None:
-        """A kill after a validation and before its checkpoint leaves a record to be made again."""
-        kept = [json.dumps(r) + "\n" for r in self.history() if r["step"] <= self.step]
-        (self.views / "history.jsonl").write_text("".join(kept))
+    def _forget_others(self, every: int, total: int) -> None:
+        """Records that a training straight to ``total`` would not have.
+
+        A kill may leave one later than the checkpoint, a shorter training that of its end.
+        """
+        kept: list[dict[str, Any]] = []
+        others: list[dict[str, Any]] = []
+        for record in self.history():
+            step = record["step"]
+            usual = step <= self.step and (step % every == 0 or step == total)
+            (kept if usual else others).append(record)
+        for record in others:
+            self._grid(record["step"]).unlink(missing_ok=True)
+        (self.views / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in kept))
+
+    def _grid(self, step: int) -> Path:
+        return self.views / f"grids/step-{step:08d}.png"
 
     def _checkpoint_due(self) -> bool:
         every = self.settings.checkpoint_every

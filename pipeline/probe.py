@@ -43,6 +43,11 @@ def probe(recipe: Recipe) -> Probe:
         seen = recipe.objective.predict(network, x, Rates(0.6, 0.8), None).x0.shape
     if seen != x.shape:
         raise InputError(f"backbone: images {tuple(x.shape)} come out as {tuple(seen)}")
+    if recipe.train.validate.metrics and validation.sum() < 2:
+        raise InputError(
+            f"{len(source)} images: metrics need 2 validation images, split.validation "
+            f"{recipe.split.validation} leaves {validation.sum()}; raise it or add images"
+        )
     train = (~validation).nonzero()[0]
     settings = recipe.train
     per_epoch = Batches(train, recipe.seed, settings.batch_size, settings.repeats).per_epoch

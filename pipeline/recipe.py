@@ -103,7 +103,7 @@ class Validate:
     """Draws the images that are scored and the grids."""
     num_steps: Count = 5
     """Sampling steps of the images that are scored."""
-    num_images: Count | None = None
+    num_images: Annotated[int, Field(ge=2)] | None = None
     """How many images are scored; none: as many as there are validation images."""
     metrics: list[Annotated[Metric, Stage("metric")]] = Field(default_factory=list)
     """None: the best checkpoint is the one with the lowest validation loss."""
@@ -179,7 +179,7 @@ class Evaluate:
 class Recipe:
     """All settings of a run. Sections that are stages hold the stage itself."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.+=,-]+$")]
+    name: Annotated[str, Field(pattern=r"^\w[\w.+=,-]*$")]
     """Names the folder under runs/. Unless given, the recipe file's name."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of weights, data order, noise and samples."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module, metadata, util
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
 
@@ -191,6 +191,7 @@ class Registry:
 
     def _options(self, made: Any, nested: Any, *, io_only: bool) -> dict[str, Any]:
         from .reading.options import options
+        from .recipe import Every
 
         def plain(value: Any, kind: str | None) -> Any:
             if isinstance(value, (list, tuple)):
@@ -201,8 +202,14 @@ class Registry:
                 return value
             if kind:
                 return nested(value, kind)
-            section = is_dataclass(value) and hasattr(value, "__pydantic_fields__")
-            return self._options(value, nested, io_only=io_only) if section else str(value)
+            if isinstance(value, (set, frozenset)):
+                return sorted(plain(v, kind) for v in value)
+            if is_dataclass(value) and hasattr(value, "__pydantic_fields__"):
+                return self._options(value, nested, io_only=io_only)
+            if isinstance(value, (PurePath, Every)):
+                return str(value)
+            # The text of other objects may hold an address, and be another one in each process.
+            raise TypeError(f"an option of {type(made).__name__} is {value!r}: not plain data")
 
         return {
             name: plain(getattr(made, option.field), option.kind)

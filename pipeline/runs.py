@@ -14,6 +14,8 @@ from typing import Any
 
 from .errors import InputError
 from .load import Loaded, show
+from .progress import note
+from .reading.show import differences
 from .store import Artifact, Store
 from .storing import manifest
 
@@ -21,15 +23,24 @@ RUNS, RUN = Path("runs"), "run.json"
 
 
 class RunFolder:
-    """A run's folder: the recipe at once, history and grids as they come, the rest at the end."""
+    """A run's folder: the recipe first, history and grids as they come, the rest at the end."""
 
     def __init__(self, path: Path, loaded: Loaded, store: Store) -> None:
         self.path, self.loaded, self.store = path, loaded, store
-        path.mkdir(parents=True, exist_ok=True)
-        for old in (RUN, "scores.json", "samples.png", "history.jsonl"):
-            (path / old).unlink(missing_ok=True)
-        shutil.rmtree(path / "grids", ignore_errors=True)
-        (path / "recipe.yaml").write_text(show(loaded))
+
+    def begin(self) -> None:
+        """Make the folder, or clear it if it is another recipe's; the store keeps its results."""
+        before = recipe_of(self.path)
+        if before != self.loaded.data:
+            if before:
+                changes = "; ".join(differences(before, self.loaded.data))
+                note(f"{self.path} was a run with another recipe ({changes}): replaced")
+            for old in (RUN, "scores.json", "samples.png", "history.jsonl"):
+                (self.path / old).unlink(missing_ok=True)
+            shutil.rmtree(self.path / "grids", ignore_errors=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        _write(self.path / "recipe.yaml", show(self.loaded))
+        self.store.remember_runs(self.path.parent)
 
     def watch(self, views: Path) -> None:
         """Copy what training has found so far."""
@@ -47,7 +58,7 @@ class RunFolder:
             read_samples(made["samples"]), self.loaded.recipe.sample.grid, self.path / "samples.png"
         )
         found = {name: as_data(score) for name, score in scores.items()}
-        _write(self.path / "scores.json", found)
+        _write(self.path / "scores.json", _json(found))
         about = {
             "name": self.path.name,
             "recipe": self.loaded.data,
@@ -62,7 +73,7 @@ class RunFolder:
             "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        _write(self.path / RUN, about)
+        _write(self.path / RUN, _json(about))
 
 
 def recipe_of(folder: Path) -> Any:
@@ -96,17 +107,33 @@ def store_of(about: Mapping[str, Any], given: Path | None) -> Store:
     return Store(place)
 
 
-def live_keys(runs: Path, store: Store) -> set[str]:
-    """Keys that finished runs point to, those of their inputs, and of what may go on growing."""
+def open_store(given: Path | None, fresh: bool = False) -> Store:
+    """The one given, that of PIPELINE_STORE, or ``.pipeline`` beside ``runs``."""
+    return Store(given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline"), fresh=fresh)
+
+
+def live_keys(store: Store) -> set[str]:
+    """Keys that finished runs point to, those of their inputs, and of what may go on growing.
+
+    Runs are those here, those beside the store, and where the store was used from. InputError where
+    they do not tell what is needed.
+    """
     from .train import CHOICE
 
-    for folder in sorted(path.parent for path in runs.glob("*/recipe.yaml")):
+    places = {RUNS.absolute(), store.root.parent / RUNS, *store.runs()}
+    folders = sorted(path.parent for place in places for path in place.glob("*/recipe.yaml"))
+    for folder in folders:
         if not (folder / RUN).is_file():
             raise InputError(
                 f"{folder}: this run has not finished, so what it needs is not known. "
                 "Run its recipe again or delete the folder, then clean up."
             )
-    found = [json.loads(path.read_text()) for path in runs.glob(f"*/{RUN}")]
+    if not folders:
+        raise InputError(
+            f"{store.root}: no run that uses this store was found, so nothing says what is needed. "
+            "If all of it can go, delete the folder."
+        )
+    found = [json.loads((folder / RUN).read_text()) for folder in folders]
     waiting = [one["key"] for about in found for one in about["artifacts"].values()]
     inputs: dict[str, list[str]] = {}
     for record in store.ls():
@@ -125,5 +152,12 @@ def live_keys(runs: Path, store: Store) -> set[str]:
     return live
 
 
-def _write(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """At once: a reader sees the old file or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -176,6 +176,19 @@ class Store:
         """SHA-256 of a file outside the store, remembered while the file does not change."""
         return self._fingerprints.digest(path)
 
+    def remember_runs(self, folder: Path) -> None:
+        """That runs in this folder point here: ``gc`` asks them what they need."""
+        place = str(folder.absolute())
+        with explaining_errors(self.root), (self.root / "runs.txt").open("a+") as file:
+            file.seek(0)
+            if place not in file.read().splitlines():
+                file.write(place + "\n")
+
+    def runs(self) -> list[Path]:
+        """The folders that were remembered."""
+        file = self.root / "runs.txt"
+        return [Path(line) for line in file.read_text().splitlines()] if file.exists() else []
+
     def ls(self) -> list[Record]:
         """Everything that takes up room, by kind and age."""
         records = []

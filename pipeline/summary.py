@@ -51,7 +51,7 @@ def sampled(found: Mapping[str, Any]) -> str:
         f"{found['images']} images of {found['run']} {state} with {found['sampler']['name']}, "
         f"{found['nfe']} network evaluations each, seed {found['seed']}\n"
         f"  grid    {found['grid']}\n"
-        f"  images  {found['folder']}/00000.png …"
+        f"  images  {found['folder']}/images/"
     )
 
 

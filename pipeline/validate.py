@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .batches import Batches
-from .contracts import Extractor, Features, Metric
+from .contracts import Extractor, Metric
 from .draws import Draws
 from .embed import extract
 from .images import Images
@@ -30,7 +30,6 @@ class Measure:
 
     name: str
     metric: Metric
-    features: Features
     extractor: Extractor
     real: Tensor
     """Features of the real images (N, D)."""
@@ -58,12 +57,12 @@ def validate(
         batch_size=size,
     )
     made = list(track(batches, "validate: sampling", -(-count // size)))
-    found: dict[Features, Tensor] = {}
+    found: dict[str, Tensor] = {}
     record["protocol"] = {}
     for measure in measures:
-        if measure.features not in found:
+        if measure.extractor.id not in found:
             moved = (batch.to(model.device) for batch in made)
-            found[measure.features] = extract(measure.extractor, moved)
+            found[measure.extractor.id] = extract(measure.extractor, moved)
         protocol = {
             "extractor": measure.extractor.id,
             "sampler": registry.spec(settings.sampler),
@@ -71,7 +70,7 @@ def validate(
             "split": "validation",
             "resolution": list(model.shape[1:]),
         }
-        result = score(measure.real, found[measure.features], measure.metric, protocol)
+        result = score(measure.real, found[measure.extractor.id], measure.metric, protocol)
         record[measure.name] = result.value
         if result.standard_error is not None:
             record[f"{measure.name}_standard_error"] = result.standard_error
@@ -88,16 +87,16 @@ def losses(model: Model, recipe: Recipe, images: Images) -> dict[str, float]:
     indices = images.indices("validation")
     size = min(recipe.train.batch_size, len(indices) * recipe.train.repeats)
     batches = Batches(indices, recipe.split.seed, size, recipe.train.repeats)
-    sums: dict[str, Tensor] = {}
+    sums: dict[str, float] = {}
     with progress("validate: losses", batches.per_epoch) as bar:
         for step in range(batches.per_epoch):
             x0 = model.encode(images.batch(batches[step]))
             draws = Draws(recipe.seed, "validate", range(size), step=step + 1)
             found = model.objective.loss(model.network, x0, None, model.schedule, draws)
             for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + value.double()
+                sums[name] = sums.get(name, 0.0) + value.item()
             bar.step()
-    return {name: value.item() / batches.per_epoch for name, value in sums.items()}
+    return {name: value / batches.per_epoch for name, value in sums.items()}
 
 
 def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:

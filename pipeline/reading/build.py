@@ -147,7 +147,8 @@ class Builder:
         if not option.many:
             return self.stage(kind, node, path, self._default_name(option))
         if not isinstance(node.value, list):
-            message = f"should be a list of {kind} stages, got {_got(node.value)}"
+            got = _got(node.value)
+            message = f"should be a list of {kind} stages, got {got}; write it as [{got}]"
             return self.problem(node.origin, path, message)
         made = [self.stage(kind, item, _join(path, str(i))) for i, item in enumerate(node.value)]
         return FAILED if FAILED in made else made

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, FilePath
 from torch import nn
 
 from pipeline import InputError, IOOnly, stage
@@ -31,7 +31,7 @@ class InceptionV3:
 
     image_size: Annotated[int, Field(ge=75)] = 75
     """Images are resized to this height and width, in pixels: 75 as in the book, or 299."""
-    weights: Annotated[Path | None, IOOnly()] = None
+    weights: Annotated[FilePath | None, IOOnly()] = None
     """A .pth file with the state dict; none: torch.hub's cache, downloaded on first use (104 MB).
     The extractor's id holds the file's digest, so what is kept is of these weights."""
 
