@@ -12,7 +12,7 @@ import time
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "pipeline.cli", "--help"]
+    command = [sys.executable, "-m", "pipeline", "--help"]
     seconds = []
     for _ in range(11):
         start = time.perf_counter()
@@ -20,7 +20,8 @@ def main() -> None:
         seconds.append(time.perf_counter() - start)
     print(f"pipeline --help: median of {len(seconds)} {statistics.median(seconds):.3f} s")
     program = (
-        "import sys, pipeline.cli; print(sorted({'torch', 'pydantic', 'yaml'} & set(sys.modules)))"
+        "import sys, pipeline.__main__ as _; "
+        "print(sorted({'torch', 'pydantic', 'yaml'} & set(sys.modules)))"
     )
     print("heavy imports:", subprocess.check_output([sys.executable, "-c", program], text=True))
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from .errors import Failed, InputError, Interrupted
 from .output import output
 
 FOLDER = click.Path(path_type=Path)
@@ -22,7 +18,10 @@ store = click.option(
     "--store", type=FOLDER, help="Where artifacts are kept  [default: $PIPELINE_STORE or .pipeline]"
 )
 device = click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: a GPU if any"
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, mps; auto: cuda or cpu",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 changes = click.option(
@@ -31,6 +30,13 @@ changes = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Change one value, such as backbone.upsampler=nearest. Repeatable.",
+)
+num_steps = click.option(
+    "--num-steps", type=click.IntRange(1), help="Sampling steps  [default: the recipe's]"
+)
+seed = click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
+sampler = click.option(
+    "--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]"
 )
 
 
@@ -98,9 +104,9 @@ def run(as_json: bool, **options: Any) -> None:
 @click.argument("run", type=FOLDER)
 @click.option("--num-images", type=click.IntRange(1), help="How many  [default: the recipe's]")
 @click.option("--grid", type=Grid(), help="Of grid.png  [default: the recipe's columns]")
-@click.option("--num-steps", type=click.IntRange(1), help="Noise levels  [default: the recipe's]")
-@click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
-@click.option("--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]")
+@num_steps
+@seed
+@sampler
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best")
 @click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True)
 @click.option("--out", type=FOLDER, help="Folder for the PNGs  [default: in the run's]")
@@ -134,9 +140,9 @@ def sample(as_json: bool, **options: Any) -> None:
 @click.option(
     "--num-images", type=click.IntRange(2), help="Samples of a run  [default: its recipe's]"
 )
-@click.option("--num-steps", type=click.IntRange(1), help="Sampling steps  [default: the recipe's]")
-@click.option("--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]")
-@click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
+@num_steps
+@seed
+@sampler
 @plugin
 @store
 @device
@@ -184,39 +190,52 @@ def diff(**options: Any) -> None:
     click.echo(commands.diff(**options))
 
 
-@cli.group(invoke_without_command=True)
+@cli.group(
+    invoke_without_command=True,
+    epilog="""\b
+    Examples:
+      pipeline plugins
+      pipeline plugins show sampler ddim
+      pipeline plugins show sampler mine --plugin my_sampler.py""",
+)
 @plugin
 @click.pass_context
 def plugins(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
     """What is installed: `list` (the default), `show KIND NAME`."""
-    from .registry import Registry
-
-    ctx.obj = Registry.load(plugins)
+    ctx.obj = plugins
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_plugins)
 
 
 @plugins.command("list")
+@plugin
 @click.pass_obj
-def list_plugins(registry: Any) -> None:
+def list_plugins(before: tuple[Path, ...], plugins: tuple[Path, ...] = ()) -> None:
     """Every stage with its package; what is broken or ambiguous, and why."""
-    from .catalogue import plugins_table
+    from . import commands
 
-    click.echo(plugins_table(registry))
+    click.echo(commands.plugins(plugins=before + plugins))
 
 
 @plugins.command("show", epilog="\b\nExample:\n  pipeline plugins show sampler ddim")
 @click.argument("kind")
 @click.argument("name")
+@plugin
 @click.pass_obj
-def show_plugin(registry: Any, kind: str, name: str) -> None:
+def show_plugin(before: tuple[Path, ...], kind: str, name: str, plugins: tuple[Path, ...]) -> None:
     """A stage's docstring, options, types, defaults, package and version."""
-    from .catalogue import describe_stage
+    from . import commands
 
-    click.echo(describe_stage(registry, kind, name))
+    click.echo(commands.plugins(kind, name, plugins=before + plugins))
 
 
-@cli.group()
+@cli.group(
+    epilog="""\b
+    Examples:
+      pipeline cache ls
+      pipeline cache verify
+      pipeline cache gc --dry-run"""
+)
 def cache() -> None:
     """The store of artifacts: `ls`, `verify`, `gc`."""
 
@@ -260,38 +279,3 @@ def cache_gc(as_json: bool, store: Path | None, dry_run: bool) -> None:
         found = commands.cache("gc", store=store, dry_run=dry_run)
         title = "would be removed" if dry_run else "removed"
         give(found, f"{summary.records(found)}\n{title}")
-
-
-def _terminate(signum: int, _: FrameType | None) -> NoReturn:
-    raise Interrupted(signum, "terminated; the same command goes on from there")
-
-
-def main() -> NoReturn:
-    """Run the command line; exit codes: 0 done, 1 failed, 2 wrong input, 130/143 interrupted."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        cli(standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as end:
-        code = end.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except InputError as error:
-        click.echo(str(error), err=True)
-        code = 2
-    except Failed as error:
-        click.echo(f"failed: {error}", err=True)
-        code = 1
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on from there", err=True)
-        code = 130
-    except Interrupted as error:
-        click.echo(str(error), err=True)
-        code = 128 + error.signum
-    sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -53,7 +53,7 @@ def run(
 
     started, place = time.monotonic(), choose(device)
     kept = open_store(store, fresh)
-    run_folder = RunFolder(folder, loaded, kept)
+    run_folder = RunFolder(folder, loaded, kept, plugins)
     made, scores = engine.run(loaded.recipe, registry, kept, run_folder, place)
     run_folder.finish(made, scores, place)
     about = json.loads((folder / "run.json").read_text())
@@ -85,33 +85,34 @@ def sample(
 
     What is not given is as in the run's recipe, section ``sample``.
     """
-    from .runs import open_run, store_of
+    from .runs import open_run, plugins_of, store_of
 
     about = open_run(Path(run))
     registry = Registry.load(plugins)
     wanted = about["recipe"]["sample"]
     count = num_images or (grid[0] * grid[1] if grid else wanted["num_images"])
     columns, rows = grid or _grid(count, wanted["grid"])
-    if columns * rows > count and grid:
-        raise InputError(f"--grid {columns}x{rows} has more places than there are images, {count}")
+    if columns * (rows - 1) >= count:
+        raise InputError(f"--grid {columns}x{rows} has more rows than {count} images fill")
     from .device import choose
     from .load import spec_of
     from .sample import Order
     from .sample import sample as draw
 
     spec = spec_of(sampler, "--sampler") if sampler else wanted["sampler"]
-    order = Order(
-        sampler=registry.build("sampler", spec),
-        num_steps=num_steps or wanted["num_steps"],
-        num_images=count,
-        batch_size=wanted["batch_size"],
-        seed=about["recipe"]["seed"] if seed is None else seed,
-        choice=checkpoint,
-        weights=weights,
-    )
-    kept = store_of(about, store)
-    model = kept.open("model", about["artifacts"]["model"]["key"])
-    drawn = draw(model, order, registry, kept, choose(device))
+    with plugins_of(about, plugins):
+        order = Order(
+            sampler=registry.build("sampler", spec),
+            num_steps=num_steps or wanted["num_steps"],
+            num_images=count,
+            batch_size=wanted["batch_size"],
+            seed=about["recipe"]["seed"] if seed is None else seed,
+            choice=checkpoint,
+            weights=weights,
+        )
+        kept = store_of(about, store)
+        model = kept.open("model", about["artifacts"]["model"]["key"])
+        drawn = draw(model, order, registry, kept, choose(device))
     folder = out or about["folder"] / f"samples-{_words(order, registry)}"
     _save_images(drawn, (columns, rows), folder)
     return {
@@ -153,6 +154,14 @@ def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
 
     registry = Registry.load(plugins)
     return between(load(a, registry=registry), load(b, registry=registry))
+
+
+def plugins(kind: str = "", name: str = "", *, plugins: Sequence[Path] = ()) -> str:
+    """What is installed, as a table; of one stage, its documentation, options and package."""
+    from .catalogue import describe_stage, plugins_table
+
+    registry = Registry.load(plugins)
+    return describe_stage(registry, kind, name) if kind else plugins_table(registry)
 
 
 def cache(

@@ -17,7 +17,7 @@ from .prepare import FILE, prepare_images
 from .reading.yaml12 import Node, Origin
 from .recipe import Recipe
 from .registry import Registry
-from .runs import is_run, open_run, open_store, store_of
+from .runs import is_run, open_run, open_store, plugins_of, store_of
 from .sample import Order, sample
 from .score import as_data, read_score, score_artifact
 from .store import Artifact, Store
@@ -63,7 +63,8 @@ def evaluate(
     _check(what, against, run, other, size, drawing)
     about = run or other
     kept = store_of(about, store) if about else open_store(store)
-    recipe = _recipe(about, registry) if about else None
+    with plugins_of(about or {"plugins": ()}, plugins):
+        recipe = _recipe(about, registry) if about else None
     place = choose(device)
     if run:
         fake = _drawn(run, drawing, registry, kept, place)

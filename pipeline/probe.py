@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from .batches import Batches
@@ -11,6 +13,8 @@ from .contracts import Rates
 from .errors import InputError
 from .prepare import prepared, split_indices
 from .recipe import Recipe
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def probe(recipe: Recipe) -> Probe:
             f"{len(source)} images: metrics need 2 validation images, split.validation "
             f"{recipe.split.validation} leaves {validation.sum()}; raise it or add images"
         )
+    _rehearse(recipe, validation)
     train = (~validation).nonzero()[0]
     settings = recipe.train
     per_epoch = Batches(train, recipe.seed, settings.batch_size, settings.repeats).per_epoch
@@ -60,3 +65,15 @@ def probe(recipe: Recipe) -> Probe:
         steps_per_epoch=per_epoch,
         steps=min(steps, settings.max_steps or steps),
     )
+
+
+def _rehearse(recipe: Recipe, validation: Mask) -> None:
+    """Have metrics score as many features, all noise: too few images are told before training."""
+    real = {"validation": int(validation.sum()), "train": int((~validation).sum())}
+    watched, scored = recipe.train.validate, recipe.evaluate
+    sides = [(m, real["validation"], watched.num_images) for m in watched.metrics]
+    if scored:
+        sides += [(m, real[scored.split], scored.num_images) for m in scored.metrics]
+    noise = torch.Generator().manual_seed(0)
+    for metric, many, drawn in sides:
+        metric(*(torch.randn(n, 4, generator=noise) for n in (many, drawn or many)))

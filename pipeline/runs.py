@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,8 +26,10 @@ RUNS, RUN = Path("runs"), "run.json"
 class RunFolder:
     """A run's folder: the recipe first, history and grids as they come, the rest at the end."""
 
-    def __init__(self, path: Path, loaded: Loaded, store: Store) -> None:
-        self.path, self.loaded, self.store = path, loaded, store
+    def __init__(
+        self, path: Path, loaded: Loaded, store: Store, plugins: Sequence[Path] = ()
+    ) -> None:
+        self.path, self.loaded, self.store, self.plugins = path, loaded, store, plugins
 
     def begin(self) -> None:
         """Make the folder, or clear it if it is another recipe's; the store keeps its results."""
@@ -69,6 +72,7 @@ class RunFolder:
             },
             "scores": found,
             "device": device,
+            "plugins": [str(file.absolute()) for file in self.plugins],
             "command": " ".join(["pipeline", *sys.argv[1:]]),
             "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -97,6 +101,21 @@ def open_run(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: this run has not finished; run its recipe again to go on")
     here = sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))
     raise InputError(f"{path}: there is no such run. Finished runs: {', '.join(here) or 'none'}")
+
+
+@contextmanager
+def plugins_of(about: Mapping[str, Any], given: Sequence[Path]) -> Iterator[None]:
+    """Say with an error that a run was made with plugin files, where not all of them are given."""
+    try:
+        yield
+    except InputError as error:
+        files = set(about["plugins"]) - {str(file.absolute()) for file in given}
+        if not files:
+            raise
+        again = " ".join(f"--plugin {file}" for file in sorted(files))
+        raise InputError(
+            f"{error}\n{about['name']} was made with {again}: give it again"
+        ) from error
 
 
 def store_of(about: Mapping[str, Any], given: Path | None) -> Store:

@@ -66,7 +66,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = """
 import sys
 sys.argv = ["pipeline", "--help"]
-from pipeline.cli import main
+from pipeline.__main__ import main
 try:
     main()
 except SystemExit as end:
@@ -82,7 +82,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 LIGHT = """
 import sys
 sys.argv = ["pipeline", *{arguments}]
-from pipeline.cli import main
+from pipeline.__main__ import main
 try:
     main()
 except SystemExit as end:

@@ -9,6 +9,7 @@ import tarfile
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,10 +237,21 @@ class TestProceduralFlowers:
         assert (image.mode, image.size) == ("RGB", (size, size))
 
     def test_the_same_picture_at_any_size(self) -> None:
-        small = ProceduralFlowers(num_images=1, size=32)().image(0)
-        large = ProceduralFlowers(num_images=1, size=128)().image(0).resize((32, 32), Image.BOX)
-        difference = np.abs(np.asarray(small, float) - np.asarray(large, float))
-        assert difference.mean() < 4  # of 255: it is drawn with soft edges, not sampled
+        def at(size: int, index: int = 0) -> Any:
+            image = ProceduralFlowers(num_images=2, size=size, grain=0)().image(index)
+            return np.asarray(image.resize((16, 16), Image.BOX), float)
+
+        assert np.abs(at(64) - at(128)).mean() < 3  # of 255
+        assert np.abs(at(64) - at(128, 1)).mean() > 20
+
+    def test_grain_is_independent_noise(self) -> None:
+        clean, grainy = (
+            np.asarray(ProceduralFlowers(num_images=1, grain=grain)().image(0), float)
+            for grain in (0.0, 0.05)
+        )
+        noise = (grainy - clean)[(clean > 40) & (clean < 215)] / 255
+        assert abs(noise.mean()) < 0.005
+        assert noise.std() == pytest.approx(0.05, rel=0.05)
 
     def test_colours_tell_species_apart(self) -> None:
         """Pixels in the middle classify far above chance: labels belong to the pictures."""

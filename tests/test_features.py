@@ -135,7 +135,7 @@ def test_wrong_weights_are_an_error_that_names_the_file(inception_file, tmp_path
     truncated.write_bytes(inception_file.read_bytes()[:100_000])
     for file in (tmp_path / "missing.pth", tmp_path, nonsense, other, truncated):
         with pytest.raises(InputError) as error:
-            InceptionV3(weights=file)()
+            Registry.load().build("features", {"name": "inception_v3", "weights": str(file)})()
         assert str(file) in str(error.value)
         assert "\n" not in str(error.value)
 

@@ -48,7 +48,7 @@ def test_entry_points_of_the_wheel(wheel: zipfile.ZipFile) -> None:
     (name,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     found = ConfigParser()
     found.read_string(wheel.read(name).decode())
-    assert dict(found["console_scripts"]) == {"pipeline": "pipeline.cli:main"}
+    assert dict(found["console_scripts"]) == {"pipeline": "pipeline.__main__:main"}
     assert dict(found["pipeline"]) == {plugin.name: plugin.name for plugin in PLUGINS}
 
 

@@ -42,7 +42,7 @@ def pipeline(folder: Path, *arguments: str, site: Path | None = None):
     """``pipeline …`` as its own process in a folder, with packages installed in ``site``."""
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PIPELINE_STORE")}
     env |= {"PYTHONPATH": str(site)} if site else {}
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    command = [sys.executable, "-m", "pipeline", *arguments]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 

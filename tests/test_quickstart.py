@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder where ``pipeline run recipes/quickstart.yaml`` was run."""
     folder = tmp_path_factory.mktemp("quickstart")
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(RECIPE)]
+    command = [sys.executable, "-m", "pipeline", "run", str(RECIPE)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for place in ("samples.png", "scores.json", "history.jsonl"):

@@ -178,7 +178,10 @@ def test_the_same_images_in_a_new_process_without_the_data(here: Path, photos: P
         "--store", "another", "--device", "cpu",
     )  # fmt: skip
     for i in range(6):
-        with Image.open(f"here/{i:05d}.png") as one, Image.open(f"there/{i:05d}.png") as other:
+        with (
+            Image.open(f"here/images/{i:05d}.png") as one,
+            Image.open(f"there/images/{i:05d}.png") as other,
+        ):
             assert one.tobytes() == other.tobytes()
     assert images.float().std() > 1
 
@@ -204,13 +207,14 @@ def test_image_i_does_not_depend_on_the_batch(after_first: Path, monkeypatch) ->
             found = generate(made, sampler, 4, range(8), seed=7, purpose="sample", batch_size=size)
             drawn.append((torch.cat(list(found)), torch.cat(seen)))
         for pixels, x0 in drawn[1:]:
-            torch.testing.assert_close(x0, drawn[0][1], rtol=0, atol=1e-5)
+            # After so short a training x0 reaches 90, where rounding alone is above 1e-5.
+            torch.testing.assert_close(x0, drawn[0][1], rtol=1e-6, atol=1e-5)
             assert (pixels.int() - drawn[0][0].int()).abs().max() <= 1
 
 
 def test_more_images_begin_with_the_same(after_first: Path) -> None:
     few, images = draw(num_images=2)
-    more, all_images = draw(num_images=5, grid=(3, 2))
+    more, all_images = draw(num_images=6, grid=(3, 2))
     assert not few["reused"]
     assert torch.equal(images, all_images[:2])
     with Image.open(more["grid"]) as grid:

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline import cli, commands
+from pipeline import __main__, commands
 from pipeline.store import Store
 
 STAGES = Path(__file__).with_name("tiny_stages.py")
@@ -53,7 +53,7 @@ def draw(name: str = "tiny", **options: Any) -> tuple[dict[str, Any], Tensor]:
     from PIL import Image
 
     found = commands.sample(name, plugins=[STAGES], device="cpu", **options)
-    pictures = sorted(Path(found["folder"]).glob("[0-9]*.png"))
+    pictures = sorted(Path(found["folder"]).glob("images/*.png"))
     arrays = [np.array(Image.open(picture)) for picture in pictures]
     return found, torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
@@ -64,7 +64,7 @@ def shell(*arguments: str, code: int = 0, plugin: bool = True) -> subprocess.Com
     # With it set, libraries' own output would not be buffered either, unlike a user's.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *arguments, *more],
+        [sys.executable, "-m", "pipeline", *arguments, *more],
         capture_output=True,
         text=True,
         timeout=120,
@@ -81,7 +81,7 @@ def main(*arguments: str, plugin: bool = True) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            __main__.main()
     signal.signal(signal.SIGTERM, before)
     return end.value.code
 

@@ -254,6 +254,8 @@ def _reworded(detail: ErrorDetails, known: dict[str, Option]) -> str:
         return f"should be {known[str(detail['loc'][0])].text}"
     if kind in ("value_error", "assertion_error"):
         return message.partition(", ")[2]
+    if kind.startswith("path_not_"):
+        return f"there is no such {kind.rpartition('_')[2]}: {detail['input']}"
     expected = _EXPECTED.get(kind.partition("_")[0])
     if kind.endswith(("_type", "_parsing", "_from_float")) and expected:
         message = f"should be {expected}"

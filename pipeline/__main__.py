@@ -1,0 +1,50 @@
+"""The process: runs the command line, turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from .cli import cli
+from .errors import Failed, InputError, Interrupted
+
+
+def _terminate(signum: int, _: FrameType | None) -> NoReturn:
+    raise Interrupted(signum, "terminated; the same command goes on from there")
+
+
+def main() -> NoReturn:
+    """Run the command line; exit codes: 0 done, 1 failed, 2 wrong input, 130/143 interrupted."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli(standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except InputError as error:
+        code = _told(error, 2)
+    except Failed as error:
+        code = _told(f"failed: {error}", 1)
+    except (KeyboardInterrupt, click.Abort):
+        code = _told("interrupted; the same command goes on from there", 130)
+    except Interrupted as error:
+        code = _told(error, 128 + error.signum)
+    sys.exit(code)
+
+
+def _told(message: object, code: int) -> int:
+    click.echo(str(message), err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()
