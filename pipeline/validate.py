@@ -86,6 +86,7 @@ def losses(model: Model, recipe: Recipe, images: Images) -> dict[str, float]:
     """
     indices = images.indices("validation")
     size = min(recipe.train.batch_size, len(indices) * recipe.train.repeats)
+    # Not the run's seed: runs of other seeds are validated on the very same images.
     batches = Batches(indices, recipe.split.seed, size, recipe.train.repeats)
     sums: dict[str, float] = {}
     with progress("validate: losses", batches.per_epoch) as bar:
