@@ -61,7 +61,7 @@ def score_artifact(
 
     ingredients = {
         "metric": registry.describe(metric),
-        "inputs": {"real": real.key, "fake": fake.key},
+        "inputs": {"real features": real.key, "samples' features": fake.key},
         "protocol": protocol,
     }
     return store.get_or_build("score", ingredients, build)
