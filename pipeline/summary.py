@@ -22,7 +22,7 @@ def run(found: Mapping[str, Any]) -> str:
     lines += [
         f"  samples   {folder}/samples.png",
         f"  progress  {folder}/grids/, {folder}/history.jsonl",
-        f"  scores    {folder}/scores.json",
+        *([f"  scores    {folder}/scores.json"] if found["scores"] else []),
         f"  recipe    {folder}/recipe.yaml",
         f"  store     {found['store']}",
         "",

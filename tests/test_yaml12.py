@@ -69,7 +69,8 @@ def test_what_pyyaml_quotes_is_read_alike(value: object) -> None:
         ("a: &x {b: 1}\n<<: *x\n", "f:2:1: '<<' is not in YAML 1.2"),
         ("a: 1\n---\nb: 2\n", "f:2:1: a second document"),
         ("a: \x07\n", "f:1:4: not YAML: control characters"),
-        ("a: " + "[" * 10_000, "f:1:54: a.0.0: nested more than 50 deep"),
+        ("a: " + "[" * 500, "f:1:54: a.0.0: nested more than 50 deep"),
+        ("a: " + "[" * 10_000, "f:1:"),  # the library has a limit too, in newer versions
         ("a: " + "9" * 5000, "f:1:4: a: a number of 5000 digits"),
     ],
 )

@@ -78,6 +78,8 @@ def main(*arguments: str, plugin: bool = True) -> object:
     """``pipeline …`` in this process; its exit code."""
     words = ["pipeline", *arguments, *(["--plugin", str(STAGES)] if plugin else [])]
     before = signal.getsignal(signal.SIGTERM)
+    # Where the tests are a shell's background job, Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as end:
