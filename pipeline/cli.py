@@ -34,6 +34,11 @@ changes = click.option(
 num_steps = click.option(
     "--num-steps", type=click.IntRange(1), help="Sampling steps  [default: the recipe's]"
 )
+spacing = click.option(
+    "--spacing",
+    type=click.Choice(["uniform", "log_snr", "karras"]),
+    help="Of the noise levels: in t, log-SNR or sigma^(1/7)  [default: the recipe's]",
+)
 seed = click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
 sampler = click.option(
     "--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]"
@@ -105,6 +110,7 @@ def run(as_json: bool, **options: Any) -> None:
 @click.option("--num-images", type=click.IntRange(1), help="How many  [default: the recipe's]")
 @click.option("--grid", type=Grid(), help="Of grid.png  [default: the recipe's columns]")
 @num_steps
+@spacing
 @seed
 @sampler
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best")
@@ -141,6 +147,7 @@ def sample(as_json: bool, **options: Any) -> None:
     "--num-images", type=click.IntRange(2), help="Samples of a run  [default: its recipe's]"
 )
 @num_steps
+@spacing
 @seed
 @sampler
 @plugin

@@ -17,6 +17,7 @@ from .load import Loaded, load
 from .registry import Registry
 
 if TYPE_CHECKING:
+    from .recipe import Spacing
     from .sample import Order
     from .store import Artifact
 
@@ -72,6 +73,7 @@ def sample(
     num_images: int | None = None,
     grid: tuple[int, int] | None = None,
     num_steps: int | None = None,
+    spacing: Spacing | None = None,
     seed: int | None = None,
     sampler: str | None = None,
     checkpoint: Literal["best", "last"] = "best",
@@ -104,6 +106,8 @@ def sample(
         order = Order(
             sampler=registry.build("sampler", spec),
             num_steps=num_steps or wanted["num_steps"],
+            # Runs that were made before there was a choice do not name it.
+            spacing=spacing or wanted.get("spacing", "uniform"),
             num_images=count,
             batch_size=wanted["batch_size"],
             seed=about["recipe"]["seed"] if seed is None else seed,
@@ -123,6 +127,7 @@ def sample(
         "reused": drawn.reused,
         "nfe": order.sampler.nfe(order.num_steps),
         "sampler": registry.spec(order.sampler),
+        "spacing": order.spacing,
         "seed": order.seed,
     }
 
@@ -196,7 +201,8 @@ def _words(order: Order, registry: Registry) -> str:
     options = {k: v for k, v in about.items() if k not in ("name", "code")}
     parts = [registry.name_of(order.sampler), *(f"{k}={v}" for k, v in options.items())]
     parts += [f"{order.num_steps}steps", f"seed{order.seed}"]
-    parts += [w for w in (order.choice, order.weights) if w not in ("best", "ema")]
+    usual = ("uniform", "best", "ema")
+    parts += [w for w in (order.spacing, order.choice, order.weights) if w not in usual]
     return "-".join(parts)
 
 

@@ -89,6 +89,7 @@ def pictures_of(recipe: Recipe) -> Order:
     return Order(
         sampler=wanted.sampler,
         num_steps=wanted.num_steps,
+        spacing=wanted.spacing,
         num_images=wanted.num_images,
         seed=recipe.seed,
         batch_size=wanted.batch_size,
@@ -98,14 +99,16 @@ def pictures_of(recipe: Recipe) -> Order:
 def scored_of(recipe: Recipe, images: Images) -> Order:
     """The recipe's section ``evaluate``: other noise than that of pictures and of validation.
 
-    A recipe without the section is scored with the sampler of its pictures.
+    A recipe without the section is scored with the sampler and the levels of its pictures.
     """
+    like = recipe.sample
     wanted = recipe.evaluate or Evaluate(
-        sampler=recipe.sample.sampler, num_steps=recipe.sample.num_steps, metrics=[]
+        sampler=like.sampler, num_steps=like.num_steps, spacing=like.spacing, metrics=[]
     )
     return Order(
         sampler=wanted.sampler,
         num_steps=wanted.num_steps,
+        spacing=wanted.spacing,
         num_images=wanted.num_images or len(images.indices(wanted.split)),
         seed=recipe.seed,
         purpose="evaluate",
@@ -118,6 +121,7 @@ def protocol_of(order: Order, registry: Registry, images: Images) -> dict[str, A
     return {
         "sampler": registry.spec(order.sampler),
         "num_steps": order.num_steps,
+        "spacing": order.spacing,
         "nfe": order.sampler.nfe(order.num_steps),
         "checkpoint": order.choice,
         "weights": order.weights,

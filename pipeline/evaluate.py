@@ -15,7 +15,7 @@ from .images import Images
 from .load import build, spec_of
 from .prepare import FILE, prepare_images
 from .reading.yaml12 import Node, Origin
-from .recipe import Recipe
+from .recipe import Recipe, Spacing
 from .registry import Registry
 from .runs import is_run, open_run, open_store, plugins_of, store_of
 from .sample import Order, sample
@@ -44,6 +44,7 @@ def evaluate(
     size: int | None = None,
     num_images: int | None = None,
     num_steps: int | None = None,
+    spacing: Spacing | None = None,
     sampler: str | None = None,
     seed: int | None = None,
     plugins: Sequence[Path] = (),
@@ -56,7 +57,13 @@ def evaluate(
     are preprocessed as the run's are; without a run, cropped to squares and resized to ``size``.
     """
     registry = Registry.load(plugins)
-    drawing = {"num_images": num_images, "num_steps": num_steps, "sampler": sampler, "seed": seed}
+    drawing = {
+        "num_images": num_images,
+        "num_steps": num_steps,
+        "spacing": spacing,
+        "sampler": sampler,
+        "seed": seed,
+    }
     drawing = {name: value for name, value in drawing.items() if value is not None}
     run = open_run(what) if is_run(what) else None
     other = open_run(against) if against and is_run(against) else None

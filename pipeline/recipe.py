@@ -27,6 +27,9 @@ from .stage import IOOnly, Stage, stage
 
 Unit = Literal["epoch", "step", "minute", "second"]
 
+Spacing = Literal["uniform", "log_snr", "karras"]
+"""How noise levels are spaced: ``levels.py``."""
+
 
 @dataclass(frozen=True)
 class Every:
@@ -103,6 +106,8 @@ class Validate:
     """Draws the images that are scored and the grids."""
     num_steps: Count = 5
     """Sampling steps of the images that are scored."""
+    spacing: Spacing = "uniform"
+    """How the noise levels are spaced, of the pictures' too: see ``sample``."""
     num_images: Annotated[int, Field(ge=2)] | None = None
     """How many images are scored; none: as many as there are validation images."""
     metrics: list[Annotated[Metric, Stage("metric")]] = Field(default_factory=list)
@@ -149,6 +154,9 @@ class Sample:
     """From noise to images."""
     num_steps: Count = 20
     """Noise levels; a sampler's cost in network evaluations is its NFE."""
+    spacing: Spacing = "uniform"
+    """How the levels are spaced from t = 1 on: evenly in t (the last is t = 1 / num_steps), evenly
+    in log-SNR, or in sigma^(1/7) as Karras et al. do (the last is t = 0). Clean comes after it."""
     num_images: Count = 80
     """How many."""
     grid: Grid = (10, 8)
@@ -165,6 +173,8 @@ class Evaluate:
     """From noise to images."""
     num_steps: Count = 20
     """Noise levels."""
+    spacing: Spacing = "uniform"
+    """How they are spaced: see ``sample``."""
     num_images: Annotated[int, Field(ge=2)] | None = None
     """How many; none: as many as there are images in ``split``."""
     split: Literal["validation", "train"] = "validation"

@@ -11,20 +11,14 @@ import h5py
 import torch
 from torch import Tensor
 
-from .contracts import CLEAN, Rates, Sampler, Schedule
+from .contracts import Sampler
 from .draws import Draws, Purpose
+from .levels import levels
 from .model import Choice, Model, Weights, load_model
 from .progress import track
+from .recipe import Spacing
 from .registry import Registry
 from .store import Artifact, Store
-
-
-def levels(schedule: Schedule, num_steps: int) -> list[Rates[float]]:
-    """``num_steps`` noisy levels at t = 1 - k / num_steps, then clean."""
-    t = 1 - torch.arange(num_steps, dtype=torch.float64) / num_steps
-    rates = schedule(t)
-    pairs = zip(rates.signal.tolist(), rates.noise.tolist(), strict=True)
-    return [*(Rates(signal, noise) for signal, noise in pairs), CLEAN]
 
 
 @torch.inference_mode()
@@ -34,12 +28,13 @@ def generate(
     num_steps: int,
     images: Sequence[int],
     *,
+    spacing: Spacing = "uniform",
     seed: int,
     purpose: Purpose,
     batch_size: int,
 ) -> Iterator[Tensor]:
     """uint8 (n, C, H, W) batches: image i depends on seed, purpose and i, not on the batch."""
-    steps = levels(model.schedule, num_steps)
+    steps = levels(model.schedule, num_steps, spacing)
     denoise = model.denoiser()
     for start in range(0, len(images), batch_size):
         rows = images[start : start + batch_size]
@@ -57,6 +52,7 @@ class Order:
     num_steps: int
     num_images: int
     seed: int
+    spacing: Spacing = "uniform"
     purpose: Purpose = "sample"
     choice: Choice = "best"
     weights: Weights = "ema"
@@ -67,6 +63,7 @@ class Order:
         return {
             "sampler": registry.describe(self.sampler),
             "num_steps": self.num_steps,
+            "spacing": self.spacing,
             "num_images": self.num_images,
             "seed": self.seed,
             "purpose": self.purpose,
@@ -87,6 +84,7 @@ def sample(
             order.sampler,
             order.num_steps,
             range(order.num_images),
+            spacing=order.spacing,
             seed=order.seed,
             purpose=order.purpose,
             batch_size=order.batch_size,

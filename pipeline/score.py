@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def score(real: Tensor, fake: Tensor, metric: Metric, protocol: Mapping[str, Any]) -> Score:
     """The metric of features (N, D) and (M, D), with the metric's protocol and the engine's in one.
 
-    ``protocol`` has of ``extractor`` (id), ``sampler`` (name and options), ``num_steps``, ``split``
-    and ``resolution`` what applies. InputError for features of other dimensions.
+    ``protocol`` has of ``extractor`` (id), ``sampler`` (name and options), ``num_steps``,
+    ``spacing``, ``split`` and ``resolution`` what applies. InputError for features of other
+    dimensions.
     """
     if real.shape[1:] != fake.shape[1:]:
         raise InputError(

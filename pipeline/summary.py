@@ -68,6 +68,7 @@ def _score(name: str, score: Mapping[str, Any]) -> str:
     drawn = ""
     if "sampler" in about:
         drawn = f" by {about['sampler']['name']} in {about['num_steps']} steps"
+        drawn += f" ({about['spacing']})" * (about["spacing"] != "uniform")
     return (
         f"  {name} {score['value']:.4f}{error}\n"
         f"    {about['num_fake']} samples{drawn} against {about['num_real']} images "

@@ -91,6 +91,7 @@ def _checks(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> 
         "every": settings.every,
         "sampler": registry.describe(settings.sampler),
         "num_steps": settings.num_steps,
+        "spacing": settings.spacing,
         "num_images": settings.num_images,
         "metrics": [registry.describe(measure.metric) for measure in measures],
         "extractors": [measure.extractor.id for measure in measures],

@@ -52,6 +52,7 @@ def validate(
         settings.sampler,
         settings.num_steps,
         range(count),
+        spacing=settings.spacing,
         seed=recipe.seed,
         purpose="validate",
         batch_size=size,
@@ -67,6 +68,7 @@ def validate(
             "extractor": measure.extractor.id,
             "sampler": registry.spec(settings.sampler),
             "num_steps": settings.num_steps,
+            "spacing": settings.spacing,
             "split": "validation",
             "resolution": list(model.shape[1:]),
         }
@@ -109,6 +111,7 @@ def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:
         settings.sampler,
         settings.grid_num_steps,
         range(columns * rows),
+        spacing=settings.spacing,
         seed=recipe.seed,
         purpose="sample",
         batch_size=recipe.sample.batch_size,

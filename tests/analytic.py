@@ -1,4 +1,4 @@
-"""Exact answers to compare with: Gaussian data, whose denoiser and sampling ODE are known."""
+"""Exact answers to compare with: data whose denoiser and sampling ODE are known."""
 
 from __future__ import annotations
 
@@ -48,6 +48,62 @@ class GaussianData:
         return Prediction(x0, (x - rates.signal * x0) / rates.noise)
 
 
+class MixtureData:
+    """Every pixel is independently of a mixture of Gaussians; images (N, 1, H, W)."""
+
+    def __init__(
+        self, weights: Sequence[float], means: Sequence[float], deviations: Sequence[float]
+    ) -> None:
+        parts = (weights, means, deviations)
+        self.weights, self.means, self.deviations = (
+            torch.tensor(part, dtype=torch.float64) for part in parts
+        )
+        self.calls = 0
+
+    def _at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
+        """Means and deviations of the components of x = signal * x0 + noise * eps."""
+        variances = (rates.signal * self.deviations) ** 2 + rates.noise**2
+        return rates.signal * self.means, variances.sqrt()
+
+    def at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
+        """Mean (1,) and covariance (1, 1) of x."""
+        means, deviations = self._at(rates)
+        mean = (self.weights * means).sum()
+        variance = (self.weights * (deviations**2 + (means - mean) ** 2)).sum()
+        return mean[None], variance[None, None]
+
+    def below(self, x: Tensor, rates: Rates[float]) -> Tensor:
+        """The probability of less than x."""
+        means, deviations = self._at(rates)
+        z = (x[..., None] - means) / deviations
+        return (self.weights * torch.special.ndtr(z)).sum(-1)
+
+    def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:
+        """Standard normal z -> x of these rates, increasing.
+
+        Also the exact solution of the probability-flow ODE: it carries q(x) along and, in one
+        dimension, no path overtakes another, so along each the probability of less stays the same.
+        """
+        means, deviations = self._at(rates)
+        wanted, far = torch.special.ndtr(z), float((means.abs() + 9 * deviations).max())
+        low, high = torch.full_like(z, -far), torch.full_like(z, far)
+        for _ in range(80):
+            middle = (low + high) / 2
+            short = self.below(middle, rates) < wanted
+            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+        return (low + high) / 2
+
+    def denoise(self, x: Tensor, rates: Rates[float]) -> Prediction:
+        """E[x0 | x], and the eps that goes with it."""
+        self.calls += 1
+        means, deviations = self._at(rates)
+        z = (x[..., None] - means) / deviations
+        shares = torch.softmax(self.weights.log() - deviations.log() - z**2 / 2, -1)
+        gains = rates.signal * self.deviations**2 / deviations
+        x0 = (shares * (self.means + gains * z)).sum(-1)
+        return Prediction(x0, (x - rates.signal * x0) / rates.noise)
+
+
 def over_channels(matrix: Tensor, x: Tensor) -> Tensor:
     """(C, C) times the channels of (N, C, H, W)."""
     return torch.einsum("ij,njhw->nihw", matrix, x)
@@ -62,6 +118,17 @@ def flow(t: Tensor) -> Rates[Tensor]:
 def exploding(t: Tensor) -> Rates[Tensor]:
     """Variance exploding (Song et al. 2021, arXiv:2011.13456, section 3.4): signal stays 1."""
     return Rates(torch.ones_like(t), 0.05 * (4 / 0.05) ** t)
+
+
+def karras(t: Tensor) -> Rates[Tensor]:
+    """Variance exploding from 0.002 to 80, the sigmas of Karras et al. 2022 (arXiv:2206.00364)."""
+    return Rates(torch.ones_like(t), 0.002 * (80 / 0.002) ** t)
+
+
+def widest(t: Tensor) -> Rates[Tensor]:
+    """Variance preserving, as far as a schedule may go: log-SNR from 20 to -20."""
+    log_snr = 20 - 40 * t
+    return Rates(log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt())
 
 
 def noisy_levels(schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int) -> list[Rates[float]]:

@@ -46,6 +46,8 @@ def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> No
         ("sample.sampler=ddpm", {"samples"}, "sampler changed: ddim -> ddpm"),
         ("sample.num_images=5", {"samples"}, "num_images changed: 4 -> 5"),
         ("evaluate.num_steps=3", SCORED, "num_steps changed: 2 -> 3"),
+        ("sample.spacing=karras", {"samples"}, "spacing changed: uniform -> karras"),
+        ("evaluate.spacing=log_snr", SCORED, "spacing changed: uniform -> log_snr"),
         (
             "evaluate.metrics.kid.estimator=subsets",
             {"kid"},
