@@ -4,7 +4,17 @@ from itertools import pairwise
 
 import pytest
 import torch
-from analytic import GaussianData, NoDraws, exploding, flow, noisy_levels, order_of, variance_of
+from analytic import (
+    GaussianData,
+    NoDraws,
+    exploding,
+    flow,
+    karras,
+    noisy_levels,
+    order_of,
+    variance_of,
+    widest,
+)
 
 from pipeline import CLEAN, Prediction, Rates
 from pipeline.draws import Draws
@@ -12,14 +22,28 @@ from pipeline.registry import Registry
 from pipeline.sample import levels
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.ddpm import DDPM
+from pipeline_samplers.dpmpp_2m import DPMpp2M
+from pipeline_samplers.dpmpp_2m_sde import DPMpp2MSDE
+from pipeline_samplers.euler_ancestral import EulerAncestral
+from pipeline_samplers.unipc import UniPC
 from pipeline_schedules.cosine import Cosine
 
 SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow}
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 REGISTRY = Registry.load()
 SAMPLERS = [REGISTRY.build("sampler", e.name) for e in REGISTRY.entries("sampler")]
-STOCHASTIC = [DDPM(), DDPM(variance="large"), DDIM(eta=1.0), DDIM(eta=0.5)]
-EVERY_SAMPLER = pytest.mark.parametrize("sampler", [*SAMPLERS, *STOCHASTIC[1:]], ids=str)
+STOCHASTIC = [
+    DDPM(), DDPM(variance="large"), DDIM(eta=1.0), DDIM(eta=0.5),
+    EulerAncestral(), EulerAncestral(eta=0.5),
+]  # fmt: skip
+OTHERS = [
+    EulerAncestral(eta=1.5),
+    DPMpp2MSDE(eta=0.0),
+    DPMpp2MSDE(eta=0.5),
+    UniPC(solver_order=1),
+    UniPC(solver_order=3),
+]
+EVERY_SAMPLER = pytest.mark.parametrize("sampler", [*SAMPLERS, *STOCHASTIC[1:], *OTHERS], ids=str)
 
 
 def two_channels() -> GaussianData:
@@ -54,15 +78,6 @@ def test_ddim_converges_to_the_exact_solution_with_order_1(schedule):
     assert order_of(errors, steps) == pytest.approx(DDIM().order, abs=0.03)
 
 
-def test_every_deterministic_sampler_has_its_declared_order():
-    steps = [64, 128, 256]
-    deterministic = [sampler for sampler in SAMPLERS if sampler.order is not None]
-    assert deterministic
-    for sampler in deterministic:
-        errors = [ode_error(sampler, Cosine(), n) for n in steps]
-        assert order_of(errors, steps) == pytest.approx(sampler.order, abs=0.05)
-
-
 @EVERY_SCHEDULE
 @pytest.mark.parametrize("sampler", STOCHASTIC, ids=str)
 def test_variance_of_stochastic_samplers_converges_to_the_exact_one_with_order_1(sampler, schedule):
@@ -72,17 +87,6 @@ def test_variance_of_stochastic_samplers_converges_to_the_exact_one_with_order_1
     errors = [abs(v - exact) for v in found]
     assert errors[-1] < 0.02 * exact
     assert order_of(errors, steps) == pytest.approx(1, abs=0.08)
-
-
-def test_ddpm_reaches_mean_and_covariance_of_the_data_at_t_0():
-    data, steps = two_channels(), noisy_levels(Cosine(), 200)
-    start = data.draw(noise(4, 2, 48, 48), steps[0])
-    end = DDPM()(data.denoise, start, steps, draws(4)).transpose(0, 1).flatten(1)
-    mean, covariance = data.at(steps[-1])
-    count, variances = end.shape[1], covariance.diagonal()
-    assert ((end.mean(1) - mean).abs() < 4 * (variances / count).sqrt()).all()
-    error = ((variances.outer(variances) + covariance**2) / count).sqrt()  # Wishart's
-    assert ((end.cov() - covariance).abs() < 4 * error).all()
 
 
 @EVERY_SCHEDULE
@@ -139,8 +143,10 @@ def test_levels_are_at_t_1_minus_k_over_n_and_then_clean():
 
 @EVERY_SAMPLER
 class TestEverySampler:
-    @EVERY_SCHEDULE
-    @pytest.mark.parametrize("num_steps", [1, 2, 5])
+    @pytest.mark.parametrize(
+        "schedule", [*SCHEDULES.values(), karras, widest], ids=[*SCHEDULES, "karras", "widest"]
+    )
+    @pytest.mark.parametrize("num_steps", [1, 2, 3, 5])
     def test_ends_in_the_last_x0(self, sampler, schedule, num_steps):
         data, seen = two_channels(), []
 
@@ -152,7 +158,28 @@ class TestEverySampler:
         start = noise(4, 2, 3, 3) * steps[0].c
         end = sampler(denoise, start, steps, draws(4))
         assert torch.equal(end, seen[-1])
+        assert end.isfinite().all()
         assert len(seen) == sampler.nfe(num_steps)
+
+    @pytest.mark.parametrize("schedule", [karras, widest])
+    def test_single_precision_will_do_for_the_widest_schedules(self, sampler, schedule):
+        data, steps = two_channels(), levels(schedule, 40, "log_snr")
+
+        def denoise(x, rates):
+            return Prediction(*(part.to(x.dtype) for part in data.denoise(x.double(), rates)))
+
+        class Rounded(Draws):
+            """The same numbers for both precisions."""
+
+            def normal(self, like):
+                return super().normal(like.float()).to(like)
+
+        start = (noise(4, 2, 3, 3) * steps[0].c).float()
+        ends = [
+            sampler(denoise, x, steps, Rounded(0, "sample", range(4))).double()
+            for x in (start, start.double())
+        ]
+        torch.testing.assert_close(*ends, rtol=0, atol=1e-4)
 
     def test_changes_neither_its_input_nor_what_the_network_said(self, sampler):
         data, kept = two_channels(), []
@@ -197,7 +224,7 @@ def test_rates_are_handed_on_as_they_are():
         asked.append(rates)
         return Prediction(x, x)
 
-    for sampler in (DDIM(), DDPM()):
+    for sampler in (DDIM(), DDPM(), EulerAncestral(), DPMpp2M(), DPMpp2MSDE(), UniPC()):
         asked.clear()
         sampler(denoise, noise(1, 1, 2, 2), steps, draws(1))
         assert asked == steps[:-1]

@@ -9,4 +9,8 @@ def register_samplers() -> dict[str, str]:
     return {
         "ddim": "pipeline_samplers.ddim:DDIM",
         "ddpm": "pipeline_samplers.ddpm:DDPM",
+        "dpmpp_2m": "pipeline_samplers.dpmpp_2m:DPMpp2M",
+        "dpmpp_2m_sde": "pipeline_samplers.dpmpp_2m_sde:DPMpp2MSDE",
+        "euler_ancestral": "pipeline_samplers.euler_ancestral:EulerAncestral",
+        "unipc": "pipeline_samplers.unipc:UniPC",
     }

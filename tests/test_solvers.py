@@ -1,0 +1,210 @@
+"""Samplers as solvers: orders of convergence, and the distributions that random paths reach."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from analytic import (
+    GaussianData,
+    MixtureData,
+    NoDraws,
+    exploding,
+    flow,
+    karras,
+    noisy_levels,
+    order_of,
+    variance_of,
+)
+from scipy.integrate import quad
+
+from pipeline import CLEAN
+from pipeline.draws import Draws
+from pipeline.registry import Registry
+from pipeline_samplers.ddim import DDIM
+from pipeline_samplers.ddpm import DDPM
+from pipeline_samplers.dpmpp_2m import DPMpp2M
+from pipeline_samplers.dpmpp_2m_sde import DPMpp2MSDE
+from pipeline_samplers.euler_ancestral import EulerAncestral
+from pipeline_samplers.unipc import UniPC, _moments
+from pipeline_schedules.cosine import Cosine
+
+SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow, "karras": karras}
+EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+DATA = {
+    "gaussian": lambda: GaussianData([0.7, -0.4], [[0.5, 0.3], [0.3, 0.9]]),
+    "mixture": lambda: MixtureData([0.3, 0.7], [-0.8, 1.0], [0.4, 0.5]),
+}
+EVERY_DATA = pytest.mark.parametrize("data", [make() for make in DATA.values()], ids=DATA)
+REGISTRY = Registry.load()
+DEFAULTS = [REGISTRY.build("sampler", e.name) for e in REGISTRY.entries("sampler")]
+OPTIONS = [
+    EulerAncestral(eta=0.0),
+    DPMpp2MSDE(eta=0.0),
+    *(UniPC(solver_order=p, variant=v) for p in (1, 2, 3) for v in ("bh1", "bh2")),
+]
+DETERMINISTIC = [s for s in (*DEFAULTS, *OPTIONS) if s.order is not None]
+STOCHASTIC = [
+    *(s for s in DEFAULTS if s.order is None),
+    DDIM(eta=1.0),
+    EulerAncestral(eta=1.5),
+    DPMpp2MSDE(eta=0.5),
+]
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def channels(data) -> int:
+    return 2 if isinstance(data, GaussianData) else 1
+
+
+@EVERY_DATA
+@EVERY_SCHEDULE
+def test_the_exact_solution_solves_the_ode(data, schedule):
+    """d xbar / d sigma = eps (Karras et al. 2022, eq. 1), by differences of sigma."""
+    z = noise(4, channels(data), 3, 3)
+    for now in noisy_levels(schedule, 4):
+        nearby = [now._replace(noise=now.noise * factor) for factor in (1 - 1e-4, 1 + 1e-4)]
+        before, after = (data.draw(z, rates) / now.signal for rates in nearby)
+        slope = (after - before) / (nearby[1].sigma - nearby[0].sigma)
+        eps = data.denoise(data.draw(z, now), now).eps
+        torch.testing.assert_close(slope, eps, rtol=0, atol=1e-6)
+
+
+def test_some_samplers_are_deterministic_and_some_are_not():
+    assert {type(s).__name__ for s in DEFAULTS if s.order} == {"DDIM", "DPMpp2M", "UniPC"}
+    assert {type(s).__name__ for s in DEFAULTS if not s.order} == {
+        "DDPM",
+        "EulerAncestral",
+        "DPMpp2MSDE",
+    }
+
+
+@EVERY_DATA
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("sampler", DETERMINISTIC, ids=str)
+def test_deterministic_samplers_have_their_declared_order_and_cost(sampler, schedule, data):
+    steps, errors = [64, 128, 256], []
+    z = noise(4, channels(data), 4, 4)
+    for count in steps:
+        levels, data.calls = noisy_levels(schedule, count), 0
+        end = sampler(data.denoise, data.draw(z, levels[0]), levels, NoDraws())
+        assert data.calls == sampler.nfe(count)
+        errors.append(float((end - data.draw(z, levels[-1])).square().mean().sqrt()))
+    assert errors[-1] < 0.02
+    assert order_of(errors, steps) >= sampler.order - 0.2
+
+
+@EVERY_DATA
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("sampler", STOCHASTIC, ids=str)
+def test_stochastic_samplers_reach_mean_and_covariance_at_t_0(sampler, schedule, data):
+    """Within 4 standard errors of 4,096 pixels."""
+    levels = noisy_levels(schedule, 300)
+    start = data.draw(noise(4, channels(data), 32, 32), levels[0])
+    end = sampler(data.denoise, start, levels, Draws(0, "sample", range(4)))
+    mean, covariance = data.at(levels[-1])
+    away = end.transpose(0, 1).flatten(1) - mean[:, None]
+    products = away[:, None] * away[None]
+    count = away.shape[1]
+    assert (away.mean(1).abs() < 4 * away.std(1) / count**0.5).all()
+    error = products.std(-1) / count**0.5
+    assert ((products.mean(-1) - covariance).abs() < 4 * error).all()
+
+
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("sampler", STOCHASTIC, ids=str)
+def test_stochastic_samplers_reach_both_modes_of_a_mixture(sampler, schedule):
+    """Kolmogorov-Smirnov: ranks of 4,096 pixels are uniform, but for the bias of 300 steps."""
+    data, levels = MixtureData([0.3, 0.7], [-1.0, 1.0], [0.3, 0.4]), noisy_levels(schedule, 300)
+    start = data.draw(noise(4, 1, 32, 32), levels[0])
+    end = sampler(data.denoise, start, levels, Draws(0, "sample", range(4)))
+    ranks = data.below(end, levels[-1]).flatten().sort().values
+    even = (torch.arange(len(ranks), dtype=torch.float64) + 0.5) / len(ranks)
+    assert (ranks - even).abs().max() < 1.95 / len(ranks) ** 0.5
+
+
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("eta", [1.5, 2.0])
+def test_variance_of_euler_ancestral_converges_with_more_noise_than_ddpms_too(eta, schedule):
+    data, steps = GaussianData([0.7], [[0.25]]), [400, 800, 1600]
+    exact = data.at(noisy_levels(schedule, 1)[-1])[1].item()
+    found = [variance_of(EulerAncestral(eta=eta), data, noisy_levels(schedule, n)) for n in steps]
+    errors = [abs(variance - exact) for variance in found]
+    assert errors[-1] < 0.025 * exact
+    assert order_of(errors, steps) == pytest.approx(1, abs=0.05)
+
+
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("eta", [0.5, 1.0, 2.0])
+def test_variance_of_dpmpp_2m_sde_converges_to_the_exact_one_with_order_2(eta, schedule):
+    data, steps = GaussianData([0.7], [[0.25]]), [100, 200, 400]
+    exact = data.at(noisy_levels(schedule, 1)[-1])[1].item()
+    found = [variance_of(DPMpp2MSDE(eta=eta), data, noisy_levels(schedule, n)) for n in steps]
+    errors = [abs(variance - exact) for variance in found]
+    assert errors[-1] < 0.001 * exact
+    assert order_of(errors, steps) == pytest.approx(2, abs=0.1)
+
+
+def ends(schedule, *samplers, clean: bool) -> list[torch.Tensor]:
+    """Where samplers get from the same start with the same draws."""
+    data, levels = DATA["gaussian"](), noisy_levels(schedule, 12)
+    levels = [*levels, CLEAN] if clean else levels
+    start = data.draw(noise(4, 2, 3, 3), levels[0])
+    return [s(data.denoise, start, levels, Draws(0, "sample", range(4))) for s in samplers]
+
+
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_euler_ancestral_is_ddim_up_to_eta_1(schedule, clean, eta):
+    euler, ddim = ends(schedule, EulerAncestral(eta=eta), DDIM(eta=eta), clean=clean)
+    torch.testing.assert_close(euler, ddim, rtol=0, atol=1e-12)
+    more, one = ends(schedule, EulerAncestral(eta=1.5), EulerAncestral(), clean=clean)
+    assert (more - one).abs().max() > 1e-2
+
+
+@EVERY_SCHEDULE
+def test_euler_ancestral_with_eta_1_is_ddpm(schedule):
+    euler, ddpm = ends(schedule, EulerAncestral(), DDPM(), clean=False)
+    torch.testing.assert_close(euler, ddpm, rtol=0, atol=1e-10)
+
+
+@EVERY_SCHEDULE
+def test_euler_ancestral_never_adds_more_noise_than_the_level_has(schedule):
+    """With eta beyond all bounds x is x0 with the level's noise anew."""
+    data, (now, then) = DATA["gaussian"](), noisy_levels(schedule, 2)[:2]
+    start = data.draw(noise(4, 2, 3, 3), now)
+    found = EulerAncestral(eta=1e6)(data.denoise, start, [now, then], Draws(0, "sample", range(4)))
+    z = Draws(0, "sample", range(4)).normal(start)
+    expected = then.signal * data.denoise(start, now).x0 + then.noise * z
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("clean", [True, False])
+def test_dpmpp_2m_sde_without_noise_is_dpmpp_2m(schedule, clean):
+    without, plain = ends(schedule, DPMpp2MSDE(eta=0.0), DPMpp2M(), clean=clean)
+    torch.testing.assert_close(without, plain, rtol=0, atol=1e-14)
+    some, more = ends(schedule, DPMpp2MSDE(eta=0.5), DPMpp2MSDE(), clean=clean)
+    assert (some - plain).abs().max() > 1e-3
+    assert (more - some).abs().max() > 1e-3
+
+
+def test_options_of_unipc_make_a_difference():
+    samplers = [UniPC(solver_order=p, variant=v) for p in (1, 2, 3) for v in ("bh1", "bh2")]
+    found = ends(Cosine(), *samplers, clean=True)
+    for i, one in enumerate(found):
+        assert all((one - other).abs().max() > 1e-6 for other in found[:i])
+
+
+@pytest.mark.parametrize("step", [1e-9, 1e-4, 0.1, 0.999, 1.0, 3.0, 20.0])
+def test_unipc_integrates_powers_exactly_for_steps_of_any_size(step):
+    for k, found in enumerate(_moments(step, 3), start=1):
+        exact, _ = quad(
+            lambda s, k=k: s**k * math.exp(step * (s - 1)), 0, 1, epsabs=0, epsrel=1e-13
+        )
+        assert found == pytest.approx(exact, rel=1e-12)
