@@ -9,13 +9,14 @@ and ``hookspecs.py`` say what a stage is, ``recipe.py`` what a recipe holds. ``l
 recipes with the parts in ``reading/``, ``store.py`` keeps results with the parts in ``storing/``.
 """
 
-from .contracts import CLEAN, Prediction, Rates, Score
+from .contracts import CLEAN, NO_CLASS, Prediction, Rates, Score
 from .errors import InputError
 from .hookspecs import hookimpl
 from .stage import IOOnly, Stage, stage
 
 __all__ = [
     "CLEAN",
+    "NO_CLASS",
     "IOOnly",
     "InputError",
     "Prediction",

@@ -66,6 +66,9 @@ class Rates(NamedTuple, Generic[Number]):
         return Rates(signal.reshape(shape).to(x), noise.reshape(shape).to(x))
 
 
+NO_CLASS = -1
+"""The label of "no class": what conditional networks see of dropped labels and without guidance."""
+
 CLEAN = Rates(1.0, 0.0)
 """The last level of every sampling: no noise is left."""
 
@@ -90,6 +93,8 @@ class Score:
     """Of the value, for finite samples of the same networks; None where the metric has none."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
     """What the metric itself did (estimator, …); the engine adds images, extractor and sampler."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """Further values by name that ``value`` was made from, such as precision and recall."""
 
 
 class Source(Protocol):
@@ -156,7 +161,10 @@ class Network(Protocol):
     """A backbone's module, as the objective calls it."""
 
     def __call__(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
-        """X / c (N, C, H, W), its scaled rates (N,), labels int64 (N,) -> (N, C, H, W)."""
+        """X / c (N, C, H, W), its scaled rates (N,), labels int64 (N,) -> (N, C, H, W).
+
+        A label is a class index or NO_CLASS; no label at all is NO_CLASS for every image.
+        """
 
 
 class Objective(Protocol):
@@ -182,7 +190,10 @@ class Backbone(Protocol):
     """The architecture of the denoising network."""
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
-        """For images (C, H, W), with fresh weights. Raises InputError for a size it cannot take."""
+        """For images (C, H, W), with fresh weights; ``num_classes`` None: it knows no classes.
+
+        Raises InputError for a size that it cannot take, and for classes if it cannot take any.
+        """
 
 
 class Upsampler(Protocol):
@@ -246,5 +257,17 @@ class Features(Protocol):
 class Metric(Protocol):
     """How near two sets of images are, in feature space."""
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Which way is better; the best checkpoint is chosen by it."""
+
+    @property
+    def ideal(self) -> float | None:
+        """The value for equal distributions; None where the metric does not look at ``real``."""
+
+    @property
+    def biased(self) -> bool:
+        """Whether few images shift the expected value, so that only equal counts compare."""
+
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
-        """Features (N, D) and (M, D), float32 or float64. Lower is better."""
+        """Features (N, D) and (M, D), float32 or float64."""

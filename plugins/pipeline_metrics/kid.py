@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +48,10 @@ class KID:
     """Of ``batch_mean``: images in a batch; none: 64."""
     features: Annotated[Features, Stage("features")] | None = None
     """The network whose features are compared; none: the recipe's."""
+
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _refuse_unread(self) -> KID:
