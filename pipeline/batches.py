@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from .draws import stream
 from .errors import InputError
-from .images import Images
-
-Indices = npt.NDArray[np.int64]
+from .images import Images, Indices
 
 
 class Batches:

@@ -44,6 +44,12 @@ sampler = click.option(
     "--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]"
 )
 
+guidance_scale = click.option(
+    "--guidance-scale",
+    type=click.FloatRange(0),
+    help="Towards the class and beyond; 1 is off  [default: the recipe's]",
+)
+
 
 class Grid(click.ParamType[tuple[int, int]]):
     """``10x8``: columns and rows."""
@@ -56,6 +62,19 @@ class Grid(click.ParamType[tuple[int, int]]):
         if len(parts) != 2 or not all(p.isdecimal() and int(p) for p in parts):
             self.fail(f"{value!r} is not like 10x8", param, ctx)
         return int(parts[0]), int(parts[1])
+
+
+class Classes(click.ParamType[list[str]]):
+    """``3,17`` or ``rose,sunflower``."""
+
+    name = "CLASS,CLASS,…"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        """Names or numbers; which there are, the model knows."""
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(parts):
+            self.fail(f"{value!r} is not like 3,17 or rose,sunflower", param, ctx)
+        return parts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -104,7 +123,9 @@ def run(as_json: bool, **options: Any) -> None:
     Examples:
       pipeline sample runs/flowers_ddim --num-images 80 --grid 10x8
       pipeline sample flowers_ddim --sampler ddpm --num-steps 100 --seed 1
-      pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn"""
+      pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn
+      pipeline sample flowers32_classes --classes rose,sunflower --guidance-scale 3 --grid 8x4
+      pipeline sample flowers_ddim --interpolate 8      (each row from one image to another)"""
 )
 @click.argument("run", type=FOLDER)
 @click.option("--num-images", type=click.IntRange(1), help="How many  [default: the recipe's]")
@@ -113,6 +134,15 @@ def run(as_json: bool, **options: Any) -> None:
 @spacing
 @seed
 @sampler
+@click.option(
+    "--classes", type=Classes(), help="By number or name, in turn  [default: the recipe's]"
+)
+@guidance_scale
+@click.option(
+    "--interpolate",
+    type=click.IntRange(2),
+    help="Images from one starting noise to the next, a row",
+)
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best")
 @click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True)
 @click.option("--out", type=FOLDER, help="Folder for the PNGs  [default: in the run's]")
@@ -150,6 +180,7 @@ def sample(as_json: bool, **options: Any) -> None:
 @spacing
 @seed
 @sampler
+@guidance_scale
 @plugin
 @store
 @device

@@ -10,16 +10,10 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from .errors import InputError
 from .load import Loaded, load
 from .registry import Registry
-
-if TYPE_CHECKING:
-    from .recipe import Spacing
-    from .sample import Order
-    from .store import Artifact
 
 
 def run(
@@ -67,69 +61,11 @@ def run(
     }
 
 
-def sample(
-    run: str | Path,
-    *,
-    num_images: int | None = None,
-    grid: tuple[int, int] | None = None,
-    num_steps: int | None = None,
-    spacing: Spacing | None = None,
-    seed: int | None = None,
-    sampler: str | None = None,
-    checkpoint: Literal["best", "last"] = "best",
-    weights: Literal["ema", "raw"] = "ema",
-    out: Path | None = None,
-    plugins: Sequence[Path] = (),
-    store: Path | None = None,
-    device: str = "auto",
-) -> dict[str, Any]:
-    """Images from a trained model: ``out/grid.png`` and ``out/images/``. No dataset needed.
+def sample(run: str | Path, **options: Any) -> dict[str, Any]:
+    """Images of a trained model; ``pipeline.drawing.sample`` has the options."""
+    from .drawing import sample as draw
 
-    What is not given is as in the run's recipe, section ``sample``.
-    """
-    from .runs import open_run, plugins_of, store_of
-
-    about = open_run(Path(run))
-    registry = Registry.load(plugins)
-    wanted = about["recipe"]["sample"]
-    count = num_images or (grid[0] * grid[1] if grid else wanted["num_images"])
-    columns, rows = grid or _grid(count, wanted["grid"])
-    if columns * (rows - 1) >= count:
-        raise InputError(f"--grid {columns}x{rows} has more rows than {count} images fill")
-    from .device import choose
-    from .load import spec_of
-    from .sample import Order
-    from .sample import sample as draw
-
-    spec = spec_of(sampler, "--sampler") if sampler else wanted["sampler"]
-    with plugins_of(about, plugins):
-        order = Order(
-            sampler=registry.build("sampler", spec),
-            num_steps=num_steps or wanted["num_steps"],
-            # Runs that were made before there was a choice do not name it.
-            spacing=spacing or wanted.get("spacing", "uniform"),
-            num_images=count,
-            batch_size=wanted["batch_size"],
-            seed=about["recipe"]["seed"] if seed is None else seed,
-            choice=checkpoint,
-            weights=weights,
-        )
-        kept = store_of(about, store)
-        model = kept.open("model", about["artifacts"]["model"]["key"])
-        drawn = draw(model, order, registry, kept, choose(device))
-    folder = out or about["folder"] / f"samples-{_words(order, registry)}"
-    _save_images(drawn, (columns, rows), folder)
-    return {
-        "run": about["name"],
-        "images": order.num_images,
-        "grid": str(folder / "grid.png"),
-        "folder": str(folder),
-        "reused": drawn.reused,
-        "nfe": order.sampler.nfe(order.num_steps),
-        "sampler": registry.spec(order.sampler),
-        "spacing": order.spacing,
-        "seed": order.seed,
-    }
+    return draw(run, **options)
 
 
 def evaluate(what: Path, **options: Any) -> dict[str, Any]:
@@ -187,33 +123,3 @@ def _run_name(loaded: Loaded) -> str:
     full = "+".join([loaded.base, *loaded.changed])
     digest = hashlib.sha256(full.encode()).hexdigest()[:8]
     return full if len(full) <= 150 else f"{full[:140]}+{digest}"
-
-
-def _grid(count: int, usual: Sequence[int]) -> tuple[int, int]:
-    """The recipe's columns, and as many rows as are needed."""
-    columns = min(usual[0], count)
-    return columns, -(-count // columns)
-
-
-def _words(order: Order, registry: Registry) -> str:
-    """A folder's name for what was asked."""
-    about = registry.describe(order.sampler)
-    options = {k: v for k, v in about.items() if k not in ("name", "code")}
-    parts = [registry.name_of(order.sampler), *(f"{k}={v}" for k, v in options.items())]
-    parts += [f"{order.num_steps}steps", f"seed{order.seed}"]
-    usual = ("uniform", "best", "ema")
-    parts += [w for w in (order.spacing, order.choice, order.weights) if w not in usual]
-    return "-".join(parts)
-
-
-def _save_images(drawn: Artifact, grid: tuple[int, int], folder: Path) -> None:
-    from .pictures import save_grid, to_picture
-    from .sample import read_samples
-
-    images = read_samples(drawn)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    save_grid(images, grid, folder / "grid.png")
-    for old in (folder / "images").glob("?????.png"):  # of a larger order
-        old.unlink()
-    for i, image in enumerate(images):
-        to_picture(image).save(folder / f"images/{i:05d}.png")

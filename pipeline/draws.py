@@ -17,7 +17,9 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-Purpose = Literal["weights", "order", "train", "train_network", "validate", "sample", "evaluate"]
+Purpose = Literal[
+    "weights", "order", "labels", "train", "train_network", "validate", "sample", "evaluate"
+]
 
 
 def stream(

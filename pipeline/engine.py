@@ -9,11 +9,13 @@ from .contracts import Features, Metric, Score
 from .embed import Embedder, read_features
 from .errors import InputError
 from .images import Images
+from .labels import chosen_labels, split_labels
+from .model import class_names_of
 from .prepare import FILE, prepare
 from .recipe import Evaluate, Recipe
 from .registry import Registry
 from .runs import RunFolder
-from .sample import Order, sample
+from .sample import Order, conditioning, sample
 from .score import read_score, score_artifact
 from .store import Artifact, Store
 from .train import train
@@ -42,7 +44,8 @@ def run(
         measures.append(Measure(name, metric, extractor, read_features(real)))
     folder.begin()
     made["model"] = model = train(recipe, registry, store, images, measures, device, folder.watch)
-    made["samples"] = sample(model, pictures_of(recipe), registry, store, device)
+    pictures = pictures_of(recipe, class_names_of(model.path))
+    made["samples"] = sample(model, pictures, registry, store, device)
     if recipe.evaluate is None:
         return made, {}
     split = recipe.evaluate.split
@@ -83,13 +86,15 @@ def features_of(metric: Metric, recipe: Recipe | None) -> Features:
     return found
 
 
-def pictures_of(recipe: Recipe) -> Order:
-    """The recipe's section ``sample``."""
+def pictures_of(recipe: Recipe, class_names: Sequence[str] | None) -> Order:
+    """The recipe's section ``sample``, for a network that knows these classes, if any."""
     wanted = recipe.sample
     return Order(
         sampler=wanted.sampler,
         num_steps=wanted.num_steps,
         spacing=wanted.spacing,
+        labels=chosen_labels(wanted.classes, class_names) if class_names else None,
+        guidance_scale=wanted.guidance_scale,
         num_images=wanted.num_images,
         seed=recipe.seed,
         batch_size=wanted.batch_size,
@@ -103,12 +108,19 @@ def scored_of(recipe: Recipe, images: Images) -> Order:
     """
     like = recipe.sample
     wanted = recipe.evaluate or Evaluate(
-        sampler=like.sampler, num_steps=like.num_steps, spacing=like.spacing, metrics=[]
+        sampler=like.sampler,
+        num_steps=like.num_steps,
+        spacing=like.spacing,
+        guidance_scale=like.guidance_scale,
+        metrics=[],
     )
+    labels = split_labels(images, wanted.split, recipe.seed) if recipe.train.condition else None
     return Order(
         sampler=wanted.sampler,
         num_steps=wanted.num_steps,
         spacing=wanted.spacing,
+        labels=labels,
+        guidance_scale=wanted.guidance_scale,
         num_images=wanted.num_images or len(images.indices(wanted.split)),
         seed=recipe.seed,
         purpose="evaluate",
@@ -122,7 +134,8 @@ def protocol_of(order: Order, registry: Registry, images: Images) -> dict[str, A
         "sampler": registry.spec(order.sampler),
         "num_steps": order.num_steps,
         "spacing": order.spacing,
-        "nfe": order.sampler.nfe(order.num_steps),
+        **conditioning(order.labels, order.guidance_scale),
+        "nfe": order.nfe,
         "checkpoint": order.choice,
         "weights": order.weights,
         "seed": order.seed,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .device import choose
+from .drawing import check_conditioning
 from .embed import Embedder, Part
 from .engine import features_of, named, protocol_of, scored_of
 from .errors import InputError
@@ -46,6 +47,7 @@ def evaluate(
     num_steps: int | None = None,
     spacing: Spacing | None = None,
     sampler: str | None = None,
+    guidance_scale: float | None = None,
     seed: int | None = None,
     plugins: Sequence[Path] = (),
     store: Path | None = None,
@@ -62,12 +64,15 @@ def evaluate(
         "num_steps": num_steps,
         "spacing": spacing,
         "sampler": sampler,
+        "guidance_scale": guidance_scale,
         "seed": seed,
     }
     drawing = {name: value for name, value in drawing.items() if value is not None}
     run = open_run(what) if is_run(what) else None
     other = open_run(against) if against and is_run(against) else None
     _check(what, against, run, other, size, drawing)
+    if run and guidance_scale is not None:
+        check_conditioning(run["recipe"]["train"], None, guidance_scale)
     about = run or other
     kept = store_of(about, store) if about else open_store(store)
     with plugins_of(about or {"plugins": ()}, plugins):

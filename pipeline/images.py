@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Bytes = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
 
 
 def open_rgb(picture: Path | Image.Image) -> Image.Image:
@@ -79,11 +80,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def indices(self, split: Literal["train", "validation"]) -> npt.NDArray[np.int64]:
+    def indices(self, split: Literal["train", "validation"]) -> Indices:
         """Of the images in this half, ascending."""
         return np.flatnonzero(self.is_validation == (split == "validation"))
 
-    def batch(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
+    def batch(self, indices: Sequence[int] | Indices) -> Tensor:
         """uint8 (N, C, H, W), in the order of ``indices``, which may repeat."""
         import torch
 

@@ -119,6 +119,7 @@ def _check(builder: Builder, tree: Node) -> Builder:
     builder.section(Recipe, tree)
     _metrics_have_features(builder, tree)
     _grid_has_images(builder)
+    _guidance_has_classes(builder)
     return builder
 
 
@@ -142,6 +143,30 @@ def _grid_has_images(builder: Builder) -> None:
         at = node.value.get("grid") or node.value.get("num_images") or node
         message = f"{columns} x {rows} pictures are more than num_images {sample.num_images}"
         builder.problem(at.origin, "sample.grid", f"{message}; change one of them")
+
+
+def _guidance_has_classes(builder: Builder) -> None:
+    """Options that only a network which was trained with classes has a use for."""
+    if "train" not in builder.made:
+        return
+    train, node = builder.made["train"]
+    unconditional = "has no effect without classes: add train.condition: class, or leave it out"
+    if train.condition is None and train.drop_label is not None:
+        at = node.value["drop_label"]
+        builder.problem(at.origin, "train.drop_label", unconditional)
+    for path in ("train.validate", "sample", "evaluate"):
+        if path not in builder.made:
+            continue
+        section, node = builder.made[path]
+        for key, off in {"guidance_scale": 1, "classes": None}.items():
+            if key not in node.value or getattr(section, key) == off:
+                continue
+            at, what = node.value[key].origin, f"{path}.{key}"
+            if train.condition is None:
+                builder.problem(at, what, unconditional)
+            elif key == "guidance_scale" and not train.drops:
+                message = "needs a network that has seen images without their labels"
+                builder.problem(at, what, f"{message}: make train.drop_label larger than 0")
 
 
 def _with_name(tree: Node, path: Path, name: str | None) -> Node:

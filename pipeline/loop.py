@@ -19,6 +19,7 @@ from .draws import Draws, stream
 from .ema import EmaNetwork
 from .errors import Failed
 from .images import Images
+from .labels import dropped
 from .model import Choice, Model, build_network
 from .progress import note, progress
 from .recipe import Every, Recipe
@@ -49,7 +50,8 @@ class Training:
         self.recipe, self.settings, self.registry = recipe, recipe.train, registry
         self.images, self.batches, self.measures = images, batches, measures
         self.folder, self.views = folder, views
-        self.network = build_network(recipe, images.shape, device)
+        names = tuple(images.class_names) if self.settings.condition else None
+        self.network = build_network(recipe, images.shape, names, device)
         self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
         self.optimizer = self.settings.optimizer(self.network.parameters())
         self.full_lrs = [group["lr"] for group in self.optimizer.param_groups]
@@ -68,6 +70,7 @@ class Training:
             codec_state={name: value.to(device) for name, value in state.items()},
             shape=images.shape,
             device=device,
+            class_names=names,
         )
 
     def run(self, total: int, watch: Watch) -> dict[Choice, State]:
@@ -109,9 +112,12 @@ class Training:
         images = self.images.batch(indices)
         for augment in self.recipe.augment:
             images = augment(images, draws)
+        label = self.model.labels_of(self.images, indices)
+        if label is not None and self.settings.drops:
+            label = dropped(label, self.settings.drops, draws)
         self.network.train()
         x0 = self.model.encode(images)
-        found = self.recipe.objective.loss(self.network, x0, None, self.recipe.schedule, draws)
+        found = self.recipe.objective.loss(self.network, x0, label, self.recipe.schedule, draws)
         self._descend(found["loss"])
         self.step += 1
         self.ema.update(self.step)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import named, part, read, write
-from .contracts import Codec, Denoise, Objective, Prediction, Rates, Schedule
+from .contracts import NO_CLASS, Codec, Denoise, Objective, Prediction, Rates, Schedule
 from .draws import stream
+from .images import Images, Indices
 from .progress import note
 from .registry import Registry
 
@@ -32,6 +34,8 @@ class Model:
     codec_state: Mapping[str, Tensor]
     shape: tuple[int, int, int]
     device: str
+    class_names: tuple[str, ...] | None = None
+    """None: the network knows no classes."""
 
     def encode(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> x0 on the model's device, in the layout that convolutions like."""
@@ -43,11 +47,33 @@ class Model:
         """x0 -> uint8 (N, C, H, W) on the CPU."""
         return self.codec.decode(x0, self.codec_state).cpu().contiguous()
 
-    def denoiser(self) -> Denoise:
-        """denoise(x, rates) of this network."""
+    def labels_of(self, images: Images, indices: Sequence[int] | Indices) -> Tensor | None:
+        """int64 (N,) on the model's device; None where the network knows no classes."""
+        if self.class_names is None:
+            return None
+        return torch.from_numpy(images.labels[indices]).to(self.device)
+
+    def denoiser(self, label: Tensor | None = None, guidance_scale: float = 1.0) -> Denoise:
+        """denoise(x, rates) of this network for these labels, int64 (N,).
+
+        Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598, eq. 6 with
+        guidance_scale = 1 + w): from the label-free prediction (scale 0) through the given label's
+        (1) and beyond. Only scales other than 0 and 1 need two evaluations of the network.
+        """
+        given = None if label is None else label.to(self.device)
+        hidden = None if given is None else torch.full_like(given, NO_CLASS)
+
+        def predict(x: Tensor, rates: Rates[float], label: Tensor | None) -> Prediction:
+            return self.objective.predict(self.network, x, rates, label)
 
         def denoise(x: Tensor, rates: Rates[float]) -> Prediction:
-            return self.objective.predict(self.network, x, rates, None)
+            if guidance_scale in (0, 1):
+                return predict(x, rates, given if guidance_scale else hidden)
+            free, bound = predict(x, rates, hidden), predict(x, rates, given)
+            # Weights that sum to 1: x = signal * x0 + noise * eps still holds.
+            return Prediction(
+                *(torch.lerp(a, b, guidance_scale) for a, b in zip(free, bound, strict=True))
+            )
 
         return denoise
 
@@ -56,11 +82,14 @@ class Model:
         return replace(self, network=network)
 
 
-def build_network(recipe: Any, shape: tuple[int, int, int], device: str) -> nn.Module:
+def build_network(
+    recipe: Any, shape: tuple[int, int, int], class_names: Sequence[str] | None, device: str
+) -> nn.Module:
     """The recipe's network with weights drawn from the recipe's seed, on the device."""
+    num_classes = None if class_names is None else len(class_names)
     with torch.random.fork_rng():
         torch.manual_seed(int(stream(recipe.seed, "weights").integers(2**63)))
-        network = recipe.backbone(shape, None)
+        network = recipe.backbone(shape, num_classes)
     return _placed(network, device)
 
 
@@ -77,6 +106,7 @@ def save_model(
         "stages": {kind: registry.spec(stage) for kind, stage in made.items()},
         "code": {kind: registry.describe(stage)["code"] for kind, stage in made.items()},
         "shape": list(model.shape),
+        "class_names": model.class_names,
     }
     for choice, (tensors, record) in choices.items():
         everything = {**tensors, **named("codec", model.codec_state)}
@@ -97,7 +127,8 @@ def load_model(
         if registry.describe(stage)["code"] != about["code"][kind]:
             note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
     shape = tuple(about["shape"])
-    network = stages["backbone"](shape, None)
+    names = about["class_names"]
+    network = stages["backbone"](shape, None if names is None else len(names))
     network.load_state_dict(part(weights, tensors))
     state = {name: t.to(device) for name, t in part("codec", tensors).items()}
     return Model(
@@ -108,7 +139,14 @@ def load_model(
         codec_state=state,
         shape=shape,
         device=device,
+        class_names=None if names is None else tuple(names),
     )
+
+
+def class_names_of(path: Path) -> list[str] | None:
+    """Of a model's folder; None where the network knows no classes."""
+    names: list[str] | None = json.loads((path / "last.json").read_text())["class_names"]
+    return names
 
 
 def _placed(network: nn.Module, device: str) -> nn.Module:

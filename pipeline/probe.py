@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 
 from .batches import Batches
-from .contracts import Rates
+from .contracts import Rates, Source
 from .errors import InputError
+from .labels import chosen_labels
 from .prepare import prepared, split_indices
 from .recipe import Recipe
 
@@ -41,10 +42,13 @@ def probe(recipe: Recipe) -> Probe:
     validation = split_indices(source.parts, recipe.split)
     first = prepared(source, 0, recipe.preprocess).shape
     shape = (first[0], first[1], first[2])
+    num_classes = _num_classes(recipe, source)
     with torch.device("meta"), torch.no_grad():
-        network = recipe.backbone(shape, None).eval()
+        network = recipe.backbone(shape, num_classes).eval()
         x = torch.empty(1, *shape)
-        seen = recipe.objective.predict(network, x, Rates(0.6, 0.8), None).x0.shape
+        label = torch.zeros(1, dtype=torch.int64) if num_classes else None
+        for rates in _ends(recipe):
+            seen = recipe.objective.predict(network, x, rates, label).x0.shape
     if seen != x.shape:
         raise InputError(f"backbone: images {tuple(x.shape)} come out as {tuple(seen)}")
     if recipe.train.validate.metrics and validation.sum() < 2:
@@ -65,6 +69,29 @@ def probe(recipe: Recipe) -> Probe:
         steps_per_epoch=per_epoch,
         steps=min(steps, settings.max_steps or steps),
     )
+
+
+def _num_classes(recipe: Recipe, source: Source) -> int | None:
+    """None without ``condition``. InputError for a dataset without classes, and unknown ones."""
+    if recipe.train.condition is None:
+        return None
+    names = source.class_names
+    if not names or all(label is None for label in source.labels):
+        raise InputError(
+            "train.condition class: the dataset has no classes; leave it out, or use a dataset "
+            "with classes (image_folder takes those of its sub-folders)"
+        )
+    try:
+        chosen_labels(recipe.sample.classes, names)
+    except InputError as error:
+        raise InputError(f"sample.classes: {error}") from error
+    return len(names)
+
+
+def _ends(recipe: Recipe) -> list[Rates[float]]:
+    """The schedule's rates where sampling starts, and at t = 0."""
+    rates = recipe.schedule(torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu"))
+    return [Rates(a, b) for a, b in zip(rates.signal.tolist(), rates.noise.tolist(), strict=True)]
 
 
 def _rehearse(recipe: Recipe, validation: Mask) -> None:

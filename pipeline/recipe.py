@@ -30,6 +30,12 @@ Unit = Literal["epoch", "step", "minute", "second"]
 Spacing = Literal["uniform", "log_snr", "karras"]
 """How noise levels are spaced: ``levels.py``."""
 
+Guidance = Annotated[float, Field(ge=0)]
+"""Of classifier-free guidance: ``Model.denoiser``."""
+
+DROP_LABEL = 0.1
+"""Of Ho & Salimans 2022, https://arxiv.org/abs/2207.12598, section 4."""
+
 
 @dataclass(frozen=True)
 class Every:
@@ -108,6 +114,8 @@ class Validate:
     """Sampling steps of the images that are scored."""
     spacing: Spacing = "uniform"
     """How the noise levels are spaced, of the pictures' too: see ``sample``."""
+    guidance_scale: Guidance = 1.0
+    """How far to go from the label-free prediction to that of the class and beyond; 1 is off."""
     num_images: Annotated[int, Field(ge=2)] | None = None
     """How many images are scored; none: as many as there are validation images."""
     metrics: list[Annotated[Metric, Stage("metric")]] = Field(default_factory=list)
@@ -134,6 +142,11 @@ class Train:
     """How gradients change the weights."""
     lr_schedule: Annotated[LrSchedule, Stage("lr_schedule", default="constant")]
     """How the learning rate changes with the step."""
+    condition: Literal["class"] | None = None
+    """What the network is told beside the noise level; none: nothing."""
+    drop_label: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The share of labels hidden in training, which guidance needs; none: 0.1 with ``condition``.
+    Losses on validation images hide none."""
     clip_gradients: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of all gradients together; none: unlimited."""
     ema: Ema = Ema()
@@ -144,6 +157,11 @@ class Train:
         5, "minute"
     )
     """How much work a kill may cost. Ctrl-C and SIGTERM save first and cost none."""
+
+    @property
+    def drops(self) -> float:
+        """The share of labels that are hidden."""
+        return DROP_LABEL if self.drop_label is None else self.drop_label
 
 
 @stage
@@ -157,8 +175,13 @@ class Sample:
     spacing: Spacing = "uniform"
     """How the levels are spaced from t = 1 on: evenly in t (the last is t = 1 / num_steps), evenly
     in log-SNR, or in sigma^(1/7) as Karras et al. do (the last is t = 0). Clean comes after it."""
+    guidance_scale: Guidance = 1.0
+    """How far to go from the label-free prediction to that of the class and beyond; 1 is off."""
     num_images: Count = 80
     """How many."""
+    classes: Annotated[list[int | str], Field(min_length=1)] | None = None
+    """Image i is of class i of these, by number or name, from the first again after the last; none:
+    of all classes, as the pictures of validation are."""
     grid: Grid = (10, 8)
     """Columns and rows of the PNG."""
     batch_size: Annotated[Count, IOOnly()] = 64
@@ -175,6 +198,8 @@ class Evaluate:
     """Noise levels."""
     spacing: Spacing = "uniform"
     """How they are spaced: see ``sample``."""
+    guidance_scale: Guidance = 1.0
+    """How far to go from the label-free prediction to that of the class and beyond; 1 is off."""
     num_images: Annotated[int, Field(ge=2)] | None = None
     """How many; none: as many as there are images in ``split``."""
     split: Literal["validation", "train"] = "validation"

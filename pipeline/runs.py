@@ -52,14 +52,20 @@ class RunFolder:
 
     def finish(self, made: Mapping[str, Artifact], scores: Mapping[str, Any], device: str) -> None:
         """The pictures, the scores, and what everything was made from."""
+        from .labels import captions, chosen_labels
+        from .model import class_names_of
         from .pictures import save_grid
         from .sample import read_samples
         from .score import as_data
 
         self.watch(made["model"].path)
-        save_grid(
-            read_samples(made["samples"]), self.loaded.recipe.sample.grid, self.path / "samples.png"
-        )
+        wanted = self.loaded.recipe.sample
+        images, names = read_samples(made["samples"]), class_names_of(made["model"].path)
+        below = None
+        if names:
+            labels = chosen_labels(wanted.classes, names).of(range(len(images)))
+            below = captions(labels.tolist(), names)
+        save_grid(images, wanted.grid, self.path / "samples.png", below)
         found = {name: as_data(score) for name, score in scores.items()}
         _write(self.path / "scores.json", _json(found))
         about = {

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .contracts import Sampler
 from .draws import Draws, Purpose
+from .labels import Labels
 from .levels import levels
 from .model import Choice, Model, Weights, load_model
 from .progress import track
@@ -29,19 +30,48 @@ def generate(
     images: Sequence[int],
     *,
     spacing: Spacing = "uniform",
+    labels: Labels | None = None,
+    guidance_scale: float = 1.0,
+    interpolate: int | None = None,
     seed: int,
     purpose: Purpose,
     batch_size: int,
 ) -> Iterator[Tensor]:
-    """uint8 (n, C, H, W) batches: image i depends on seed, purpose and i, not on the batch."""
+    """uint8 (n, C, H, W) batches: image i depends on seed, purpose and i, not on the batch.
+
+    With ``interpolate`` K, images rK to rK + K - 1 go from the starting noise of image 2r to that
+    of image 2r + 1. All of the row r have label r, and what a sampler draws is that of image 2r.
+    """
     steps = levels(model.schedule, num_steps, spacing)
-    denoise = model.denoiser()
     for start in range(0, len(images), batch_size):
-        rows = images[start : start + batch_size]
-        draws = Draws(seed, purpose, rows)
+        rows = list(images[start : start + batch_size])
         like = torch.empty((len(rows), *model.shape), device=model.device)
-        x = draws.normal(like).to(memory_format=torch.channels_last) * steps[0].c
+        if interpolate:
+            ends = [2 * (i // interpolate) for i in rows]
+            share = like.new_tensor([i % interpolate / (interpolate - 1) for i in rows])
+            draws = Draws(seed, purpose, ends)
+            other = Draws(seed, purpose, [i + 1 for i in ends])
+            x = slerp(draws.normal(like), other.normal(like), share)
+            named = [i // interpolate for i in rows]
+        else:
+            draws, named = Draws(seed, purpose, rows), rows
+            x = draws.normal(like)
+        denoise = model.denoiser(labels.of(named) if labels else None, guidance_scale)
+        x = x.to(memory_format=torch.channels_last) * steps[0].c
         yield model.decode(sampler(denoise, x, steps, draws))
+
+
+def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """On the great circle from a to b (N, …) by a share (N,) of the angle between them.
+
+    Shoemake 1985, as in Song et al. 2021 (https://arxiv.org/abs/2010.02502, eq. 67). Unlike a
+    straight line it keeps the norm, without which noise is none.
+    """
+    dot = torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1))
+    angle = dot.clamp(-1, 1).acos()
+    weights = [(angle * s).sin() / angle.sin() for s in (1 - share, share)]
+    first, last = (weight.reshape(-1, *[1] * (a.dim() - 1)) for weight in weights)
+    return first * a + last * b
 
 
 @dataclass(frozen=True)
@@ -53,10 +83,18 @@ class Order:
     num_images: int
     seed: int
     spacing: Spacing = "uniform"
+    labels: Labels | None = None
+    guidance_scale: float = 1.0
+    interpolate: int | None = None
     purpose: Purpose = "sample"
     choice: Choice = "best"
     weights: Weights = "ema"
     batch_size: int = 64
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations an image; guidance doubles them."""
+        return self.sampler.nfe(self.num_steps) * (1 if self.guidance_scale in (0, 1) else 2)
 
     def ingredients(self, registry: Registry) -> dict[str, Any]:
         """What the images depend on, beside the model."""
@@ -64,12 +102,19 @@ class Order:
             "sampler": registry.describe(self.sampler),
             "num_steps": self.num_steps,
             "spacing": self.spacing,
+            **conditioning(self.labels, self.guidance_scale),
+            "interpolate": self.interpolate,
             "num_images": self.num_images,
             "seed": self.seed,
             "purpose": self.purpose,
             "checkpoint": self.choice,
             "weights": self.weights,
         }
+
+
+def conditioning(labels: Labels | None, guidance_scale: float) -> dict[str, Any]:
+    """What is to say of images that were drawn for classes; nothing of others."""
+    return {"labels": labels.words, "guidance_scale": guidance_scale} if labels else {}
 
 
 def sample(
@@ -85,6 +130,9 @@ def sample(
             order.num_steps,
             range(order.num_images),
             spacing=order.spacing,
+            labels=order.labels,
+            guidance_scale=order.guidance_scale,
+            interpolate=order.interpolate,
             seed=order.seed,
             purpose=order.purpose,
             batch_size=order.batch_size,

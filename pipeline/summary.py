@@ -49,7 +49,7 @@ def sampled(found: Mapping[str, Any]) -> str:
     state = "reused" if found["reused"] else "drawn"
     return (
         f"{found['images']} images of {found['run']} {state} with {found['sampler']['name']}, "
-        f"{found['nfe']} network evaluations each, seed {found['seed']}\n"
+        f"{found['nfe']} network evaluations each, seed {found['seed']}{_conditioning(found)}\n"
         f"  grid    {found['grid']}\n"
         f"  images  {found['folder']}/images/"
     )
@@ -69,12 +69,20 @@ def _score(name: str, score: Mapping[str, Any]) -> str:
     if "sampler" in about:
         drawn = f" by {about['sampler']['name']} in {about['num_steps']} steps"
         drawn += f" ({about['spacing']})" * (about["spacing"] != "uniform")
+        drawn += _conditioning(about)
     return (
         f"  {name} {score['value']:.4f}{error}\n"
         f"    {about['num_fake']} samples{drawn} against {about['num_real']} images "
         f"({about['split']}), {'×'.join(map(str, about['resolution']))}\n"
         f"    estimator {about['estimator']}, features {about['extractor']}"
     )
+
+
+def _conditioning(about: Mapping[str, Any]) -> str:
+    """How classes were chosen, where there are any."""
+    if "labels" not in about:
+        return ""
+    return f", labels {about['labels']}, guidance {about['guidance_scale']:g}"
 
 
 def records(found: Sequence[Mapping[str, Any]]) -> str:

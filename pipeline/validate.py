@@ -15,12 +15,13 @@ from .contracts import Extractor, Metric
 from .draws import Draws
 from .embed import extract
 from .images import Images
+from .labels import captions, chosen_labels, split_labels
 from .model import Model
 from .pictures import save_grid
 from .progress import progress, track
 from .recipe import Recipe
 from .registry import Registry
-from .sample import generate
+from .sample import conditioning, generate
 from .score import score
 
 
@@ -47,12 +48,15 @@ def validate(
     settings = recipe.train.validate
     count = settings.num_images or len(images.indices("validation"))
     size = recipe.sample.batch_size
+    drawn = split_labels(images, "validation", recipe.seed) if model.class_names else None
     batches = generate(
         model,
         settings.sampler,
         settings.num_steps,
         range(count),
         spacing=settings.spacing,
+        labels=drawn,
+        guidance_scale=settings.guidance_scale,
         seed=recipe.seed,
         purpose="validate",
         batch_size=size,
@@ -69,6 +73,7 @@ def validate(
             "sampler": registry.spec(settings.sampler),
             "num_steps": settings.num_steps,
             "spacing": settings.spacing,
+            **conditioning(drawn, settings.guidance_scale),
             "split": "validation",
             "resolution": list(model.shape[1:]),
         }
@@ -95,7 +100,8 @@ def losses(model: Model, recipe: Recipe, images: Images) -> dict[str, float]:
         for step in range(batches.per_epoch):
             x0 = model.encode(images.batch(batches[step]))
             draws = Draws(recipe.seed, "validate", range(size), step=step + 1)
-            found = model.objective.loss(model.network, x0, None, model.schedule, draws)
+            label = model.labels_of(images, batches[step])
+            found = model.objective.loss(model.network, x0, label, model.schedule, draws)
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + value.item()
             bar.step()
@@ -103,20 +109,27 @@ def losses(model: Model, recipe: Recipe, images: Images) -> dict[str, float]:
 
 
 def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:
-    """A PNG grid from the same noise every time."""
+    """A PNG grid from the same noise every time; of the first classes, where there are any."""
     settings = recipe.train.validate
     columns, rows = settings.grid
+    names = model.class_names
+    labels = chosen_labels(None, names) if names else None
     batches = generate(
         model,
         settings.sampler,
         settings.grid_num_steps,
         range(columns * rows),
         spacing=settings.spacing,
+        labels=labels,
+        guidance_scale=settings.guidance_scale,
         seed=recipe.seed,
         purpose="sample",
         batch_size=recipe.sample.batch_size,
     )
-    save_grid(torch.cat(list(batches)), (columns, rows), path)
+    below = None
+    if labels and names:
+        below = captions(labels.of(range(columns * rows)).tolist(), names)
+    save_grid(torch.cat(list(batches)), (columns, rows), path, below)
 
 
 def selection(record: Mapping[str, Any], measures: Sequence[Measure]) -> tuple[str, float]:

@@ -1,25 +1,34 @@
 """A residual U-Net: Ronneberger et al. 2015 (https://arxiv.org/abs/1505.04597) with the residual
 blocks and the noise embedding of the Keras example "Denoising Diffusion Implicit Models" (2022).
+
+A class adds its own number to each channel within each block, as the label embedding of Dhariwal &
+Nichol 2021 (https://arxiv.org/abs/2105.05233) does by way of a layer for all blocks.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, silu
 
-from pipeline import InputError, Rates, Stage, stage
+from pipeline import NO_CLASS, InputError, Rates, Stage, stage
 from pipeline.contracts import Upsampler
 from pipeline_upsamplers.bilinear import Bilinear
+
+GROUP = 16
+"""Channels that are normalised together, or more: a group of few would lose the noise level, which
+is constant over the image."""
 
 
 @stage
 class ResidualUNet:
-    """Convolutional, unconditional; 1,950,627 parameters with the defaults and 3 channels."""
+    """Convolutional; 1,950,627 parameters with the defaults, 3 channels and no classes."""
 
     widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
         32,
@@ -36,6 +45,21 @@ class ResidualUNet:
     """Frequencies are log-spaced from 1 to this."""
     upsampler: Annotated[Upsampler, Stage("upsampler")] = Bilinear()
     """How the image grows back."""
+    norm: Literal["batch", "group"] = "batch"
+    """batch: over the batch, as in the book, with the running average when sampling. group: over
+    each image in groups of 16 channels or more (Wu & He 2018, https://arxiv.org/abs/1803.08494),
+    so that an image does not depend on others in training either. Neither scales or shifts."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {
+            "widths": [8, 12],
+            "block_depth": 1,
+            "embedding_dims": 8,
+            "embedding_max_frequency": 100.0,
+            "upsampler": "transposed_conv",
+            "norm": "group",
+        },
+    )
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
         """For images of ``shape`` (C, H, W), with fresh weights."""
@@ -47,26 +71,27 @@ class ResidualUNet:
                 f"{len(self.widths) - 1} times: {height}×{width} pixels cannot be divided by "
                 f"{factor}. Resize to multiples of {factor} or give fewer widths."
             )
-        return UNet(self, shape[0])
+        return UNet(self, shape[0], num_classes)
 
 
 class UNet(nn.Module):
     """forward(x (N, C, H, W), rates (N,)) -> (N, C, H, W); 0 before the first training step."""
 
-    def __init__(self, options: ResidualUNet, channels: int) -> None:
+    def __init__(self, options: ResidualUNet, channels: int, num_classes: int | None) -> None:
         super().__init__()
         *levels, middle = options.widths
         depth = options.block_depth
+        block = partial(ResidualBlock, norm=options.norm, num_classes=num_classes)
         self.embed = Sinusoidal(options.embedding_dims, options.embedding_max_frequency)
         self.enter = nn.Conv2d(channels, options.widths[0], 1)
         last = options.widths[0] + options.embedding_dims
         skips: list[int] = []
         self.down = nn.ModuleList()
         for width in levels:
-            self.down.append(_chain(last, width, depth))
+            self.down.append(_chain(block, last, width, depth))
             skips += [width] * depth
             last = width
-        self.middle = _chain(last, middle, depth)
+        self.middle = _chain(block, last, middle, depth)
         last = middle
         self.up = nn.ModuleList()
         self.grow = nn.ModuleList()
@@ -74,7 +99,7 @@ class UNet(nn.Module):
             self.grow.append(options.upsampler(last))
             blocks = nn.ModuleList()
             for _ in range(depth):
-                blocks.append(ResidualBlock(last + skips.pop(), width))
+                blocks.append(block(last + skips.pop(), width))
                 last = width
             self.up.append(blocks)
         self.leave = nn.Conv2d(last, channels, 1)
@@ -84,41 +109,55 @@ class UNet(nn.Module):
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
-        """The noise level is seen as noise², spread over the image."""
+        """The noise level is seen as noise², spread over the image; labels (N,) by every block."""
+        if label is None:
+            label = x.new_full((len(x),), NO_CLASS, dtype=torch.int64)
         spread = self.embed(rates.noise**2)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         x = torch.cat([self.enter(x), spread], dim=1)
         skips = []
         for blocks in self.down:
             for block in blocks:  # type: ignore[attr-defined]
-                x = block(x)
+                x = block(x, label)
                 skips.append(x)
             x = avg_pool2d(x, 2)
         for block in self.middle:
-            x = block(x)
+            x = block(x, label)
         for grow, blocks in zip(self.grow, self.up, strict=True):
             x = grow(x)
             for block in blocks:  # type: ignore[attr-defined]
-                x = block(torch.cat([x, skips.pop()], dim=1))
+                x = block(torch.cat([x, skips.pop()], dim=1), label)
         return self.leave(x)  # type: ignore[no-any-return]
 
 
 class ResidualBlock(nn.Module):
     """Normalise, convolve, SiLU, convolve, and add the input (He et al. 2016, arXiv:1603.05027)."""
 
-    def __init__(self, before: int, width: int) -> None:
+    def __init__(
+        self, before: int, width: int, norm: Literal["batch", "group"], num_classes: int | None
+    ) -> None:
         super().__init__()
         self.shortcut = nn.Conv2d(before, width, 1) if before != width else nn.Identity()
-        # Keras' momentum 0.99 is 0.01 in torch's terms.
-        self.norm = nn.BatchNorm2d(before, affine=False, momentum=0.01, eps=1e-3)
+        self.norm = (
+            # Keras' momentum 0.99 is 0.01 in torch's terms.
+            nn.BatchNorm2d(before, affine=False, momentum=0.01, eps=1e-3)
+            if norm == "batch"
+            else nn.GroupNorm(math.gcd(before, before // GROUP or 1), before, affine=False)
+        )
+        self.classes = None if num_classes is None else nn.Embedding(num_classes + 1, width)
+        if self.classes is not None:
+            nn.init.zeros_(self.classes.weight)  # it starts without regard to classes
         self.first = nn.Conv2d(before, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         for layer in (self.shortcut, self.first, self.second):
             if isinstance(layer, nn.Conv2d):
                 _initialise(layer)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, before, H, W) -> (N, width, H, W)."""
-        return self.shortcut(x) + self.second(silu(self.first(self.norm(x))))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        """(N, before, H, W), int64 (N,) -> (N, width, H, W)."""
+        inner = self.first(self.norm(x))
+        if self.classes is not None:
+            inner = inner + self.classes(label - NO_CLASS)[:, :, None, None]
+        return self.shortcut(x) + self.second(silu(inner))  # type: ignore[no-any-return]
 
 
 class Sinusoidal(nn.Module):
@@ -137,9 +176,11 @@ class Sinusoidal(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def _chain(before: int, width: int, depth: int) -> nn.ModuleList:
-    """``depth`` residual blocks, the first from ``before`` channels."""
-    return nn.ModuleList(ResidualBlock(before if i == 0 else width, width) for i in range(depth))
+def _chain(
+    block: Callable[[int, int], nn.Module], before: int, width: int, depth: int
+) -> nn.ModuleList:
+    """``depth`` blocks, the first from ``before`` channels."""
+    return nn.ModuleList(block(before if i == 0 else width, width) for i in range(depth))
 
 
 def _initialise(layer: nn.Conv2d) -> None:
