@@ -1,7 +1,7 @@
 """A plugin-based framework for image diffusion models. Importing it imports no torch.
 
 A plugin author needs what stands here: ``hookimpl``, ``stage``, ``Stage`` and the contracts. The
-commands are functions of ``pipeline.commands``.
+commands are functions of ``pipeline.commands``; ``invert`` finds the noise of an image.
 
 Where to read on: ``engine.py`` is the way of the data, as a list of calls; each call is a function
 in the file of its name (``prepare``, ``embed``, ``train``, ``sample``, ``score``). ``contracts.py``
@@ -9,10 +9,15 @@ and ``hookspecs.py`` say what a stage is, ``recipe.py`` what a recipe holds. ``l
 recipes with the parts in ``reading/``, ``store.py`` keeps results with the parts in ``storing/``.
 """
 
+from typing import TYPE_CHECKING
+
 from .contracts import CLEAN, NO_CLASS, Prediction, Rates, Score
 from .errors import InputError
 from .hookspecs import hookimpl
 from .stage import IOOnly, Stage, stage
+
+if TYPE_CHECKING:
+    from .inversion import invert, reconstruct
 
 __all__ = [
     "CLEAN",
@@ -24,5 +29,16 @@ __all__ = [
     "Score",
     "Stage",
     "hookimpl",
+    "invert",
+    "reconstruct",
     "stage",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What works on finished runs needs torch, and is imported when it is asked for."""
+    if name in ("invert", "reconstruct"):
+        from . import inversion
+
+        return getattr(inversion, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -76,7 +76,7 @@ def evaluate(
     about = run or other
     kept = store_of(about, store) if about else open_store(store)
     with plugins_of(about or {"plugins": ()}, plugins):
-        recipe = _recipe(about, registry) if about else None
+        recipe = recipe_of_run(about, registry) if about else None
     place = choose(device)
     if run:
         fake = _drawn(run, drawing, registry, kept, place)
@@ -124,7 +124,8 @@ def _check(
         raise InputError("--size: beside a run, images have the run's resolution")
 
 
-def _recipe(about: About, registry: Registry) -> Recipe:
+def recipe_of_run(about: About, registry: Registry) -> Recipe:
+    """The recipe that a finished run was made with."""
     return build(Node.of(about["recipe"], Origin(str(about["folder"]))), registry)
 
 
@@ -135,7 +136,7 @@ def _images(about: About, store: Store) -> tuple[Artifact, Images]:
 
 
 def _real(about: About, registry: Registry, store: Store) -> Side:
-    wanted = _recipe(about, registry).evaluate
+    wanted = recipe_of_run(about, registry).evaluate
     split: Part = wanted.split if wanted else "validation"
     return Side(_images(about, store)[0], split, {"split": split})
 
@@ -144,7 +145,7 @@ def _drawn(
     about: About, drawing: Mapping[str, Any], registry: Registry, store: Store, device: str
 ) -> Side:
     """A run's samples: as its recipe scores them, but for ``drawing``."""
-    recipe = _recipe(about, registry)
+    recipe = recipe_of_run(about, registry)
     images = _images(about, store)[1]
     changes = dict(drawing)
     if "sampler" in changes:

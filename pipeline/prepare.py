@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import h5py
 import numpy as np
 import numpy.typing as npt
+from PIL.Image import Image as Picture
 
 from .contracts import Dataset, Preprocessor, Source
 from .errors import InputError
@@ -89,7 +90,12 @@ def split_indices(parts: Sequence[str], split: Split) -> npt.NDArray[np.bool_]:
 
 def prepared(source: Source, index: int, preprocess: Iterable[Preprocessor]) -> Bytes:
     """Image ``index``: decoded once, preprocessed in float32, rounded once. uint8 (C, H, W)."""
-    image = to_tensor(open_rgb(source.image(index)))
+    return preprocessed(source.image(index), preprocess)
+
+
+def preprocessed(picture: Path | Picture, preprocess: Iterable[Preprocessor]) -> Bytes:
+    """As ``prepared``, of one picture or file."""
+    image = to_tensor(open_rgb(picture))
     for stage in preprocess:
         image = stage(image)
     pixels: Bytes = (image.clamp(0, 1) * 255).round().byte().contiguous().numpy()

@@ -132,7 +132,12 @@ def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:
     save_grid(torch.cat(list(batches)), (columns, rows), path, below)
 
 
-def selection(record: Mapping[str, Any], measures: Sequence[Measure]) -> tuple[str, float]:
-    """What the best checkpoint has least of: the first metric, or the validation loss."""
+def is_better(
+    record: Mapping[str, Any], best: Mapping[str, Any] | None, measures: Sequence[Measure]
+) -> bool:
+    """Whether a record beats the best so far: by the first metric, or by the validation loss."""
+    if best is None:
+        return True
     name = measures[0].name if measures else "validation_loss"
-    return name, float(record[name])
+    sign = -1 if measures and measures[0].metric.higher_is_better else 1
+    return bool(sign * record[name] < sign * best[name])
