@@ -14,6 +14,7 @@ from scipy.stats import kstest
 
 from pipeline import InputError, Rates
 from pipeline.draws import Draws
+from pipeline.registry import Registry
 from pipeline_objectives.denoising import Denoising
 from pipeline_objectives.flow_matching import FlowMatching
 from pipeline_schedules.cosine import Cosine
@@ -23,6 +24,12 @@ from pipeline_schedules.karras import Karras
 
 SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow}
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+REGISTRY = Registry.load()
+CASES = [
+    pytest.param({"name": entry.name, **options}, id=f"{entry.name}-{options}")
+    for entry in REGISTRY.entries("objective")
+    for options in ({}, *getattr(entry.load(), "examples", ()))
+]
 EVERY_PREDICTION = pytest.mark.parametrize("prediction", ["eps", "x0", "v", "u"])
 
 
@@ -129,6 +136,30 @@ def test_training_shows_the_network_the_label_and_what_sampling_will(schedule, p
 
 
 @EVERY_SCHEDULE
+@pytest.mark.parametrize("spec", CASES)
+def test_every_objective_keeps_the_contract(schedule, spec):
+    """In float32: scalars, repeatable, the label passed on, gradients of loss alone."""
+    objective, x0, label = REGISTRY.build("objective", spec), images().float(), torch.arange(6)
+    weight, labels = torch.ones((), requires_grad=True), []
+
+    def network(x, rates, label=None):
+        labels.append(label)
+        assert {x.dtype, rates.signal.dtype, rates.noise.dtype} == {torch.float32}
+        assert rates.signal.shape == rates.noise.shape == (6,)
+        return weight * x
+
+    found, again = (objective.loss(network, x0, label, schedule, draws()) for _ in range(2))
+    assert torch.equal(x0, images().float())
+    assert set(found) >= {"loss"}
+    assert all(value.shape == () and value.isfinite() for value in found.values())
+    assert all(value == again[name] for name, value in found.items())
+    assert labels[0] is labels[1] is label
+    assert [name for name, value in found.items() if value.requires_grad] == ["loss"]
+    found["loss"].backward()
+    assert weight.grad != 0
+
+
+@EVERY_SCHEDULE
 @EVERY_PREDICTION
 @pytest.mark.parametrize("loss", ["mae", "mse"])
 def test_a_perfect_network_has_no_loss(schedule, prediction, loss):
@@ -162,17 +193,6 @@ def test_losses_are_means_of_the_distance_to_each_target(schedule, prediction, l
     assert found["loss"].item() == pytest.approx(distance(out - targets[prediction]).mean())
     assert found["noise_loss"].item() == pytest.approx(distance(said[0] - eps).mean())
     assert found["image_loss"].item() == pytest.approx(distance(said[1] - clean).mean())
-
-
-@EVERY_PREDICTION
-def test_only_the_loss_is_differentiated(prediction):
-    weight = torch.ones((), dtype=torch.float64, requires_grad=True)
-    objective = predicting(prediction)
-    found = objective.loss(lambda x, *_: weight * x, images(), None, Cosine(), draws())
-    assert [name for name, value in found.items() if value.requires_grad] == ["loss"]
-    found["loss"].backward()
-    assert torch.isfinite(weight.grad)
-    assert weight.grad != 0
 
 
 def test_time_is_uniform_and_noise_is_normal_and_neither_repeats():

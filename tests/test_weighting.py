@@ -61,7 +61,7 @@ def lost(objective: Denoising, schedule, by: torch.Tensor | None = None):
 @EVERY_LOSS
 @pytest.mark.parametrize("cap", [None, 1.0, 20.0])
 def test_min_snr_weights_are_the_papers(schedule, prediction, loss, cap):
-    """Hang et al. 2023, section 3.4 and appendix, on the error of each image."""
+    """Hang et al. 2023, https://arxiv.org/abs/2303.09556, on the error of each image."""
     objective = Denoising(prediction=prediction, loss=loss, weighting="min_snr", snr_cap=cap)
     found, network = lost(objective, schedule)
     snr = (network.rates.signal / network.rates.noise).numpy() ** 2

@@ -2,7 +2,7 @@
 
 Ho et al. 2020 (https://arxiv.org/abs/2006.11239, eq. 14) for eps; Salimans & Ho 2022
 (https://arxiv.org/abs/2202.00512, section 4 and appendix D) for x0 and v; Hang et al. 2023
-(https://arxiv.org/abs/2303.09556, section 3.4) for the weighting min_snr.
+(https://arxiv.org/abs/2303.09556) for the weighting min_snr.
 """
 
 from __future__ import annotations

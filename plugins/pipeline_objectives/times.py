@@ -22,7 +22,7 @@ def draw_times(
 
     - ``uniform``;
     - ``logit_normal``: logit(t) is normal (Esser et al. 2024, https://arxiv.org/abs/2403.03206,
-      eq. 19) with this location, none 0, and scale, none 1: middle times are drawn more often;
+      section 3.1) with this location, none 0, and scale, none 1: more often in the middle;
     - ``stratified``: row i has (i + u) / N with u uniform, so every N-th part of [0, 1] has one
       time. Each time alone is still uniform over the batch; the mean over it varies less.
     """
