@@ -230,9 +230,9 @@ def test_eps_without_signal_is_refused_before_the_network_runs(signal):
     def never(*_):
         raise AssertionError("the network ran")
 
-    with pytest.raises(InputError, match=r"prediction eps: .*set prediction to v or x0"):
+    with pytest.raises(InputError, match=r"prediction eps: .*set objective\.prediction to v or x0"):
         Denoising().predict(never, torch.empty(1, 3, 4, 4, device="meta"), Rates(signal, 1.0), None)
-    with pytest.raises(InputError, match=r"prediction x0: .*set prediction to v or eps"):
+    with pytest.raises(InputError, match=r"prediction x0: .*set objective\.prediction to v or eps"):
         Denoising(prediction="x0").predict(never, images(), Rates(1.0, signal), None)
 
 
@@ -250,13 +250,12 @@ def test_other_predictions_work_where_signal_or_noise_is_0(prediction, ends):
 
 
 def test_the_widest_schedules_that_are_allowed_are_not_refused():
-    for prediction in ("eps", "x0"):
-        for rates in (
-            Rates(4.54e-5, 1.0),
-            Rates(1.0, 4.54e-5),
-            Rates(1.0, 2.2e4),
-            Rates(2.2e4, 1.0),
-        ):
+    cases = {
+        "eps": [Rates(1.1e-3, 1.0), Rates(1.0, 4.54e-5), Rates(1.0, 900.0), Rates(2.2e4, 1.0)],
+        "x0": [Rates(4.54e-5, 1.0), Rates(1.0, 4.54e-5), Rates(1.0, 2.2e4), Rates(2.2e4, 1.0)],
+    }
+    for prediction, every in cases.items():
+        for rates in every:
             found = Denoising(prediction=prediction).predict(
                 Knowing(images(), prediction), images(), rates, None
             )
@@ -269,3 +268,18 @@ def test_the_book_predicts_noise_and_takes_the_absolute_error():
         with pytest.raises(ValidationError):
             Denoising(**wrong)
     assert FlowMatching() == FlowMatching(loss="mse", times="uniform")
+
+
+@pytest.mark.parametrize("name", ["flow", "cosine_nichol", "sigmoid"])
+def test_eps_is_refused_where_a_schedule_ends_in_noise_alone(name):
+    schedule = Registry.load().build("schedule", name)
+    end = Rates(*(rate.item() for rate in schedule(torch.ones((), dtype=torch.float64))))
+    with pytest.raises(InputError, match="prediction eps"):
+        Denoising().predict(lambda x, *_: x, images(), end, None)
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear", "karras"])
+def test_eps_is_at_home_where_a_schedule_keeps_some_signal(name):
+    schedule = Registry.load().build("schedule", name)
+    end = Rates(*(rate.item() for rate in schedule(torch.ones((), dtype=torch.float64))))
+    assert Denoising().predict(lambda x, *_: x, images(), end, None).x0.isfinite().all()

@@ -20,8 +20,12 @@ from pipeline.draws import Draws
 from .regression import Error, Seen, call, losses, noisy
 from .times import Location, Scale, Times, draw_times, refuse_unread
 
-NOTHING = 1e-5
-"""A rate this small beside the other is 0 but for rounding: |log_snr| is 23, of the allowed 20."""
+NO_SIGNAL = 1e-3
+"""Signal this small beside noise: x0 from eps would have the network's error a thousand times."""
+
+NO_NOISE = 1e-5
+"""Noise this small beside signal is none: |log_snr| is 23, of the allowed 20. Above it an error of
+eps from x0 does no harm, as eps weighs little in what is drawn next."""
 
 
 @stage
@@ -82,8 +86,8 @@ class Denoising:
     ) -> Prediction:
         """Noisy x (N, C, H, W); rates floats or (N,).
 
-        InputError where the prediction cannot tell x0 and eps: eps without signal, x0 without noise
-        (floats only: to look at tensors would make a GPU wait).
+        InputError where the prediction cannot tell x0 and eps: eps without signal, as at t = 1 of
+        ``flow``, ``cosine_nichol`` and ``sigmoid``, and x0 without noise (floats only: to look at tensors would make a GPU wait).
         """
         self._refuse_untold(rates)
         return self._read(call(network, x, rates, label))
@@ -115,18 +119,19 @@ class Denoising:
         return Prediction(signal * x - noise * out, noise * x + signal * out)
 
     def _refuse_untold(self, rates: Rates[Any]) -> None:
-        """A third-party schedule may reach rates of 0, or of rounding errors."""
         if isinstance(rates.signal, Tensor):
             return
-        if self.prediction == "eps" and rates.signal <= NOTHING * rates.noise:
+        if self.prediction == "eps" and rates.signal <= NO_SIGNAL * rates.noise:
             raise InputError(
-                f"prediction eps: the schedule's signal is {rates.signal:g} beside noise "
-                f"{rates.noise:g}, and there eps cannot tell x0; set prediction to v or x0, or "
-                "take a schedule that keeps some signal at t = 1"
+                f"objective: prediction eps: the schedule's signal falls to {rates.signal:g} "
+                f"beside noise {rates.noise:g}, and there eps cannot tell x0; set "
+                "objective.prediction to v or x0, or take a schedule that keeps more signal at "
+                "t = 1, such as cosine"
             )
-        if self.prediction == "x0" and rates.noise <= NOTHING * rates.signal:
+        if self.prediction == "x0" and rates.noise <= NO_NOISE * rates.signal:
             raise InputError(
-                f"prediction x0: the schedule's noise is {rates.noise:g} beside signal "
-                f"{rates.signal:g}, and there x0 cannot tell eps; set prediction to v or eps, or "
-                "take a schedule that keeps some noise at t = 0"
+                f"objective: prediction x0: the schedule's noise falls to {rates.noise:g} beside "
+                f"signal {rates.signal:g}, and there x0 cannot tell eps; set "
+                "objective.prediction to v or eps, or take a schedule that keeps some noise at "
+                "t = 0"
             )
