@@ -33,7 +33,7 @@ class Condition(nn.Module):
         waves = torch.cat([angles.cos(), angles.sin()], dim=1)
         seen: Tensor = self.leave(silu(self.enter(waves)))
         if self.classes is None:
-            _refuse_classes(label)
+            refuse_classes(label)
             return seen
         if label is None:
             label = torch.full(rates.noise.shape, NO_CLASS, device=rates.noise.device)
@@ -51,6 +51,7 @@ def timestep(rates: Rates[Tensor]) -> Tensor:
     return (MAX_LOG_SNR - log_snr) * (1000 / (2 * MAX_LOG_SNR))
 
 
-def _refuse_classes(label: Tensor | None) -> None:
+def refuse_classes(label: Tensor | None) -> None:
+    """Raise InputError for any label but NO_CLASS: a network without classes would ignore it."""
     if label is not None and not label.is_meta and bool((label != NO_CLASS).any()):
         raise InputError("this network was made without classes: its labels can only be NO_CLASS")

@@ -17,9 +17,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, silu
 
-from pipeline import NO_CLASS, InputError, Rates, Stage, stage
+from pipeline import NO_CLASS, Rates, Stage, stage
 from pipeline.contracts import Upsampler
 from pipeline_upsamplers.bilinear import Bilinear
+
+from .conditioning import refuse_classes
+from .sizes import check_halvings
 
 GROUP = 16
 """Channels that are normalised together, or more: a group of few would lose the noise level, which
@@ -63,14 +66,7 @@ class ResidualUNet:
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
         """For images of ``shape`` (C, H, W), with fresh weights."""
-        _, height, width = shape
-        factor = 2 ** (len(self.widths) - 1)
-        if height % factor or width % factor:
-            raise InputError(
-                f"residual_unet with {len(self.widths)} widths halves the image "
-                f"{len(self.widths) - 1} times: {height}×{width} pixels cannot be divided by "
-                f"{factor}. Resize to multiples of {factor} or give fewer widths."
-            )
+        check_halvings("residual_unet", len(self.widths), *shape[1:])
         return UNet(self, shape[0], num_classes)
 
 
@@ -81,6 +77,7 @@ class UNet(nn.Module):
         super().__init__()
         *levels, middle = options.widths
         depth = options.block_depth
+        self.knows_classes = num_classes is not None
         block = partial(ResidualBlock, norm=options.norm, num_classes=num_classes)
         self.embed = Sinusoidal(options.embedding_dims, options.embedding_max_frequency)
         self.enter = nn.Conv2d(channels, options.widths[0], 1)
@@ -110,6 +107,8 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
         """The noise level is seen as noise², spread over the image; labels (N,) by every block."""
+        if not self.knows_classes:
+            refuse_classes(label)
         if label is None:
             label = x.new_full((len(x),), NO_CLASS, dtype=torch.int64)
         spread = self.embed(rates.noise**2)[:, :, None, None].expand(-1, -1, *x.shape[2:])

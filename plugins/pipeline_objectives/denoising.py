@@ -87,7 +87,8 @@ class Denoising:
         """Noisy x (N, C, H, W); rates floats or (N,).
 
         InputError where the prediction cannot tell x0 and eps: eps without signal, as at t = 1 of
-        ``flow``, ``cosine_nichol`` and ``sigmoid``, and x0 without noise (floats only: to look at tensors would make a GPU wait).
+        ``flow``, ``cosine_nichol`` and ``sigmoid``, and x0 without noise. Of floats only: to look
+        at tensors would make a GPU wait.
         """
         self._refuse_untold(rates)
         return self._read(call(network, x, rates, label))
