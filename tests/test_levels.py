@@ -148,20 +148,6 @@ def test_pictures_depend_on_the_spacing(after_first: Path) -> None:
     assert not torch.equal(found["log_snr"][1], found["karras"][1])
 
 
-def test_a_run_from_before_there_was_a_choice_is_drawn_from_as_it_was(after_first: Path) -> None:
-    _, images = draw()
-    path = Path("runs/tiny/run.json")
-    about = json.loads(path.read_text())
-    for section in (about["recipe"]["sample"], about["recipe"]["evaluate"]):
-        del section["spacing"]
-    path.write_text(json.dumps(about))
-    found, again = draw()
-    assert found["spacing"] == "uniform"
-    assert torch.equal(again, images)
-    scored = evaluate(Path("tiny"), plugins=[STAGES], device="cpu")
-    assert scored["scores"]["kid"]["protocol"]["spacing"] == "uniform"
-
-
 def test_scores_say_the_spacing(first, after_first: Path, capfd) -> None:
     assert first["scores"]["kid"]["protocol"]["spacing"] == "uniform"
     assert history(first)[-1]["protocol"]["kid"]["spacing"] == "uniform"
