@@ -192,9 +192,13 @@ class Builder:
             made = cls(**values)
         except ValidationError as error:
             told: dict[tuple[Origin, str], list[str]] = {}
-            for detail in error.errors(include_url=False):
-                if not detail["loc"] or detail["loc"][0] not in failed:
-                    at, place = _locate(node, path, detail["loc"])
+            details = error.errors(include_url=False)
+            inner = {detail["loc"][:-1] for detail in details if detail["loc"]}
+            for detail in details:
+                loc = detail["loc"]
+                # Of a list without its wrong items pydantic may also say that it is too short.
+                if not loc or (loc[0] not in failed and loc not in inner):
+                    at, place = _locate(node, path, loc)
                     told.setdefault((at.origin, place), []).append(_reworded(detail, known))
             for (origin, place), messages in told.items():
                 self.problem(origin, place, " or ".join(dict.fromkeys(messages)), sure=sure)
@@ -263,7 +267,12 @@ def _reworded(detail: ErrorDetails, known: dict[str, Option]) -> str:
         words = detail["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         near = get_close_matches(str(detail["input"]), words, 1)
         message += f" (did you mean {near[0]!r}?)" if near else ""
-    return re.sub(r"^\w+ should", "should", message) + f", got {_got(detail['input'])}"
+    return re.sub(r"^\w+ should", "should", message) + f", got {_got(_noded(detail['input']))}"
+
+
+def _noded(plain: Any) -> Any:
+    """What pydantic was given, as a Node holds it."""
+    return Node.of(plain, Origin("")).value
 
 
 def _got(value: Any) -> str:
