@@ -24,7 +24,7 @@ from .progress import note, progress
 from .recipe import Every, Recipe
 from .registry import Registry
 from .signals import Stop, stopping_softly
-from .validate import Measure, save_pictures, selection, validate
+from .validate import Measure, is_better, save_pictures, validate
 
 Watch = Callable[[Path], None]
 """Called with the folder of ``history.jsonl`` and ``grids/`` when there is something new."""
@@ -157,10 +157,9 @@ class Training:
         for name, found in record.items():
             if isinstance(found, float) and not math.isfinite(found):
                 raise self._diverged(f"{name} is {found}")
-        name, value = selection(record, self.measures)
         best = _record_of(self.views / "best")
         # Another end of the same training would not have validated at an irregular step.
-        if regular and (best is None or value < best[name]):
+        if regular and is_better(record, best, self.measures):
             checkpoint.write(self.views / "best", self._weights(), {"record": record})
         with (self.views / "history.jsonl").open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
@@ -169,9 +168,8 @@ class Training:
 
     def _choices(self, last: dict[str, Any]) -> dict[Choice, State]:
         now: State = (self._weights(), last)
-        name, value = selection(last, self.measures)
         record = _record_of(self.views / "best")
-        if record is None or value < record[name]:
+        if record is None or is_better(last, record, self.measures):
             return {"best": now, "last": now}
         tensors, state = checkpoint.read(self.views / "best")
         return {"best": (tensors, state["record"]), "last": now}

@@ -76,6 +76,7 @@ def validate(
         record[measure.name] = result.value
         if result.standard_error is not None:
             record[f"{measure.name}_standard_error"] = result.standard_error
+        record |= {f"{measure.name}_{part}": value for part, value in result.parts.items()}
         record["protocol"][measure.name] = dict(result.protocol)
     return record
 
@@ -119,7 +120,14 @@ def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:
     save_grid(torch.cat(list(batches)), (columns, rows), path)
 
 
-def selection(record: Mapping[str, Any], measures: Sequence[Measure]) -> tuple[str, float]:
-    """What the best checkpoint has least of: the first metric, or the validation loss."""
+def is_better(
+    record: Mapping[str, Any], best: Mapping[str, Any] | None, measures: Sequence[Measure]
+) -> bool:
+    """Whether a checkpoint is to be chosen over the best so far, if any.
+
+    By the first metric, in its direction, or by the validation loss.
+    """
     name = measures[0].name if measures else "validation_loss"
-    return name, float(record[name])
+    # Metrics of before there was a choice do not say which way: lower is better.
+    sign = -1 if measures and getattr(measures[0].metric, "higher_is_better", False) else 1
+    return best is None or bool(sign * record[name] < sign * best[name])
