@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -233,10 +233,15 @@ class Sampler(Protocol):
         """X at levels[0] -> x at levels[-1]. A step to CLEAN ends in the last x0."""
 
 
+Output = Literal["features", "logits"]
+"""What an extractor gives: activations of a layer, or unnormalised log-probabilities of classes."""
+
+
 class Extractor(Protocol):
     """Images to feature vectors."""
 
     dim: int
+    output: Output
     id: str
     """What a comparison needs to be equal: architecture, digest of the weights, size, resize."""
 
@@ -248,7 +253,10 @@ class Extractor(Protocol):
 
 
 class Features(Protocol):
-    """A pretrained network whose features metrics compare."""
+    """A pretrained network whose features metrics compare.
+
+    One that can classify has the option ``output: features | logits``; without it, it cannot.
+    """
 
     def __call__(self) -> Extractor:
         """Load the weights. Raises InputError when they cannot be had: never other weights."""
@@ -268,6 +276,10 @@ class Metric(Protocol):
     @property
     def biased(self) -> bool:
         """Whether few images shift the expected value, so that only equal counts compare."""
+
+    @property
+    def needs(self) -> Output | None:
+        """The only output of an extractor that it can be computed from; None: any."""
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         """Features (N, D) and (M, D), float32 or float64."""

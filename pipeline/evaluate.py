@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .contracts import Features, Metric
 from .device import choose
 from .drawing import check_conditioning
 from .embed import Embedder, Part
 from .engine import features_of, named, protocol_of, scored_of
 from .errors import InputError
 from .images import Images
-from .load import build, spec_of
+from .load import build, refusal, spec_of
 from .prepare import FILE, prepare_images
 from .reading.yaml12 import Node, Origin
 from .recipe import Recipe, Spacing
@@ -77,6 +78,7 @@ def evaluate(
     kept = store_of(about, store) if about else open_store(store)
     with plugins_of(about or {"plugins": ()}, plugins):
         recipe = recipe_of_run(about, registry) if about else None
+    wanted = _wanted(metrics, features, recipe, registry)
     place = choose(device)
     if run:
         fake = _drawn(run, drawing, registry, kept, place)
@@ -88,18 +90,30 @@ def evaluate(
         real = _real(other or run or {}, registry, kept)
     embedder = Embedder(registry, kept, place)
     found = {}
-    wanted = [registry.build("metric", spec_of(text, "--metric")) for text in metrics]
-    for name, metric in named(wanted, registry).items():
-        asked = registry.build("features", spec_of(features, "--features")) if features else None
-        if asked and getattr(metric, "features", None):
-            raise InputError(f"--features: {name} names features of its own")
-        chosen = asked or features_of(metric, recipe)
+    for name, (metric, chosen) in wanted.items():
         sides = [embedder(side.images, side.part, chosen) for side in (real, fake)]
         shape = Images(real.images.path / FILE).shape
         protocol = {"resolution": list(shape[1:]), **fake.protocol, **real.protocol}
         scored = score_artifact(sides[0], sides[1], metric, protocol, registry, kept)
         found[name] = as_data(read_score(scored))
     return {"what": str(what), "against": str(against or what), "scores": found}
+
+
+def _wanted(
+    metrics: Sequence[str], features: str | None, recipe: Recipe | None, registry: Registry
+) -> dict[str, tuple[Metric, Features]]:
+    """Each metric, by name, with its features: those asked for, its own, or the recipe's."""
+    built = [registry.build("metric", spec_of(text, "--metric")) for text in metrics]
+    asked = registry.build("features", spec_of(features, "--features")) if features else None
+    found = {}
+    for name, metric in named(built, registry).items():
+        if asked and getattr(metric, "features", None):
+            raise InputError(f"--features: {name} names features of its own")
+        own = asked or getattr(metric, "features", None) or (recipe and recipe.features)
+        if message := refusal(metric, own, registry):
+            raise InputError(f"--metric {message}")
+        found[name] = metric, asked or features_of(metric, recipe)
+    return found
 
 
 def _check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,7 +17,7 @@ from .reading.merge import override, read
 from .reading.options import is_stage_class, options
 from .reading.show import diff, resolved, show
 from .reading.sketch import sketch
-from .reading.yaml12 import Node, Origin, Problem, parse
+from .reading.yaml12 import Node, Origin, Problem, flow, parse
 from .recipe import Recipe
 from .registry import Registry
 from .stage import Stage, marked
@@ -124,14 +125,45 @@ def _check(builder: Builder, tree: Node) -> Builder:
 
 
 def _metrics_have_features(builder: Builder, tree: Node) -> None:
-    if (features := tree.value.get("features")) and features.value is not None:
-        return
+    """Features at all, and of the kind that a metric needs."""
+    given = (features := tree.value.get("features")) and features.value is not None
+    usual = builder.made.get("features", (None,))[0]
     for path, (made, node) in builder.made.items():
         if ".metrics." not in path or "features" not in marked(type(made), Stage):
             continue
-        if path.rpartition(".")[0].endswith("metrics") and made.features is None:
-            message = "needs features: name some in the recipe (features: …) or in the metric"
+        chosen = made.features or usual
+        if not path.rpartition(".")[0].endswith("metrics") or (given and not chosen):
+            continue
+        message = ""
+        if builder.sure:  # a stand-in does not know what it needs
+            message = refusal(made, chosen, builder.registry)
+        if not chosen:
+            message = message or (
+                "needs features: name some in the recipe (features: …) or in the metric"
+            )
+        if message:
             builder.problem(node.origin, path, message, sure=builder.sure)
+
+
+def refusal(metric: Any, features: Any, registry: Registry) -> str:
+    """Why a metric cannot be computed from features (or from none), and what to write; or ""."""
+    needs = getattr(metric, "needs", None)
+    got = getattr(features, "output", "features") if features else None
+    if needs in (None, got):
+        return ""
+    name, used = registry.name_of(metric), registry.name_of(features) if features else None
+    has = f"{used} gives {got}; " if used else ""
+    write = {"name": name, "features": {"name": _able(used, registry), "output": needs}}
+    return f"{name} needs features that give {needs}; {has}write {flow(write)}"
+
+
+def _able(used: str | None, registry: Registry) -> str:
+    """Features with the option ``output``: those in use, or the first that there are."""
+    for name in filter(None, [used, *(entry.name for entry in registry.entries("features"))]):
+        with suppress(InputError):  # of a package that is broken
+            if "output" in options(registry.find("features", name).load()):
+                return name
+    return "…"
 
 
 def _grid_has_images(builder: Builder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ def score(real: Tensor, fake: Tensor, metric: Metric, protocol: Mapping[str, Any
         )
     found = metric(real, fake)
     counts = {"num_real": len(real), "num_fake": len(fake)}
-    return Score(found.value, found.standard_error, {**found.protocol, **counts, **protocol})
+    if getattr(metric, "ideal", 0.0) is None:  # it did not look at them
+        del counts["num_real"]
+    return replace(found, protocol={**found.protocol, **counts, **protocol})
 
 
 def score_artifact(
@@ -74,6 +77,7 @@ def read_score(artifact: Artifact) -> Score:
 
 
 def as_data(score: Score) -> dict[str, Any]:
-    """For JSON. A standard error that the metric has not is left out."""
+    """For JSON. What the metric has not, a standard error or parts, is left out."""
     error = {} if score.standard_error is None else {"standard_error": score.standard_error}
-    return {"value": score.value, **error, "protocol": dict(score.protocol)}
+    parts = {"parts": dict(score.parts)} if score.parts else {}
+    return {"value": score.value, **error, **parts, "protocol": dict(score.protocol)}

@@ -65,16 +65,22 @@ def _score(name: str, score: Mapping[str, Any]) -> str:
     error = (
         f" ± {score['standard_error']:.4f} (standard error)" if "standard_error" in score else ""
     )
+    parts = ", ".join(f"{part} {value:.4f}" for part, value in score.get("parts", {}).items())
     drawn = ""
     if "sampler" in about:
         drawn = f" by {about['sampler']['name']} in {about['num_steps']} steps"
         drawn += f" ({about['spacing']})" * (about["spacing"] != "uniform")
         drawn += _conditioning(about)
+    against = ""
+    if "num_real" in about:
+        against = f" against {about['num_real']} images ({about['split']})"
+    estimator = f"estimator {about['estimator']}, " if "estimator" in about else ""
+    biased = "\n    biased: compare equal numbers of images only" * bool(about.get("biased"))
     return (
-        f"  {name} {score['value']:.4f}{error}\n"
-        f"    {about['num_fake']} samples{drawn} against {about['num_real']} images "
-        f"({about['split']}), {'×'.join(map(str, about['resolution']))}\n"
-        f"    estimator {about['estimator']}, features {about['extractor']}"
+        f"  {name} {score['value']:.4f}{error}{parts and f' ({parts})'}\n"
+        f"    {about['num_fake']} samples{drawn}{against}, "
+        f"{'×'.join(map(str, about['resolution']))}\n"
+        f"    {estimator}features {about['extractor']}{biased}"
     )
 
 

@@ -81,6 +81,7 @@ def validate(
         record[measure.name] = result.value
         if result.standard_error is not None:
             record[f"{measure.name}_standard_error"] = result.standard_error
+        record |= {f"{measure.name}_{part}": value for part, value in result.parts.items()}
         record["protocol"][measure.name] = dict(result.protocol)
     return record
 

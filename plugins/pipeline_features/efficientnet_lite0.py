@@ -5,13 +5,15 @@ Its ImageNet weights come in a package of the registry, so that features need no
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline import InputError, stage
+from pipeline.contracts import Output
 
 from .network import NetworkExtractor, load
 
@@ -24,7 +26,12 @@ class EfficientNetLite0:
     """
 
     image_size: Annotated[int, Field(ge=32)] = 75
-    """Images are resized to this height and width, in pixels."""
+    """Images are resized to this height and width, in pixels; the network was trained at 224."""
+    output: Output = "features"
+    """features: the mean maps. logits: of the 1000 ImageNet classes, as ``inception_score`` needs.
+    """
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"image_size": 32}, {"output": "logits"})
 
     def __call__(self) -> NetworkExtractor:
         """Load the weights. Raises InputError when the packages are not installed."""
@@ -46,6 +53,11 @@ class EfficientNetLite0:
             maps: Tensor = network.extract_features(x)
             return maps.mean((2, 3))
 
+        def classified(x: Tensor) -> Tensor:
+            logits: Tensor = network._fc(pooled(x))
+            return logits
+
+        run, dim = (pooled, 1280) if self.output == "features" else (classified, 1000)
         return NetworkExtractor(
-            "efficientnet_lite0", digest, self.image_size, network, pooled, 1280
+            "efficientnet_lite0", digest, self.image_size, network, run, dim, output=self.output
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -13,14 +14,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import InputError
+from pipeline.contracts import Output
+
+OTHERWISE = (
+    "set features.weights to a copy of that file, "
+    "or use features without download: --set features=efficientnet_lite0"
+)
+
+
+def bilinear(images: Tensor, size: int) -> Tensor:
+    """Resize float images (N, 3, H, W) with values 0 … 255, and scale them to [-1, 1].
+
+    Half-pixel centres (``align_corners=False``) and no antialias, as TensorFlow 2's and so the
+    book's.
+    """
+    both = (size, size)
+    x = F.interpolate(images, size=both, mode="bilinear", align_corners=False, antialias=False)
+    return (x / 255 - 0.5) / 0.5
 
 
 class NetworkExtractor:
-    """Resizes images bilinearly, scales them to [-1, 1] and runs a network on them.
-
-    The resize is of the uint8 values as float, with half-pixel centres (``align_corners=False``)
-    and no antialias, as TensorFlow's and so the book's.
-    """
+    """Resizes images and runs a network on them."""
 
     def __init__(
         self,
@@ -28,15 +42,25 @@ class NetworkExtractor:
         digest: str,
         image_size: int,
         network: nn.Module,
-        features: Callable[[Tensor], Tensor],
+        run: Callable[[Tensor], Tensor],
         dim: int,
+        *,
+        output: Output = "features",
+        layer: str = "",
+        resize: Callable[[Tensor, int], Tensor] = bilinear,
     ) -> None:
-        self.id = f"{name}/{digest}/{image_size}/bilinear"
+        """``run`` computes (N, dim) from what ``resize`` made of the images, on ``network``.
+
+        ``layer`` is what the id says of where in the network that is.
+        """
+        at = layer or ("logits" if output == "logits" else "")
+        self.id = "/".join(filter(None, [name, digest, str(image_size), resize.__name__, at]))
         self.dim = dim
-        self._size = image_size
+        self.output: Output = output
+        self._size, self._resize = image_size, resize
         # Depthwise and small convolutions are about 1.5 times faster so on CPU.
         self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self._features = features
+        self._run = run
         self._device = "cpu"
 
     def to(self, device: str) -> NetworkExtractor:
@@ -57,11 +81,8 @@ class NetworkExtractor:
             raise InputError(
                 f"features {self.id} need images of 3 channels (RGB), these have {images.shape[1]}"
             )
-        size = (self._size, self._size)
-        x = images.to(self._device).float()
-        x = F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=False)
-        x = (x / 255 - 0.5) / 0.5
-        return self._features(x.contiguous(memory_format=torch.channels_last))
+        x = self._resize(images.to(self._device).float(), self._size)
+        return self._run(x.contiguous(memory_format=torch.channels_last))
 
 
 def load(file: Path, build: Callable[[], Any]) -> tuple[Any, str]:
@@ -88,3 +109,32 @@ def load(file: Path, build: Callable[[], Any]) -> tuple[Any, str]:
             f"({str(error).strip().splitlines()[0][:200]}); give the right file"
         ) from error
     return network, hashlib.sha256(content).hexdigest()[:12]
+
+
+def official(url: str, digest: str) -> Path:
+    """The file of a URL in torch.hub's cache, downloaded if need be and checked either way.
+
+    ``digest`` is its SHA-256 or the start of it. InputError where the file is another one.
+    """
+    file = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
+    if not file.exists():
+        _download(url, file, digest)
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if not found.startswith(digest):
+        raise InputError(
+            f"{file} is not {url}: its SHA-256 starts with {found[:8]}; delete it, or {OTHERWISE}"
+        )
+    return file
+
+
+def _download(url: str, file: Path, digest: str) -> None:
+    """To a temporary neighbour, checked, then renamed. Gives up after 10 s without an answer."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(10)  # torch.hub sets none, and would wait for ever
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), digest)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{url} cannot be downloaded ({error}): {OTHERWISE}") from error
+    finally:
+        socket.setdefaulttimeout(before)

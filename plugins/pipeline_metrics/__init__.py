@@ -6,4 +6,9 @@ from pipeline import hookimpl
 @hookimpl
 def register_metrics() -> dict[str, str]:
     """Names and classes."""
-    return {"kid": "pipeline_metrics.kid:KID"}
+    return {
+        "fid": "pipeline_metrics.fid:FID",
+        "inception_score": "pipeline_metrics.inception_score:InceptionScore",
+        "kid": "pipeline_metrics.kid:KID",
+        "precision_recall": "pipeline_metrics.precision_recall:PrecisionRecall",
+    }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from pipeline import InputError, Score, Stage, stage
 from pipeline.contracts import Features
+
+from .inputs import check
 
 BLOCK = 1024
 """Rows and columns of the kernel in memory at a time: 8 MiB, large enough for fast products."""
@@ -52,6 +55,12 @@ class KID:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"estimator": "subsets", "subsets": 5, "subset_size": 20},
+        {"estimator": "batch_mean", "batch_size": 8},
+        {"features": {"name": "efficientnet_lite0", "image_size": 32}},
+    )
 
     @model_validator(mode="after")
     def _refuse_unread(self) -> KID:
@@ -65,7 +74,7 @@ class KID:
 
         Memory beyond the features is a few blocks, whatever N and M.
         """
-        _check(real, fake)
+        check("kid", real, fake)
         estimators = {"full": _full, "subsets": self._subsets, "batch_mean": self._batch_mean}
         value, error, used = estimators[self.estimator](real, fake)
         counts = {"num_real": len(real), "num_fake": len(fake)}
@@ -102,20 +111,6 @@ class _Sums(NamedTuple):
     columns: Tensor
     """(M,)"""
     squares: float
-
-
-def _check(real: Tensor, fake: Tensor) -> None:
-    for side, x in (("real", real), ("generated", fake)):
-        if x.dim() != 2 or len(x) < 2:
-            raise InputError(f"kid needs the features of 2 {side} images, got {tuple(x.shape)}")
-        bad = (~x.isfinite().all(1)).nonzero()
-        if len(bad):
-            raise InputError(f"kid: the features of {side} image {int(bad[0])} are not finite")
-    if real.shape[1] != fake.shape[1]:
-        raise InputError(
-            f"kid: real features have {real.shape[1]} dimensions, generated {fake.shape[1]}; "
-            "extract both with the same features"
-        )
 
 
 def _kernel_sums(x: Tensor, y: Tensor | None = None) -> _Sums:

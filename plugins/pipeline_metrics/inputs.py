@@ -1,0 +1,33 @@
+"""What every metric asks of its features."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pipeline import InputError
+
+
+def check(metric: str, real: Tensor, fake: Tensor, *, least: int = 2, lower: str = "") -> None:
+    """Raise InputError for fewer rows than ``least``, values that are not finite, other widths.
+
+    ``lower`` is the option to lower where there are too few.
+    """
+    check_side(metric, "real", real, least=least, lower=lower)
+    check_side(metric, "generated", fake, least=least, lower=lower)
+    if real.shape[1] != fake.shape[1]:
+        raise InputError(
+            f"{metric}: real features have {real.shape[1]} dimensions, generated {fake.shape[1]}; "
+            "extract both with the same features"
+        )
+
+
+def check_side(metric: str, side: str, x: Tensor, *, least: int = 2, lower: str = "") -> None:
+    """As ``check``, of one set."""
+    if x.dim() != 2 or len(x) < least:
+        advice = f"; add images or lower {lower}" if lower else ""
+        raise InputError(
+            f"{metric} needs the features of {least} {side} images, got {tuple(x.shape)}{advice}"
+        )
+    bad = (~x.isfinite().all(1)).nonzero()
+    if len(bad):
+        raise InputError(f"{metric}: the features of {side} image {int(bad[0])} are not finite")
