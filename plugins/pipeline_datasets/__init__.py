@@ -10,6 +10,7 @@ def register_datasets() -> Mapping[str, str]:
     """By name."""
     return {
         "flowers102": "pipeline_datasets.flowers102:Flowers102",
+        "hf": "pipeline_datasets.hf:HF",
         "image_folder": "pipeline_datasets.image_folder:ImageFolder",
         "procedural_flowers": "pipeline_datasets.procedural_flowers:ProceduralFlowers",
     }
