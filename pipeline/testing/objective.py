@@ -250,11 +250,12 @@ def keeps_dtype_and_device(objective: Any, _: Context) -> str:
 
 def changes_nothing_in_place(objective: Any, _: Context) -> str:
     """Neither images, nor labels, nor rates."""
-    x, label, rates = images(), LABELS.clone(), preserving(TIMES)
-    with untouched(x0=x, label=label):
-        objective.loss(network, x, label, preserving, draws())
-    with untouched(x=x, label=label, rates=rates):
-        objective.predict(network, x, rates, label)
+    for schedule in SCHEDULES.values():  # dividing by c in place shows where c is not 1
+        x, label, rates = images(), LABELS.clone(), schedule(TIMES)
+        with untouched(x0=x, label=label):
+            objective.loss(network, x, label, schedule, draws())
+        with untouched(x=x, label=label, rates=rates):
+            objective.predict(network, x, rates, label)
     return "images, labels and rates stay"
 
 
