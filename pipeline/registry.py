@@ -116,7 +116,7 @@ class Registry:
     def add_file(self, file: Path) -> None:
         """A plugin in one file. Raises InputError naming it."""
         try:
-            count = self.add(_module(file), Provider(str(file)))
+            count = self.add(load_file(file), Provider(str(file)))
         except FileNotFoundError as error:
             raise InputError(f"plugin {file}: no such file") from error
         except Exception as error:
@@ -259,7 +259,7 @@ def _resolve(target: type | str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _module(file: Path) -> ModuleType:
+def load_file(file: Path) -> ModuleType:
     """Run a file as a module whose name depends on the file only, so that pickling finds it."""
     if not file.is_file():
         raise FileNotFoundError(file)

@@ -1,0 +1,117 @@
+"""Checks of schedules: log-SNR falls within its bounds, in t's shape, dtype and device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts import MAX_LOG_SNR, Rates
+from .compare import same
+from .core import Check, Context, require, untouched
+from .elsewhere import on_another_device
+
+DTYPES = (torch.float64, torch.float32)
+
+
+def behaviour(schedule: Any) -> Any:
+    """The rates at 33 times."""
+    return tuple(schedule(torch.linspace(0, 1, 33, dtype=torch.float64)))
+
+
+def log_snr_falls(schedule: Any, _: Context) -> str:
+    """Strictly, from t = 0 to t = 1."""
+    t = _grid(torch.float64)
+    log_snr = _rates(schedule, t).log_snr
+    steps = log_snr.diff()
+    at = int(steps.argmax())
+    require(
+        bool((steps < 0).all()),
+        f"log_snr is {log_snr[at]:.4g} at t = {t[at]:.3f} and {log_snr[at + 1]:.4g} at t = "
+        f"{t[at + 1]:.3f}; it should fall, from images at t = 0 to noise at t = 1",
+    )
+    return f"from {log_snr[0]:.2f} to {log_snr[-1]:.2f}"
+
+
+def rates_are_within_bounds(schedule: Any, _: Context) -> str:
+    """Positive and finite, |log_snr| at most 20, in single precision too."""
+    largest = 0.0
+    for dtype in DTYPES:
+        rates = _rates(schedule, _grid(dtype))
+        for name, rate in zip(("signal", "noise"), rates, strict=True):
+            low = float(rate.min())
+            require(bool(rate.isfinite().all()), f"{name} is not finite everywhere ({dtype})")
+            require(low > 0, f"{name} falls to {low:g}; it should stay above 0 ({dtype})")
+        largest = max(largest, float(rates.log_snr.abs().max()))
+    require(
+        largest <= MAX_LOG_SNR,
+        f"|log_snr| reaches {largest:.2f}, beyond {MAX_LOG_SNR:g}: keep off rates of 0",
+    )
+    return f"|log_snr| up to {largest:.2f}"
+
+
+def keeps_shape_and_dtype(schedule: Any, _: Context) -> str:
+    """Of t, whatever they are; each t by itself."""
+    for dtype in DTYPES:
+        t = _grid(dtype)[1:7]
+        whole = _rates(schedule, t)
+        for shape in [(), (1,), (2, 3), (6, 1, 1)]:
+            part = t[: torch.Size(shape).numel()].reshape(shape)
+            found = _rates(schedule, part)
+            for name, rate, expected in zip(("signal", "noise"), found, whole, strict=True):
+                require(
+                    same(rate, expected[: part.numel()].reshape(shape), rounding=8),
+                    f"{name} of t {shape} differs from the same times in a row",
+                )
+    return "float64, float32; 0 to 3 dimensions"
+
+
+def precisions_agree(schedule: Any, _: Context) -> str:
+    """float32 is float64, rounded."""
+    exact, found = (_rates(schedule, _grid(dtype)) for dtype in DTYPES)
+    away = max(
+        float(((f.double() - e) / exact.c).abs().max()) for f, e in zip(found, exact, strict=True)
+    )
+    require(away < 1e-5, f"in float32 the rates are {away:.1e} of c away from those in float64")
+    return f"within {away:.0e} of c"
+
+
+def leaves_t_as_it_is(schedule: Any, _: Context) -> str:
+    """No change in place."""
+    t = _grid(torch.float64)
+    with untouched(t=t):
+        schedule(t)
+    return "not changed"
+
+
+def keeps_the_device(schedule: Any, _: Context) -> str:
+    """Of t."""
+    return on_another_device(lambda device: tuple(schedule(torch.linspace(0, 1, 3, device=device))))
+
+
+def _grid(dtype: torch.dtype) -> Tensor:
+    return torch.linspace(0, 1, 1001, dtype=dtype)
+
+
+def _rates(schedule: Any, t: Tensor) -> Rates[Tensor]:
+    """Its answer, if it is rates of t's shape and dtype."""
+    rates = schedule(t)
+    require(isinstance(rates, Rates), f"it returned {type(rates).__name__}, not Rates")
+    for name, rate in zip(("signal", "noise"), rates, strict=True):
+        require(isinstance(rate, Tensor), f"{name} is a {type(rate).__name__}, not a tensor")
+        require(rate.dtype == t.dtype, f"{name} of {t.dtype} t is {rate.dtype}; keep t's dtype")
+        wanted, got = tuple(t.shape), tuple(rate.shape)
+        require(got == wanted, f"{name} of t {wanted} has the shape {got}")
+    return rates  # type: ignore[no-any-return]
+
+
+CHECKS: Sequence[Check] = (
+    log_snr_falls,
+    rates_are_within_bounds,
+    keeps_shape_and_dtype,
+    precisions_agree,
+    leaves_t_as_it_is,
+    keeps_the_device,
+)

@@ -1,0 +1,96 @@
+"""Another process, started once, that says what a pickled stage does there."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from .core import Wrong
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def behaviour(kind: str, stage: Any) -> Any:
+    """The kind's ``behaviour(stage)`` in the worker. Raises Wrong if it fails there."""
+    import torch
+
+    pickled = pickle.dumps(stage)
+    # A --plugin file is no module that can be imported: the worker loads it too.
+    files = [
+        str(module.__file__)
+        for name, module in list(sys.modules.items())
+        if name.startswith("pipeline_file_") and name.encode() in pickled
+    ]
+    process = _process()
+    assert process.stdin
+    assert process.stdout
+    pickle.dump((sys.path, files, torch.get_num_threads(), kind, pickled), process.stdin)
+    process.stdin.flush()
+    try:
+        failed, answer = pickle.load(process.stdout)
+    except EOFError as error:
+        _started.clear()
+        raise Wrong("the worker process that it was pickled to died") from error
+    if failed:
+        raise Wrong(f"in another process it raised {failed}")
+    return answer
+
+
+def _process() -> subprocess.Popen[bytes]:
+    if not _started or _started[0].poll() is not None:
+        path = os.pathsep.join(sys.path)
+        _started[:] = [
+            subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "271828"},
+            )
+        ]
+        atexit.register(_stop, _started[0])
+    return _started[0]
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Until the other side is gone."""
+    while True:
+        try:
+            paths, files, threads, kind, pickled = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            sys.path[:] = paths
+            answer = None, _behaviour(kind, pickled, files, threads)
+            sent = pickle.dumps(answer)
+        except Exception as error:  # a stage may fail in any way
+            sent = pickle.dumps((f"{type(error).__name__}: {' '.join(str(error).split())}", None))
+        answers.write(sent)
+        answers.flush()
+
+
+def _behaviour(kind: str, pickled: bytes, files: list[str], threads: int) -> Any:
+    import torch
+
+    from ..registry import load_file
+
+    torch.set_num_threads(threads)
+    for file in files:
+        load_file(Path(file))
+    return import_module(f"pipeline.testing.{kind}").behaviour(pickle.loads(pickled))
+
+
+if __name__ == "__main__":
+    private = os.dup(1)
+    os.dup2(2, 1)  # what a stage prints is no answer
+    _serve(sys.stdin.buffer, os.fdopen(private, "wb"))
