@@ -11,6 +11,7 @@ from torch import Tensor
 from ..contracts import Augmentation
 from ..draws import Draws
 from .core import Context, Wrong, untouched
+from .elsewhere import on_another_device
 from .pictures import pictures
 
 COUNT = 12
@@ -98,12 +99,19 @@ def inputs_unchanged(stage: Augmentation, _: Context) -> str:
     return f"unchanged at {len(SHAPES)} sizes"
 
 
+def keeps_the_device(stage: Augmentation, _: Context) -> str:
+    """Of the images."""
+    images = pictures(4)
+    return on_another_device(lambda device: stage(images.to(device), _draws(range(4))))
+
+
 CHECKS = (
     images_in_images_out,
     randomness_from_draws,
     random_at_all,
     each_row_by_itself,
     inputs_unchanged,
+    keeps_the_device,
 )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..contracts import Codec
 from ..stage import options_of
 from .core import Context, Wrong, untouched
+from .elsewhere import on_another_device
 from .pictures import pictures
 
 COUNT = 24
@@ -183,6 +184,18 @@ def inputs_unchanged(stage: Codec, _: Context) -> str:
     return "images, state and x0 stay"
 
 
+def keeps_the_device(stage: Codec, _: Context) -> str:
+    """Of images, state and x0."""
+    images, state = _fitted(stage)
+
+    def run(device: str) -> tuple[Tensor, Tensor]:
+        there = {name: value.to(device) for name, value in state.items()}
+        x0 = stage.encode(images.to(device), there)
+        return x0, stage.decode(x0, there)
+
+    return on_another_device(run)
+
+
 CHECKS = (
     state_of_tensors,
     fits_any_batches,
@@ -193,6 +206,7 @@ CHECKS = (
     constant_channels,
     batch_size,
     inputs_unchanged,
+    keeps_the_device,
 )
 
 
