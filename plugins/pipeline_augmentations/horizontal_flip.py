@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -18,6 +19,8 @@ class HorizontalFlip:
 
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of an image to be mirrored."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"probability": 0.25},)
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """(N, C, H, W) -> the same shape and dtype."""

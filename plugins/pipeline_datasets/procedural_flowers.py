@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,10 @@ class ProceduralFlowers:
     """Standard deviation of each pixel's own noise, of a range of 1; 0 is a clean drawing."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Another seed, other flowers."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"num_images": 12, "size": 16, "grain": 0.1, "seed": 1},
+    )
 
     def __call__(self) -> _Drawings:
         """List the drawings, without drawing them."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -22,6 +23,11 @@ class Cosine:
     """Where the learning rate reaches 0."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps until the full learning rate."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"total_steps": 1000},
+        {"total_steps": 500, "warmup_steps": 50},
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -27,6 +27,10 @@ class AdamW:
     """Decay of the averages of the gradient and of its square."""
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the denominator."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"lr": 3e-4, "weight_decay": 0.01, "betas": [0.9, 0.99], "eps": 1e-6},
+    )
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """An optimizer of these parameters."""

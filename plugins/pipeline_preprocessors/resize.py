@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -21,6 +22,8 @@ class Resize:
 
     size: Annotated[int, Field(ge=1)]
     """Height and width in pixels."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"size": 16}, {"size": 64})
 
     def __call__(self, image: Tensor) -> Tensor:
         """(C, H, W) -> (C, size, size)."""

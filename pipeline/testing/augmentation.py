@@ -1,0 +1,123 @@
+"""What an augmentation has to keep: uint8 images of the same shape, chance from draws alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts import Augmentation
+from ..draws import Draws
+from .core import Context, Wrong, untouched
+from .elsewhere import on_another_device
+from .pictures import pictures
+
+COUNT = 12
+SHAPES = ((COUNT, 32, 32), (1, 32, 32), (3, 33, 47), (2, 64, 24))
+"""Images, height and width."""
+
+
+def behaviour(stage: Augmentation) -> Any:
+    """What comes of some images by some draws."""
+    return [stage(pictures(n, h, w), _draws(range(n))) for n, h, w in SHAPES]
+
+
+def images_in_images_out(stage: Augmentation, _: Context) -> str:
+    """Shape and type."""
+    for count, height, width in SHAPES:
+        images = pictures(count, height, width)
+        made = stage(images, _draws(range(count)))
+        if made.dtype != torch.uint8 or made.shape != images.shape:
+            raise Wrong(
+                f"of uint8 {tuple(images.shape)} it makes {made.dtype} {tuple(made.shape)}; "
+                "the shape and torch.uint8 should stay"
+            )
+    return f"uint8 of the same shape at {len(SHAPES)} sizes"
+
+
+def randomness_from_draws(stage: Augmentation, _: Context) -> str:
+    """The same draws give the same images."""
+    images = pictures(COUNT)
+    first, second = (stage(images, _draws(range(COUNT))) for _ in range(2))
+    if not torch.equal(first, second):
+        raise Wrong("equal draws give other images: its random numbers do not come from draws")
+    return "equal draws give equal images"
+
+
+def random_at_all(stage: Augmentation, context: Context) -> str:
+    """Another seed and another step change something, in one option set at least."""
+    images = pictures(COUNT)
+    for made in (stage, *(variant.stage for variant in context.variants)):
+        first = made(images, _draws(range(COUNT)))
+        seeds = [made(images, _draws(range(COUNT), seed=seed)) for seed in range(1, 9)]
+        steps = [made(images, _draws(range(COUNT), step=step)) for step in range(8, 16)]
+        by_seed, by_step = (_changed(first, others) for others in (seeds, steps))
+        if by_seed and by_step:
+            return f"of 8 other seeds {by_seed}, of 8 other steps {by_step} give other images"
+        if by_seed or by_step:
+            still = "step" if by_seed else "seed"
+            raise Wrong(f"another {still} of the draws changes nothing: they are not all it uses")
+    raise Wrong(
+        "it never changes an image by chance: no seed and no step makes a difference with the "
+        "defaults or with an example; what is not random is a preprocessor's work"
+    )
+
+
+def each_row_by_itself(stage: Augmentation, _: Context) -> str:
+    """Row i depends on image i and on stream i of the draws only."""
+    images, rows = pictures(COUNT), list(range(COUNT))
+    together = stage(images, _draws(rows))
+    for name, places in (
+        ("in batches of one", [[i] for i in rows]),
+        ("in two batches", [rows[:5], rows[5:]]),
+        ("in another order", [rows[::-1]]),
+    ):
+        for place in places:
+            apart = stage(images[place], _draws(place))
+            if not torch.equal(apart, together[place]):
+                raise Wrong(
+                    f"{name}, the same images with the same streams become others: a row "
+                    "depends on its place or on its neighbours; draw one number a row, "
+                    "draws.uniform(torch.empty(len(images)))"
+                )
+    other = images.clone()
+    other[-1] = 255 - other[-1]
+    if not torch.equal(stage(other, _draws(rows))[:-1], together[:-1]):
+        raise Wrong("when the last image changes, others of the batch change too")
+    return f"{COUNT} images together, in two batches, one by one, in reverse: the same"
+
+
+def inputs_unchanged(stage: Augmentation, _: Context) -> str:
+    """The images that were given are still what they were."""
+    for count, height, width in SHAPES:
+        images = pictures(count, height, width)
+        for seed in range(4):
+            with untouched(images=images):
+                stage(images, _draws(range(count), seed=seed))
+    return f"unchanged at {len(SHAPES)} sizes"
+
+
+def keeps_the_device(stage: Augmentation, _: Context) -> str:
+    """Of the images."""
+    images = pictures(4)
+    return on_another_device(lambda device: stage(images.to(device), _draws(range(4))))
+
+
+CHECKS = (
+    images_in_images_out,
+    randomness_from_draws,
+    random_at_all,
+    each_row_by_itself,
+    inputs_unchanged,
+    keeps_the_device,
+)
+
+
+def _draws(rows: Sequence[int], seed: int = 0, step: int = 7) -> Draws:
+    return Draws(seed, "train", rows, step)
+
+
+def _changed(first: Tensor, others: list[Tensor]) -> int:
+    return sum(not torch.equal(first, other) for other in others)

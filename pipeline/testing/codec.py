@@ -1,0 +1,229 @@
+"""What a codec has to keep: uint8 images come back, by its state alone, clipped at the ends.
+
+A codec that loses something by design declares ``lossless: ClassVar[bool] = False``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ..contracts import Codec
+from ..stage import options_of
+from .core import Context, Wrong, untouched
+from .elsewhere import on_another_device
+from .pictures import pictures
+
+COUNT = 24
+
+
+def behaviour(stage: Codec) -> Any:
+    """State, codes and decoded images, also beyond the ends."""
+    images = pictures(COUNT)
+    state = stage.fit(iter([images]))
+    x0 = stage.encode(images[:4], state)
+    return [dict(state), x0, stage.decode(x0 * 1.5, state)]
+
+
+def state_of_tensors(stage: Codec, _: Context) -> str:
+    """As it is kept with the model: in safetensors."""
+    state: Any = stage.fit(iter(pictures(COUNT).split(8)))
+    if not isinstance(state, Mapping):
+        raise Wrong(f"fit gives a {type(state).__name__}, not a mapping of names to tensors")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise Wrong(f"of fit's state, {name!r} is a {type(value).__name__}, not a tensor")
+        if value.is_floating_point() and not value.isfinite().all():
+            raise Wrong(f"fit's {name!r} has NaN or infinity in it")
+    told = ", ".join(f"{name} {tuple(value.shape)}" for name, value in state.items())
+    return told or "none: it fits nothing"
+
+
+def fits_any_batches(stage: Codec, _: Context) -> str:
+    """The state depends on the images, not on how they are cut. Batches can be read once only."""
+    images = pictures(COUNT)
+    whole = stage.fit(iter([images]))
+    for sizes in ([8, 8, 8], [1, 16, 7]):
+        state = stage.fit(batch for batch in images.split(sizes))
+        for name, value in whole.items():
+            near = torch.allclose(value.double(), state[name].double(), rtol=1e-4, atol=1e-6)
+            if not near:
+                raise Wrong(
+                    f"fit's {name!r} is another one for batches of {sizes} than for all images "
+                    f"at once, by up to {float((value - state[name]).abs().max()):.3g}: weigh "
+                    "batches by their images, and read them once"
+                )
+    return "the same for batches of 24, of 8, and of 1, 16 and 7"
+
+
+def encodes_to_float32(stage: Codec, _: Context) -> str:
+    """One finite x0 for each image, alone or with others."""
+    images, state = _fitted(stage)
+    x0 = stage.encode(images, state)
+    if x0.dtype != torch.float32 or len(x0) != len(images):
+        raise Wrong(f"of {len(images)} images encode makes {x0.dtype} {tuple(x0.shape)}")
+    if not x0.isfinite().all():
+        raise Wrong("encode makes NaN or infinity")
+    apart = torch.cat([stage.encode(image[None], state) for image in images])
+    if apart.shape != x0.shape or not torch.allclose(apart, x0, rtol=1e-4, atol=1e-4):
+        raise Wrong("an image alone is encoded otherwise than among others")
+    shape = "x".join(str(n) for n in x0.shape[1:])
+    return f"float32 {shape}, mean {float(x0.mean()):.2f}, deviation {float(x0.std()):.2f}"
+
+
+def round_trip(stage: Codec, _: Context) -> str:
+    """Exact, every grey level of every channel; near the image, if it declares to be lossy."""
+    images, state = _fitted(stage)
+    ramp = torch.arange(256).byte().reshape(1, 1, 16, 16)
+    ramp = ramp.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat(1, 3, 1, 1)
+    unseen = torch.cat([pictures(4, seed=9), ramp]) if _lossless(stage) else pictures(4, seed=9)
+    worst = 0
+    for given in (images, unseen):
+        back = _decoded(stage, stage.encode(given, state), state, given)
+        error = (back.int() - given.int()).abs()
+        flat = (given.float().mean((2, 3), keepdim=True) - given.float()).abs()
+        if _lossless(stage) and error.max() > 0:
+            raise Wrong(
+                f"decode(encode(images)) is off by up to {int(error.max())} of 255, by "
+                f"{float(error.float().mean()):.3g} on average; if it loses something by design, "
+                "declare lossless: ClassVar[bool] = False"
+            )
+        if error.float().mean() > flat.mean() / 2:
+            raise Wrong(
+                f"decode(encode(images)) is off by {float(error.float().mean()):.3g} of 255 on "
+                f"average, where images of one colour would be by {float(flat.mean()):.3g}"
+            )
+        worst = max(worst, int(error.max()))
+    return f"at most {worst} of 255 away" if worst else "exact"
+
+
+def decode_clips(stage: Codec, _: Context) -> str:
+    """What is beyond white stays white, and beyond black black; uint8 would start anew."""
+    white = torch.full((2, 3, 32, 32), 255, dtype=torch.uint8)
+    state = _fitted(stage)[1]
+    ends = [stage.encode(image, state) for image in (white, torch.zeros_like(white))]
+    allowed = 1 if _lossless(stage) else 64
+    for name, image, end, other in (
+        ("white", white, *ends),
+        ("black", torch.zeros_like(white), *reversed(ends)),
+    ):
+        for beyond in (0.01, 0.3, 1.7):
+            made = _decoded(stage, end + beyond * (end - other), state, image)
+            error = float((made.float() - image.float()).abs().mean())
+            if error > allowed:
+                raise Wrong(
+                    f"x0 beyond {name} (by {beyond:g} of the way from the other end) is decoded "
+                    f"{error:.0f} of 255 away from {name}: clip before rounding to uint8"
+                )
+    return "beyond white is white, beyond black is black"
+
+
+def state_is_enough(stage: Codec, _: Context) -> str:
+    """A fresh stage with the saved state does the same, whatever was fitted in between."""
+    images, state = _fitted(stage)
+    kept = {name: value.clone() for name, value in state.items()}
+    x0 = stage.encode(images, state)
+    back = stage.decode(x0, state)
+    stage.fit(iter([255 - pictures(COUNT, seed=5) // 3]))
+    for name, value in kept.items():
+        if not torch.equal(state[name], value):
+            raise Wrong(f"another fit changes {name!r} of a state that was made before")
+    loaded = load(save({name: value.contiguous() for name, value in state.items()}))
+    fresh = type(stage)(**options_of(stage))
+    for who, codec in (("after another fit, the stage", stage), ("a fresh stage", fresh)):
+        try:
+            same = torch.equal(codec.encode(images, loaded), x0)
+            same = same and torch.equal(codec.decode(x0, loaded), back)
+        except Exception as error:
+            raise Wrong(
+                f"{who} cannot work with the saved state alone ({type(error).__name__}: "
+                f"{error}): fit keeps something elsewhere"
+            ) from error
+        if not same:
+            raise Wrong(f"{who} does otherwise with the same state: fit keeps something elsewhere")
+    return "a fresh stage does the same with the saved state"
+
+
+def constant_channels(stage: Codec, _: Context) -> str:
+    """Channels without any contrast are survived."""
+    grey = torch.tensor([77, 0, 255], dtype=torch.uint8)[:, None, None].expand(4, 3, 32, 32)
+    state = stage.fit(iter([grey.contiguous()]))
+    x0 = stage.encode(grey.contiguous(), state)
+    if not x0.isfinite().all():
+        raise Wrong("for channels of one value encode makes NaN or infinity: it divides by 0")
+    error = int((_decoded(stage, x0, state, grey).int() - grey.int()).abs().max())
+    if error > (0 if _lossless(stage) else 64):
+        raise Wrong(f"a channel of one value comes back {error} of 255 away")
+    return "finite, and back"
+
+
+def batch_size(stage: Codec, _: Context) -> str:
+    """Decoding an image alone or among others is the same."""
+    images, state = _fitted(stage)
+    x0 = stage.encode(images, state)
+    together = stage.decode(x0, state)
+    apart = torch.cat([stage.decode(one[None], state) for one in x0])
+    error = int((apart.int() - together.int()).abs().max())
+    if error > (0 if _lossless(stage) else 1):
+        raise Wrong(f"an image alone is decoded up to {error} of 255 away from itself in a batch")
+    return f"one by one and {len(images)} at once: the same"
+
+
+def inputs_unchanged(stage: Codec, _: Context) -> str:
+    """Images, state and x0 are still what they were."""
+    images, state = _fitted(stage)
+    with untouched(images=images, state=dict(state)):
+        stage.fit(iter([images]))
+        x0 = stage.encode(images, state)
+    with untouched(x0=x0, state=dict(state)):
+        stage.decode(x0, state)
+    return "images, state and x0 stay"
+
+
+def keeps_the_device(stage: Codec, _: Context) -> str:
+    """Of images, state and x0."""
+    images, state = _fitted(stage)
+
+    def run(device: str) -> tuple[Tensor, Tensor]:
+        there = {name: value.to(device) for name, value in state.items()}
+        x0 = stage.encode(images.to(device), there)
+        return x0, stage.decode(x0, there)
+
+    return on_another_device(run)
+
+
+CHECKS = (
+    state_of_tensors,
+    fits_any_batches,
+    encodes_to_float32,
+    round_trip,
+    decode_clips,
+    state_is_enough,
+    constant_channels,
+    batch_size,
+    inputs_unchanged,
+    keeps_the_device,
+)
+
+
+def _fitted(stage: Codec) -> tuple[Tensor, Mapping[str, Tensor]]:
+    images = pictures(COUNT)
+    return images, stage.fit(iter(images.split(8)))
+
+
+def _lossless(stage: Codec) -> bool:
+    return bool(getattr(stage, "lossless", True))
+
+
+def _decoded(stage: Codec, x0: Tensor, state: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    """What decode makes, if it is of the images' type and shape."""
+    made = stage.decode(x0, state)
+    if made.dtype != torch.uint8 or made.shape != like.shape:
+        raise Wrong(
+            f"decode makes {made.dtype} {tuple(made.shape)} of the x0 of uint8 {tuple(like.shape)}"
+        )
+    return made

@@ -1,0 +1,162 @@
+"""Copies of a dataset's folder that can be changed, and directories in another order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from PIL import Image
+
+from ..images import open_rgb
+from ..reading.options import options
+from ..stage import options_of
+
+COPIED = 32 * 2**20
+"""Bytes of a folder up to which its files are copied; those of a larger one are linked to."""
+FILES = 50_000
+"""Of a folder with more files no copy is made."""
+
+
+class Copy:
+    """A dataset stage whose folder is a copy. Its files are changed by ``write`` only."""
+
+    def __init__(self, stage: Any, original: Path, root: Path) -> None:
+        self.stage, self.original, self.root = stage, original, root
+
+    def at(self, path: Path) -> Path:
+        """Where the copy of this file is."""
+        return self.root / os.path.relpath(path, self.original)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Other content under the same name and time. What was there may be a link."""
+        before = path.stat()
+        path.unlink()
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@contextmanager
+def copied(stage: Any, item: Any) -> Iterator[Copy | None]:
+    """The stage with a copy of its folder: the option for places only that ``item`` lies in.
+
+    For items that are no files, the first option that names a folder. None where there is none.
+    """
+    found = _folder(stage, item)
+    if found is None:
+        yield None
+        return
+    name, original = found
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary).resolve() / original.name
+        if not _copy(original, root):
+            yield None
+            return
+        yield Copy(type(stage)(**{**options_of(stage), name: root}), original, root)
+
+
+def bitmaps(path: Path) -> tuple[bytes, bytes]:
+    """The picture of a file, and the same with one other pixel: as many bytes."""
+    picture = open_rgb(path)
+    same, (red, *others) = _bmp(picture), picture.getpixel((picture.width - 1, 0))  # type: ignore[misc]
+    picture.putpixel((picture.width - 1, 0), (red ^ 1, *others))
+    return same, _bmp(picture)
+
+
+ORDERS: dict[str, Callable[[str], Any]] = {
+    "ascending": lambda name: name,
+    "descending": lambda name: [-ord(letter) for letter in name] + [1],
+    "mixed": lambda name: hashlib.sha256(name.encode()).digest(),
+}
+"""How a file system may list a directory."""
+
+
+@contextmanager
+def listed(order: Callable[[str], Any]) -> Iterator[None]:
+    """All of Python's ways to list a directory list it in this order of names."""
+
+    def named(entry: Any) -> Any:
+        return order(os.fsdecode(entry.name if isinstance(entry, os.DirEntry) else entry))
+
+    def ordered(list_it: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *a, **k: iter(sorted(list_it(*a, **k), key=named))
+
+    def listdir(*a: Any, _list: Any = os.listdir, **k: Any) -> Any:
+        return sorted(_list(*a, **k), key=named)
+
+    def scandir(*a: Any, _scan: Any = os.scandir) -> _Entries:
+        with _scan(*a) as entries:
+            return _Entries(sorted(entries, key=named))
+
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(os, "listdir", listdir))
+        patches.enter_context(patch.object(os, "scandir", scandir))
+        for name in ("iterdir", "glob", "rglob"):  # some versions keep os.scandir from before
+            real = getattr(pathlib.Path, name)
+            patches.enter_context(patch.object(pathlib.Path, name, ordered(real)))
+        yield
+
+
+class _Entries:
+    """What ``os.scandir`` gives, from a list."""
+
+    def __init__(self, entries: list[Any]) -> None:
+        self._left = iter(entries)
+
+    def __iter__(self) -> _Entries:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._left)
+
+    def __enter__(self) -> _Entries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _folder(stage: Any, item: Any) -> tuple[str, Path] | None:
+    for name, option in options(type(stage)).items():
+        value = getattr(stage, option.field)
+        if not option.io_only or not isinstance(value, (str, Path)) or not Path(value).is_dir():
+            continue
+        root = Path(os.path.abspath(value))
+        if not isinstance(item, Path) or Path(os.path.abspath(item)).is_relative_to(root):
+            return name, root
+    return None
+
+
+def _copy(original: Path, root: Path) -> bool:
+    """All files, with times of now where they are copied. False for too many."""
+    files = [
+        Path(top, name) for top, _, names in os.walk(original, followlinks=True) for name in names
+    ]
+    if len(files) > FILES:
+        return False
+    small = sum(file.stat().st_size for file in files if file.is_file()) <= COPIED
+    for file in files:
+        to = root / file.relative_to(original)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if small and file.is_file():
+            shutil.copyfile(file, to)
+        else:
+            to.symlink_to(file)
+    return True
+
+
+def _bmp(picture: Image.Image) -> bytes:
+    content = BytesIO()
+    picture.save(content, "BMP")
+    return content.getvalue()

@@ -1,0 +1,276 @@
+"""Datasets with one bug each: the docstring says which.
+
+``caught_by`` is the check of the conformance kit that has to fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from pipeline import IOOnly, stage
+from pipeline_datasets.files import ImageFiles
+
+Digest = Callable[[Path], str]
+
+
+def photos(root: Path, cls: type[ImageFiles] = ImageFiles, **changed: Any) -> ImageFiles:
+    """A folder of class folders, as ``image_folder`` reads it; ``changed`` is what is wrong."""
+    paths = sorted(path for path in root.glob("*/*") if path.is_file())
+    names = sorted({path.parent.name for path in paths})
+    lists = {
+        "paths": paths,
+        "labels": [names.index(path.parent.name) for path in paths],
+        "parts": ["all"] * len(paths),
+        "class_names": names,
+    }
+    return cls(**{**lists, **changed})
+
+
+def sha256(known: Any) -> str:
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+@stage
+class InDiskOrder:
+    """A dataset in the order in which the file system lists a directory."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "order of the disk"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        folders = sorted(self.root.iterdir())
+        paths = [folder / name for folder in folders for name in os.listdir(folder)]
+        return photos(self.root, paths=paths)
+
+
+@stage
+class LabelsByDiskOrder:
+    """A dataset that numbers its classes as the file system lists their folders."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "order of the disk"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        names = [entry.name for entry in os.scandir(self.root) if entry.is_dir()]
+        paths = photos(self.root).paths
+        labels = [names.index(path.parent.name) for path in paths]
+        return photos(self.root, labels=labels, class_names=names)
+
+
+@stage
+class LabelsFromASet:
+    """A dataset that numbers its classes in the order of a set, another one in each process."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "stable fingerprint"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        paths = photos(self.root).paths
+        names = list({path.parent.name for path in paths})
+        labels = [names.index(path.parent.name) for path in paths]
+        return photos(self.root, labels=labels, class_names=names)
+
+
+class _Salted(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        return str(hash(super().fingerprint(digest)))
+
+
+@stage
+class Salted:
+    """A dataset whose fingerprint is Python's hash(), salted anew in each process."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "stable fingerprint"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _Salted)
+
+
+class _NamesAndSizes(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        sizes = [[path.name, path.stat().st_size] for path in self.paths]
+        return sha256([sizes, list(self.labels)])
+
+
+@stage
+class NamesAndSizes:
+    """A dataset whose fingerprint knows the files' names and sizes, not their pixels."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "fingerprint sees a pixel"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _NamesAndSizes)
+
+
+class _FirstFiles(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        return sha256([[digest(path) for path in self.paths[:5]], list(self.labels)])
+
+
+@stage
+class FirstFiles:
+    """A dataset whose fingerprint looks at its first files only, to save time."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "fingerprint sees a pixel"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _FirstFiles)
+
+
+class _PixelsOnly(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        return sha256([digest(path) for path in self.paths])
+
+
+@stage
+class PixelsOnly:
+    """A dataset whose fingerprint leaves out the labels."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "fingerprint sees a label"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _PixelsOnly)
+
+
+@stage
+class PixelsOnlyOfATable:
+    """A dataset with labels in a table, which its fingerprint leaves out."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "fingerprint sees a label"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        lines = (self.root / "labels.csv").read_text().splitlines()
+        labels = dict(line.split(",") for line in lines)
+        paths = [self.root / name for name in sorted(labels)]
+        numbers = [int(labels[path.name]) for path in paths]
+        names = [f"class {i}" for i in range(10)]
+        return _PixelsOnly(paths, numbers, ["all"] * len(paths), names)
+
+
+class _WithPaths(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        return sha256([[str(path), digest(path)] for path in self.paths] + [list(self.labels)])
+
+
+@stage
+class WithPaths:
+    """A dataset whose fingerprint changes when its folder moves."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "fingerprint of a copy"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _WithPaths)
+
+
+@stage
+class LabelsFromOne:
+    """A dataset that counts its classes from 1, as its files do."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "lists agree"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, labels=[label + 1 for label in photos(self.root).labels])
+
+
+@stage
+class DecodesWhatItLists:
+    """A dataset that decodes all images when it is listed, to leave out the small ones."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "lists without decoding"
+    root: Annotated[Path, IOOnly()]
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        for path in photos(self.root).paths:
+            assert np.array(Image.open(path)).size
+        return photos(self.root)
+
+
+class _Noise:
+    def __init__(self, size: int, grain: float) -> None:
+        self.size, self.grain = size, grain
+        self.labels, self.parts, self.class_names = [None] * 10, ["all"] * 10, []
+
+    def __len__(self) -> int:
+        return 10
+
+    def image(self, index: int) -> Image.Image:
+        noise = np.random.default_rng(index).normal(size=(self.size, self.size, 3)) * self.grain
+        return Image.fromarray((127 + 100 * noise.clip(-1, 1)).astype(np.uint8))
+
+    def fingerprint(self, digest: Digest) -> str:
+        return f"noise of {self.size} pixels"
+
+
+@stage
+class ForgetsAnOption:
+    """A dataset of drawings whose fingerprint leaves out an option that changes them."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "fingerprint sees options"
+    size: Annotated[int, Field(ge=1)] = 16
+    """Height and width in pixels."""
+    grain: Annotated[float, Field(ge=0)] = 0.5
+    """Deviation of a pixel."""
+
+    def __call__(self) -> _Noise:
+        return _Noise(self.size, self.grain)
+
+
+class _OneAfterTheOther(_Noise):
+    def __init__(self, size: int) -> None:
+        super().__init__(size, 0.5)
+        self.rng = np.random.default_rng(0)
+
+    def image(self, index: int) -> Image.Image:
+        return Image.fromarray(self.rng.integers(0, 256, (self.size, self.size, 3), np.uint8))
+
+
+@stage
+class OneAfterTheOther:
+    """A dataset of drawings from one generator: an image depends on what was drawn before it."""
+
+    kind: ClassVar[str] = "dataset"
+    caught_by: ClassVar[str] = "images open"
+    size: Annotated[int, Field(ge=1)] = 16
+    """Height and width in pixels."""
+
+    def __call__(self) -> _OneAfterTheOther:
+        return _OneAfterTheOther(self.size)
