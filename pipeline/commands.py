@@ -10,10 +10,13 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .load import Loaded, load
 from .registry import Registry
+
+if TYPE_CHECKING:
+    from .testing import Report
 
 
 def run(
@@ -103,6 +106,22 @@ def plugins(kind: str = "", name: str = "", *, plugins: Sequence[Path] = ()) -> 
 
     registry = Registry.load(plugins)
     return describe_stage(registry, kind, name) if kind else plugins_table(registry)
+
+
+def check(
+    kind: str, name: str, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()
+) -> Report:
+    """Whether a stage keeps the contract of its kind; ``overrides`` are options, ``eta=0.5``.
+
+    Raises InputError for a stage that is not there and for options that it does not take.
+    """
+    from .testing import examine
+    from .testing.variants import overridden
+
+    registry = Registry.load(plugins)
+    cls = registry.find(kind, name).load()
+    stage = overridden(kind, name, cls, overrides, registry) if overrides else cls
+    return examine(kind, stage, registry)
 
 
 def cache(

@@ -24,6 +24,7 @@ def disturb(module: nn.Module, seed: int = 0) -> nn.Module:
 
 def gradients_reach_all(module: nn.Module, out: Tensor) -> int:
     """How many numbers can be trained. Raises Wrong where one tensor has no finite gradient."""
+    require(out.requires_grad, "no gradient reaches any parameter")
     (out * _some(out)).sum().backward()  # type: ignore[no-untyped-call]
     count = 0
     for name, parameter in module.named_parameters():
