@@ -1,182 +1,31 @@
-"""Exact answers to compare with: data whose denoiser and sampling ODE are known."""
+"""Exact answers to compare with, for short: they are the conformance kit's."""
 
-from __future__ import annotations
+from pipeline.testing.analytic import (
+    GaussianData,
+    Impulses,
+    MixtureData,
+    NoDraws,
+    exploding,
+    flow,
+    karras,
+    noisy_levels,
+    order_of,
+    over_channels,
+    variance_of,
+    widest,
+)
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch import Tensor
-
-from pipeline import Prediction, Rates
-
-
-class GaussianData:
-    """Every pixel's channels are independently N(mean, covariance); images (N, C, H, W)."""
-
-    def __init__(self, mean: Sequence[float], covariance: Sequence[Sequence[float]]) -> None:
-        self.mean = torch.tensor(mean, dtype=torch.float64)
-        self.covariance = torch.tensor(covariance, dtype=torch.float64)
-        self.calls = 0
-
-    def at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
-        """Mean (C,) and covariance (C, C) of x = signal * x0 + noise * eps."""
-        identity = torch.eye(len(self.mean), dtype=torch.float64)
-        return (
-            rates.signal * self.mean,
-            rates.signal**2 * self.covariance + rates.noise**2 * identity,
-        )
-
-    def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:
-        """Standard normal z -> x of these rates.
-
-        Also the exact solution of the probability-flow ODE (Song et al. 2021, arXiv:2011.13456,
-        eq. 13): along it each principal axis keeps its standardised coordinate, z.
-        """
-        mean, covariance = self.at(rates)
-        values, axes = torch.linalg.eigh(covariance)
-        return over_channels(axes * values.sqrt() @ axes.T, z) + mean[:, None, None]
-
-    def denoise(self, x: Tensor, rates: Rates[float]) -> Prediction:
-        """E[x0 | x], and the eps that goes with it."""
-        self.calls += 1
-        mean, covariance = self.at(rates)
-        gain = rates.signal * self.covariance @ torch.linalg.inv(covariance)
-        x0 = over_channels(gain, x - mean[:, None, None]) + self.mean[:, None, None]
-        return Prediction(x0, (x - rates.signal * x0) / rates.noise)
-
-
-class MixtureData:
-    """Every pixel is independently of a mixture of Gaussians; images (N, 1, H, W)."""
-
-    def __init__(
-        self, weights: Sequence[float], means: Sequence[float], deviations: Sequence[float]
-    ) -> None:
-        parts = (weights, means, deviations)
-        self.weights, self.means, self.deviations = (
-            torch.tensor(part, dtype=torch.float64) for part in parts
-        )
-        self.calls = 0
-
-    def _at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
-        """Means and deviations of the components of x = signal * x0 + noise * eps."""
-        variances = (rates.signal * self.deviations) ** 2 + rates.noise**2
-        return rates.signal * self.means, variances.sqrt()
-
-    def at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
-        """Mean (1,) and covariance (1, 1) of x."""
-        means, deviations = self._at(rates)
-        mean = (self.weights * means).sum()
-        variance = (self.weights * (deviations**2 + (means - mean) ** 2)).sum()
-        return mean[None], variance[None, None]
-
-    def below(self, x: Tensor, rates: Rates[float]) -> Tensor:
-        """The probability of less than x."""
-        means, deviations = self._at(rates)
-        z = (x[..., None] - means) / deviations
-        return (self.weights * torch.special.ndtr(z)).sum(-1)
-
-    def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:
-        """Standard normal z -> x of these rates, increasing.
-
-        Also the exact solution of the probability-flow ODE: it carries q(x) along and, in one
-        dimension, no path overtakes another, so along each the probability of less stays the same.
-        """
-        means, deviations = self._at(rates)
-        wanted, far = torch.special.ndtr(z), float((means.abs() + 9 * deviations).max())
-        low, high = torch.full_like(z, -far), torch.full_like(z, far)
-        for _ in range(80):
-            middle = (low + high) / 2
-            short = self.below(middle, rates) < wanted
-            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
-        return (low + high) / 2
-
-    def denoise(self, x: Tensor, rates: Rates[float]) -> Prediction:
-        """E[x0 | x], and the eps that goes with it."""
-        self.calls += 1
-        means, deviations = self._at(rates)
-        z = (x[..., None] - means) / deviations
-        shares = torch.softmax(self.weights.log() - deviations.log() - z**2 / 2, -1)
-        gains = rates.signal * self.deviations**2 / deviations
-        x0 = (shares * (self.means + gains * z)).sum(-1)
-        return Prediction(x0, (x - rates.signal * x0) / rates.noise)
-
-
-def over_channels(matrix: Tensor, x: Tensor) -> Tensor:
-    """(C, C) times the channels of (N, C, H, W)."""
-    return torch.einsum("ij,njhw->nihw", matrix, x)
-
-
-def flow(t: Tensor) -> Rates[Tensor]:
-    """Straight lines (Lipman et al. 2023, arXiv:2210.02747), without their ends."""
-    noise = 0.02 + 0.96 * t
-    return Rates(1 - noise, noise)
-
-
-def exploding(t: Tensor) -> Rates[Tensor]:
-    """Variance exploding (Song et al. 2021, arXiv:2011.13456, section 3.4): signal stays 1."""
-    return Rates(torch.ones_like(t), 0.05 * (4 / 0.05) ** t)
-
-
-def karras(t: Tensor) -> Rates[Tensor]:
-    """Variance exploding from 0.002 to 80, the sigmas of Karras et al. 2022 (arXiv:2206.00364)."""
-    return Rates(torch.ones_like(t), 0.002 * (80 / 0.002) ** t)
-
-
-def widest(t: Tensor) -> Rates[Tensor]:
-    """Variance preserving, as far as a schedule may go: log-SNR from 20 to -20."""
-    log_snr = 20 - 40 * t
-    return Rates(log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt())
-
-
-def noisy_levels(schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int) -> list[Rates[float]]:
-    """num_steps + 1 levels from t = 1 to t = 0; none is clean."""
-    rates = schedule(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
-    return [Rates(a, b) for a, b in zip(rates.signal.tolist(), rates.noise.tolist(), strict=True)]
-
-
-def order_of(errors: Sequence[float], steps: Sequence[int]) -> float:
-    """Of convergence: minus the slope of log error against log steps."""
-    return -float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
-
-
-@dataclass
-class Impulses:
-    """In place of random numbers: draw k is 1 in row k + 1 of the batch and 0 elsewhere.
-
-    A sampler that is affine in x and its draws answers in row 0 with its mean and in row k + 1 with
-    the mean plus what the k-th draw adds, so that its variance is known without chance.
-    """
-
-    draw: int = 0
-
-    def normal(self, like: Tensor) -> Tensor:
-        """The next draw."""
-        self.draw += 1
-        out = torch.zeros_like(like)
-        out[self.draw] = 1
-        return out
-
-
-class NoDraws:
-    """For samplers that have no business with chance."""
-
-    def normal(self, like: Tensor) -> Tensor:
-        """Never."""
-        raise AssertionError("a deterministic sampler drew random numbers")
-
-    uniform = normal
-
-
-def variance_of(
-    sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]]
-) -> float:
-    """Exact variance at the last level when x starts from the exact one at the first; C = 1."""
-    mean, covariance = data.at(levels[0])
-    x = mean.expand(len(levels) + 1, 1, 1, 1).clone()
-    x[-1] += math.sqrt(covariance.item())
-    # Row 0: the mean. Rows 1 … n: one draw each. The last row: the start's own deviation.
-    out = sampler(data.denoise, x, levels, Impulses()).flatten()
-    return float((out[1:] - out[0]).square().sum())
+__all__ = [
+    "GaussianData",
+    "Impulses",
+    "MixtureData",
+    "NoDraws",
+    "exploding",
+    "flow",
+    "karras",
+    "noisy_levels",
+    "order_of",
+    "over_channels",
+    "variance_of",
+    "widest",
+]

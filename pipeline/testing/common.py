@@ -138,7 +138,7 @@ def _other_seeds() -> Iterator[Any]:
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(98765)
     np.random.seed(98765)
-    torch.random.default_generator.manual_seed(98765)
+    torch.default_generator.manual_seed(98765)
     states = _states()
     try:
         yield lambda: " and ".join(

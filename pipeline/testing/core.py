@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -106,7 +107,7 @@ def known(stage: Any, kind: str, registry: Registry) -> tuple[str, Registry]:
 
 
 def _once(run: ClassCheck, context: Context) -> Finding:
-    measured, problem = _outcome(lambda: run(context))
+    measured, problem = _outcome(partial(run, context))
     return Finding(words(run), measured, problem)
 
 
@@ -114,7 +115,7 @@ def _on_each(run: Check, context: Context) -> Finding:
     """One finding for all variants: it fails with the first that does."""
     told: dict[str, str] = {}
     for variant in context.variants:
-        measured, problem = _outcome(lambda stage=variant.stage: run(stage, context))
+        measured, problem = _outcome(partial(run, variant.stage, context))
         if problem is not None:
             return Finding(words(run), measured, f"{problem} (with {variant.label})")
         if measured:

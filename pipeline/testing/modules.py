@@ -1,0 +1,54 @@
+"""What checks of backbones and upsamplers do alike to a torch module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .core import require
+
+NOISE = 0.02
+"""Added to every parameter: many layers start as 0, and then hide what is behind them."""
+
+
+def disturb(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The same module, with noise on every parameter."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += NOISE * torch.randn(parameter.shape, generator=draw).to(parameter)
+    return module
+
+
+def gradients_reach_all(module: nn.Module, out: Tensor) -> int:
+    """How many numbers can be trained. Raises Wrong where one tensor has no finite gradient."""
+    (out * _some(out)).sum().backward()  # type: ignore[no-untyped-call]
+    count = 0
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            grad = parameter.grad
+            require(grad is not None, f"no gradient reaches the parameter {name}: is it used?")
+            assert grad is not None
+            require(bool(grad.isfinite().all()), f"the gradient of {name} is not finite")
+            require(bool((grad != 0).any()), f"the gradient of {name} is 0 everywhere")
+            count += parameter.numel()
+    return count
+
+
+def inputs_matter(module: nn.Module, x: Tensor, *others: Any) -> None:
+    """Raise Wrong unless every number of x changes the answer, in evaluation mode."""
+    x = x.clone().requires_grad_()
+    out = module.eval()(x, *others)
+    (grad,) = torch.autograd.grad((out * _some(out)).sum(), x, allow_unused=True)
+    require(grad is not None, "the answer does not depend on the input")
+    assert grad is not None
+    share = float((grad == 0).double().mean())
+    require(share == 0, f"{share:.0%} of the input's pixels change nothing in the answer")
+
+
+def _some(like: Tensor) -> Tensor:
+    """Fixed numbers, none of them 0."""
+    draw = torch.Generator().manual_seed(1)
+    return torch.randn(like.shape, dtype=like.dtype, generator=draw)

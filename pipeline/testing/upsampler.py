@@ -1,0 +1,149 @@
+"""Checks of upsamplers: twice the size, and every pixel made of those near it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .compare import same
+from .core import Check, Context, require, untouched
+from .elsewhere import on_another_device
+from .modules import disturb, gradients_reach_all, inputs_matter
+
+NEAR = 3.0
+"""Pixels of the output, from twice the input's place to the centre of what it changes."""
+
+
+def behaviour(upsampler: Any) -> Any:
+    """What it makes of noise, fresh and disturbed, in evaluation and in training."""
+    fresh, found = _fresh(upsampler, 4), []
+    for module in (fresh, disturb(fresh)):
+        for train in (False, True):
+            with torch.random.fork_rng(), torch.no_grad():
+                torch.manual_seed(0)
+                found.append(module.train(train)(_features(2, 4, 5, 6)))
+    return found
+
+
+def doubles_height_and_width(upsampler: Any, _: Context) -> str:
+    """And keeps channels and dtype, for any size and one channel too."""
+    for channels in (1, 3, 8):
+        module = _fresh(upsampler, channels)
+        for height, width in ((4, 4), (5, 7), (1, 1), (2, 9)):
+            for dtype in (torch.float32, torch.float64):
+                x = _features(2, channels, height, width).to(dtype)
+                with torch.no_grad():
+                    out = module.to(dtype).eval()(x)
+                wanted, got = (2, channels, 2 * height, 2 * width), tuple(out.shape)
+                require(got == wanted, f"{tuple(x.shape)} becomes {got}; it should be {wanted}")
+                require(out.dtype == dtype, f"{dtype} becomes {out.dtype}")
+    return "1, 3 and 8 channels; odd sizes; float32, float64"
+
+
+def every_output_pixel_is_made_of_the_input(upsampler: Any, _: Context) -> str:
+    """None of the four of each 2×2 square is constant, and every input pixel is used."""
+    module = disturb(_fresh(upsampler, 3)).double().eval()
+    outs = []
+    with torch.no_grad():
+        for seed in (0, 1):
+            outs.append(module(_features(1, 3, 6, 5, seed=seed).double()))
+    still = (outs[0] == outs[1]).all(1)[0]
+    squares = still.unflatten(0, (-1, 2)).unflatten(2, (-1, 2)).double().mean((0, 2))
+    dead = [f"({i}, {j})" for i in range(2) for j in range(2) if squares[i, j] == 1]
+    require(
+        not dead,
+        f"{len(dead)} of the 4 pixels of each 2×2 square are the same for any input: "
+        f"{', '.join(dead)}; zeros between the pixels make a checkerboard",
+    )
+    require(not still.any(), f"{still.double().mean():.0%} of the output is the same for any input")
+    inputs_matter(module, _features(1, 3, 6, 5).double())
+    return "each of 2×2, and each input pixel"
+
+
+def keeps_places(upsampler: Any, _: Context) -> str:
+    """What an input pixel changes lies around twice its place."""
+    module, farthest = _fresh(upsampler, 2).double().eval(), 0.0
+    x = _features(1, 2, 9, 13).double()
+    for row, column in ((2, 10), (6, 3), (4, 6)):
+        changed = x.clone()
+        changed[..., row, column] += 1
+        with torch.no_grad():
+            weight = (module(changed) - module(x)).square().sum((0, 1))
+        require(bool(weight.sum() > 0), f"the input pixel ({row}, {column}) changes nothing")
+        share = weight / weight.sum()
+        centre = [
+            float((share.sum(1 - axis) * torch.arange(share.shape[axis])).sum()) for axis in (0, 1)
+        ]
+        away = max(abs(centre[0] - 2 * row - 0.5), abs(centre[1] - 2 * column - 0.5))
+        require(
+            away < NEAR,
+            f"the input pixel ({row}, {column}) changes the output around "
+            f"({centre[0]:.1f}, {centre[1]:.1f}); that should be near ({2 * row}, {2 * column})",
+        )
+        farthest = max(farthest, away)
+    return f"within {farthest:.1f} pixels"
+
+
+def gradients_reach_every_parameter(upsampler: Any, _: Context) -> str:
+    """Finite and not 0, with 0.02 of noise on the weights."""
+    module = disturb(_fresh(upsampler, 3)).double()
+    if not any(p.requires_grad for p in module.parameters()):
+        return "it has no parameters"
+    out = module.train()(_features(2, 3, 4, 6).double())
+    return f"{gradients_reach_all(module, out):,} numbers"
+
+
+def keeps_images_apart(upsampler: Any, _: Context) -> str:
+    """In evaluation mode."""
+    module, x = disturb(_fresh(upsampler, 3)).double().eval(), _features(4, 3, 4, 6).double()
+    with torch.no_grad():
+        whole, parts = module(x), torch.cat([module(one) for one in x[:, None]])
+    away = float((whole - parts).abs().max())
+    require(away < 1e-9, f"an image comes out {away:.1e} different alone: rows of a batch mix")
+    return "alone as in a batch of 4"
+
+
+def keeps_the_device(upsampler: Any, _: Context) -> str:
+    """Of the features and weights."""
+
+    def elsewhere(device: str) -> tuple[Tensor, ...]:
+        with torch.device(device), torch.random.fork_rng(), torch.no_grad():
+            return (upsampler(3)(_features(2, 3, 4, 4).to(device)),)
+
+    return on_another_device(elsewhere)
+
+
+def changes_nothing_in_place(upsampler: Any, _: Context) -> str:
+    """Not its input, and not itself in evaluation mode."""
+    module, x = _fresh(upsampler, 3).eval(), _features(2, 3, 4, 6)
+    with untouched(x=x), torch.no_grad():
+        outs = [module(x) for _ in range(2)]
+    require(same(*outs), "two calls in evaluation mode answer differently")
+    return "x stays"
+
+
+def _fresh(upsampler: Any, channels: int) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = upsampler(channels)
+    require(isinstance(module, nn.Module), f"it made a {type(module).__name__}, no nn.Module")
+    return module  # type: ignore[no-any-return]
+
+
+def _features(*shape: int, seed: int = 0) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=draw, device="cpu")
+
+
+CHECKS: Sequence[Check] = (
+    doubles_height_and_width,
+    every_output_pixel_is_made_of_the_input,
+    keeps_places,
+    gradients_reach_every_parameter,
+    keeps_images_apart,
+    keeps_the_device,
+    changes_nothing_in_place,
+)

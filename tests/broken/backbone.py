@@ -1,0 +1,217 @@
+"""Backbones."""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn.functional import dropout, silu
+
+from pipeline import NO_CLASS, stage
+
+
+class Network(nn.Module):
+    """What is right in most of them: three convolutions that see noise level and class."""
+
+    def __init__(self, channels, num_classes):
+        super().__init__()
+        self.enter = nn.Conv2d(channels, 8, 3, padding=1)
+        self.level = nn.Linear(1, 8)
+        self.middle = nn.Conv2d(8, 8, 3, padding=1)
+        self.leave = nn.Conv2d(8, channels, 3, padding=1)
+        self.classes = None if num_classes is None else nn.Embedding(num_classes + 1, 8)
+
+    def see(self, rates, label):
+        seen = self.level(rates.noise[:, None])
+        if self.classes is not None:
+            if label is None:
+                label = torch.full((len(seen),), NO_CLASS, device=seen.device)
+            seen = seen + self.classes(label - NO_CLASS)
+        return seen
+
+    def between(self, x):
+        return x
+
+    def forward(self, x, rates, label=None):
+        x = silu(self.enter(x) + self.see(rates, label)[:, :, None, None])
+        return self.leave(silu(self.between(self.middle(x))))
+
+
+class Made:
+    """A backbone of the class's own ``network``."""
+
+    network: ClassVar = Network
+
+    def __call__(self, shape, num_classes):
+        return self.network(shape[0], num_classes)
+
+
+class _IgnoresNoise(Network):
+    def see(self, rates, label):
+        return super().see(rates, label) - self.level(rates.noise[:, None]).detach()
+
+
+@stage
+class IgnoresNoiseLevel(Made):
+    """The network ignores the noise level."""
+
+    caught_by: ClassVar = "image and rates matter"
+    network = _IgnoresNoise
+
+
+class _Unreached(Network):
+    def __init__(self, channels, num_classes):
+        super().__init__(channels, num_classes)
+        self.skip = nn.Conv2d(channels, channels, 1)
+
+
+@stage
+class UnreachedParameter(Made):
+    """A layer is made and never called: no gradient reaches its parameters."""
+
+    caught_by: ClassVar = "gradients reach every parameter"
+    network = _Unreached
+
+
+class _Detached(Network):
+    def see(self, rates, label):
+        return super().see(rates, label).detach()
+
+
+@stage
+class DetachedLevel(Made):
+    """The embedding of the noise level is detached and stays as it started."""
+
+    caught_by: ClassVar = "gradients reach every parameter"
+    network = _Detached
+
+
+class _BatchNorm(Network):
+    def between(self, x):
+        return (x - x.mean((0, 2, 3), keepdim=True)) / (x.std((0, 2, 3), keepdim=True) + 1e-3)
+
+
+@stage
+class StatisticsOfTheBatch(Made):
+    """It normalises by the batch's statistics in evaluation mode too."""
+
+    caught_by: ClassVar = "keeps images apart"
+    network = _BatchNorm
+
+
+class _Dropout(Network):
+    def between(self, x):
+        return dropout(x, 0.1)
+
+
+@stage
+class DropoutInEvaluation(Made):
+    """Its dropout is a function call that is not told of evaluation mode."""
+
+    caught_by: ClassVar = "global generator is for training only"
+    network = _Dropout
+
+
+class _NoLabels(Network):
+    def see(self, rates, label):
+        return self.level(rates.noise[:, None])
+
+
+@stage
+class IgnoresLabel(Made):
+    """It takes num_classes and ignores the label, where it should raise InputError."""
+
+    caught_by: ClassVar = "labels matter"
+
+    def __call__(self, shape, num_classes):
+        return Network(shape[0], None)
+
+
+class _NoLabelIsClass0(Network):
+    def see(self, rates, label):
+        if label is None and self.classes is not None:
+            label = torch.zeros(len(rates.noise), dtype=torch.int64)
+        return super().see(rates, label)
+
+
+@stage
+class NoLabelIsTheFirstClass(Made):
+    """Without labels it draws the first class instead of no class."""
+
+    caught_by: ClassVar = "labels matter"
+    network = _NoLabelIsClass0
+
+
+class _Wraps(Network):
+    def see(self, rates, label):
+        if label is not None:
+            label = (label - NO_CLASS) % self.classes.num_embeddings + NO_CLASS
+        return super().see(rates, label)
+
+
+@stage
+class WrapsLabels(Made):
+    """A label beyond the last class is silently another one."""
+
+    caught_by: ClassVar = "labels matter"
+    network = _Wraps
+
+
+class _OutOfState(Network):
+    def __init__(self, channels, num_classes):
+        super().__init__(channels, num_classes)
+        self.scales = torch.randn(8, 1, 1)
+
+    def between(self, x):
+        return x * self.scales.to(x)
+
+
+@stage
+class RandomScalesOutOfState(Made):
+    """Random frequencies are a plain attribute, not a buffer: they are not saved."""
+
+    caught_by: ClassVar = "state makes the same network"
+    network = _OutOfState
+
+
+class _Halves(Network):
+    def forward(self, x, rates, label=None):
+        out = super().forward(nn.functional.avg_pool2d(x, 2), rates, label)
+        return out.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+@stage
+class LosesOddPixels(Made):
+    """It halves odd images too, instead of refusing them by InputError, and loses a row."""
+
+    caught_by: ClassVar = "keeps shape and dtype"
+    network = _Halves
+
+
+class _InPlace(Network):
+    def forward(self, x, rates, label=None):
+        return super().forward(x.mul_(0.5), rates, label)
+
+
+@stage
+class InPlace(Made):
+    """It scales the x that it was given in place."""
+
+    caught_by: ClassVar = "changes nothing in place"
+    network = _InPlace
+
+
+class _ReadsNumbers(Network):
+    def __init__(self, channels, num_classes):
+        super().__init__(channels, num_classes)
+        self.scale = float(self.enter.weight.std())
+
+    def between(self, x):
+        return x / self.scale
+
+
+@stage
+class LooksAtItsWeights(Made):
+    """It reads its fresh weights as numbers, so no recipe can be checked without memory."""
+
+    caught_by: ClassVar = "works without memory"
+    network = _ReadsNumbers

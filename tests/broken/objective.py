@@ -1,0 +1,208 @@
+"""Objectives."""
+
+from typing import ClassVar
+
+import torch
+
+from pipeline import Prediction, Rates, stage
+
+
+class V:
+    """What is right in most of them: v, with a squared error."""
+
+    def target(self, x0, eps, rates):
+        return rates.signal * eps - rates.noise * x0
+
+    def scaled(self, x, rates):
+        return x / rates.c, rates.scaled
+
+    def time(self, x0, draws):
+        return draws.uniform(x0[:, 0, 0, 0])
+
+    def reduce(self, error):
+        return error.square().mean()
+
+    def watch(self, value):
+        return value.detach()
+
+    def call(self, network, x, rates, label):
+        x, rates = self.scaled(x, rates)
+        seen = Rates(*(rate.flatten().expand(len(x)) for rate in rates))
+        return network(x, seen, label), x, rates
+
+    def read(self, out, x, rates):
+        return Prediction(
+            rates.signal * x - rates.noise * out, rates.noise * x + rates.signal * out
+        )
+
+    def loss(self, network, x0, label, schedule, draws):
+        """Scalars."""
+        rates = schedule(self.time(x0, draws)).over(x0)
+        eps = draws.normal(x0)
+        out, x, seen = self.call(network, rates.signal * x0 + rates.noise * eps, rates, label)
+        found = self.read(out, x, seen)
+        return {
+            "loss": self.reduce(out - self.target(x0, eps, seen)),
+            "image_loss": self.watch((found.x0 - x0).square().mean()),
+        }
+
+    def predict(self, network, x, rates, label):
+        """x0 and eps."""
+        return self.read(*self.call(network, x, rates.over(x), label))
+
+
+@stage
+class WrongSign(V):
+    """v has the wrong sign in the loss, and the right one in predict."""
+
+    caught_by: ClassVar = "perfect network has no loss"
+
+    def target(self, x0, eps, rates):
+        return rates.noise * x0 - rates.signal * eps
+
+
+@stage
+class RatesMixedUp(V):
+    """The signal rate and the noise rate change places in predict."""
+
+    caught_by: ClassVar = "predictions add up to x"
+
+    def read(self, out, x, rates):
+        return Prediction(
+            rates.noise * x - rates.signal * out, rates.noise * x + rates.signal * out
+        )
+
+
+@stage
+class SigmaForNoise(V):
+    """sigma = noise / signal stands for the noise rate in the target."""
+
+    caught_by: ClassVar = "perfect network has no loss"
+
+    def target(self, x0, eps, rates):
+        return rates.signal * eps - rates.sigma * x0
+
+
+@stage
+class NotScaled(V):
+    """x is not divided by c: right for variance-preserving schedules only."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def scaled(self, x, rates):
+        return x, rates.scaled
+
+
+@stage
+class UnscaledRates(V):
+    """x is divided by c, the rates are not."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def scaled(self, x, rates):
+        return x / rates.c, rates
+
+
+@stage
+class EpsOfTheScaledX(V):
+    """x0 and eps are those of x / c, not of x."""
+
+    caught_by: ClassVar = "predictions add up to x"
+
+    def read(self, out, x, rates):
+        found, c = super().read(out, x, rates), rates.c
+        return Prediction(found.x0 / (1 + rates.noise), found.eps / c)
+
+
+@stage
+class ClipsX0(V):
+    """predict clips x0 silently, and moves eps to fit."""
+
+    caught_by: ClassVar = "perfect network has no loss"
+
+    def read(self, out, x, rates):
+        x0 = super().read(out, x, rates).x0.clamp(-1, 1)
+        return Prediction(x0, (x - rates.signal * x0) / rates.noise)
+
+
+@stage
+class WatchesWithGradients(V):
+    """The losses to watch are differentiated too."""
+
+    caught_by: ClassVar = "loss is the one scalar to differentiate"
+
+    def watch(self, value):
+        return value
+
+
+@stage
+class Detached(V):
+    """The network's output is detached before the loss."""
+
+    caught_by: ClassVar = "loss is the one scalar to differentiate"
+
+    def call(self, network, x, rates, label):
+        out, x, rates = super().call(network, x, rates, label)
+        return out.detach(), x, rates
+
+
+@stage
+class Sums(V):
+    """The loss is a sum over the batch instead of a mean."""
+
+    caught_by: ClassVar = "losses are means over the batch"
+
+    def reduce(self, error):
+        return error.square().mean((1, 2, 3)).sum()
+
+
+@stage
+class OneTime(V):
+    """All images of a batch get the time of the first."""
+
+    caught_by: ClassVar = "times and noise come from draws"
+
+    def time(self, x0, draws):
+        return super().time(x0, draws)[:1].expand(len(x0))
+
+
+@stage
+class GlobalTimes(V):
+    """Its times come from torch's global generator."""
+
+    caught_by: ClassVar = "leaves global random state alone"
+
+    def time(self, x0, draws):
+        return torch.rand(len(x0), dtype=x0.dtype, device=x0.device)
+
+
+@stage
+class DropsLabels(V):
+    """It never shows the network the labels."""
+
+    caught_by: ClassVar = "passes labels on"
+
+    def call(self, network, x, rates, label):
+        return super().call(network, x, rates, None)
+
+
+@stage
+class CentresTheBatch(V):
+    """It subtracts the mean of the batch before the network sees x."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def call(self, network, x, rates, label):
+        mean = x.mean(0, keepdim=True)
+        out, _, scaled = super().call(network, x - mean, rates, label)
+        return out, x / rates.c, scaled
+
+
+@stage
+class InPlace(V):
+    """It divides the x that it was given by c in place."""
+
+    caught_by: ClassVar = "changes nothing in place"
+
+    def scaled(self, x, rates):
+        return x.div_(rates.c), rates.scaled

@@ -1,0 +1,91 @@
+"""Upsamplers."""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from pipeline import stage
+
+
+class Function(nn.Module):
+    """A function of the features as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def zeros_between(x):
+    out = x.new_zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+    out[..., ::2, ::2] = x
+    return out
+
+
+@stage
+class Checkerboard:
+    """It puts zeros between the pixels: a checkerboard that its 1×1 convolution cannot fill."""
+
+    caught_by: ClassVar = "every output pixel is made of the input"
+
+    def __call__(self, channels):
+        return nn.Sequential(Function(zeros_between), nn.Conv2d(channels, channels, 1))
+
+
+@stage
+class TransposedTwice:
+    """Height and width change places, which square images do not show."""
+
+    caught_by: ClassVar = "doubles height and width"
+
+    def __call__(self, channels):
+        return nn.Sequential(Function(lambda x: x.transpose(2, 3)), nn.Upsample(scale_factor=2))
+
+
+@stage
+class Rearranged:
+    """It reads the four channels of a square in the order of a plain reshape: places are lost."""
+
+    caught_by: ClassVar = "keeps places"
+
+    def __call__(self, channels):
+        def reshape(x):
+            n, _, height, width = x.shape
+            return x.reshape(n, channels, 2 * height, 2 * width)
+
+        return nn.Sequential(nn.Conv2d(channels, 4 * channels, 1), Function(reshape))
+
+
+@stage
+class SharpensInPlace:
+    """It scales the features that it was given in place, on which a skip connection relies."""
+
+    caught_by: ClassVar = "changes nothing in place"
+
+    def __call__(self, channels):
+        return nn.Sequential(Function(lambda x: x.mul_(1.1)), nn.Upsample(scale_factor=2))
+
+
+@stage
+class UnusedBias:
+    """A parameter is made and never used."""
+
+    caught_by: ClassVar = "gradients reach every parameter"
+
+    def __call__(self, channels):
+        module = nn.Upsample(scale_factor=2)
+        module.register_parameter("bias", nn.Parameter(torch.zeros(channels)))
+        return module
+
+
+@stage
+class NormalisedByTheBatch:
+    """It divides by the largest feature of the batch."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def __call__(self, channels):
+        return nn.Sequential(Function(lambda x: x / x.abs().max()), nn.Upsample(scale_factor=2))
