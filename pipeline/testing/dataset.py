@@ -205,6 +205,10 @@ CHECKS = (
     fingerprint_sees_options,
 )
 
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
+"""How encoded images begin."""
+_TABLES = (".mat", ".npy")
+"""Binary files whose readers survive any content."""
 _NO_FOLDER = "it reads no folder that could be copied and changed"
 
 
@@ -257,7 +261,7 @@ def _labels(found: dict[str, Any]) -> list[Any]:
 def _same_listing(here: dict[str, Any], there: dict[str, Any], where: str, cure: str) -> None:
     other = [name for name in here if here[name] != there[name]]
     if other:
-        raise Wrong(f"{where}, {', '.join(other)} are others or in another order: {cure}")
+        raise Wrong(f"{where} it differs, or comes in another order, in {', '.join(other)}: {cure}")
 
 
 @contextmanager
@@ -267,15 +271,16 @@ def _copy(stage: Dataset) -> Iterator[Copy | None]:
 
 
 def _changed_byte(copy: Copy) -> str:
-    """For images within larger files: one byte in the middle of the largest."""
+    """For images within larger files: one byte of an image in the largest."""
     before = _fingerprint(copy.stage)
     file = max(_files(copy.root), key=lambda path: path.stat().st_size)
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    starts = [place for magic in _MAGIC if (place := content.find(magic)) >= 0]
+    content[min(starts) + 45 if starts else len(content) // 2] ^= 1
     copy.write(file, bytes(content))
     try:
         after = _fingerprint(copy.stage)
-    except Exception:
+    except Exception:  # damaged on purpose: it may fail as it likes
         return f"a changed byte of {file.name} is refused"
     if before == after:
         raise Wrong(f"one byte of {file.name} changed, and the fingerprint did not")
@@ -300,7 +305,7 @@ def _side_files(copy: Copy) -> Iterator[str]:
     source = copy.stage()
     images = {source.image(i) for i in range(len(source)) if isinstance(source.image(i), Path)}
     beside = [f for f in _files(copy.root) if f not in images and 0 < f.stat().st_size < 2**20]
-    for file in beside[:SIDE_FILES]:
+    for file in [f for f in beside if f.suffix in _TABLES or _is_text(f)][:SIDE_FILES]:
         content = file.read_bytes()
         for place in sorted({int(i) for i in np.linspace(0, len(content) - 1, BYTES)}):
             changed_byte = bytearray(content)
@@ -308,6 +313,13 @@ def _side_files(copy: Copy) -> Iterator[str]:
             copy.write(file, bytes(changed_byte))
             yield f"one byte of {file.name} changed"
         copy.write(file, content)
+
+
+def _is_text(file: Path) -> bool:
+    try:
+        return "\0" not in file.read_text("utf-8")
+    except UnicodeDecodeError:
+        return False
 
 
 def _files(root: Path) -> Sequence[Path]:

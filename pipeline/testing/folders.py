@@ -60,7 +60,9 @@ def copied(stage: Any, item: Any) -> Iterator[Copy | None]:
         if not _copy(original, root):
             yield None
             return
-        yield Copy(type(stage)(**{**options_of(stage), name: root}), original, root)
+        given = options_of(stage)
+        place = str(root) if isinstance(given[name], str) else root
+        yield Copy(type(stage)(**{**given, name: place}), original, root)
 
 
 def bitmaps(path: Path) -> tuple[bytes, bytes]:

@@ -1,7 +1,4 @@
-"""Datasets with one bug each: the docstring says which.
-
-``caught_by`` is the check of the conformance kit that has to fail.
-"""
+"""Datasets."""
 
 from __future__ import annotations
 
@@ -20,6 +17,8 @@ from pipeline import IOOnly, stage
 from pipeline_datasets.files import ImageFiles
 
 Digest = Callable[[Path], str]
+PHOTOS = Path(__file__).parent / "given/photos"
+TABLE = PHOTOS.with_name("table")
 
 
 def photos(root: Path, cls: type[ImageFiles] = ImageFiles, **changed: Any) -> ImageFiles:
@@ -41,11 +40,10 @@ def sha256(known: Any) -> str:
 
 @stage
 class InDiskOrder:
-    """A dataset in the order in which the file system lists a directory."""
+    """Images come in the order in which the file system lists a directory."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "order of the disk"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "order of the disk"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -56,11 +54,10 @@ class InDiskOrder:
 
 @stage
 class LabelsByDiskOrder:
-    """A dataset that numbers its classes as the file system lists their folders."""
+    """Classes are numbered as the file system lists their folders."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "order of the disk"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "order of the disk"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -71,19 +68,16 @@ class LabelsByDiskOrder:
 
 
 @stage
-class LabelsFromASet:
-    """A dataset that numbers its classes in the order of a set, another one in each process."""
+class OrderOfASet:
+    """Images come in the order of a set, another one in each process."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "stable fingerprint"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "stable fingerprint"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
-        paths = photos(self.root).paths
-        names = list({path.parent.name for path in paths})
-        labels = [names.index(path.parent.name) for path in paths]
-        return photos(self.root, labels=labels, class_names=names)
+        paths = list({str(path) for path in photos(self.root).paths})
+        return photos(self.root, paths=[Path(path) for path in paths])
 
 
 class _Salted(ImageFiles):
@@ -93,11 +87,10 @@ class _Salted(ImageFiles):
 
 @stage
 class Salted:
-    """A dataset whose fingerprint is Python's hash(), salted anew in each process."""
+    """The fingerprint is Python's hash(), salted anew in each process."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "stable fingerprint"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "stable fingerprint"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -112,11 +105,10 @@ class _NamesAndSizes(ImageFiles):
 
 @stage
 class NamesAndSizes:
-    """A dataset whose fingerprint knows the files' names and sizes, not their pixels."""
+    """The fingerprint knows the files' names and sizes, not their pixels."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "fingerprint sees a pixel"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "fingerprint sees a pixel"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -130,11 +122,10 @@ class _FirstFiles(ImageFiles):
 
 @stage
 class FirstFiles:
-    """A dataset whose fingerprint looks at its first files only, to save time."""
+    """The fingerprint looks at the first files only, to save time."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "fingerprint sees a pixel"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "fingerprint sees a pixel"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -148,11 +139,10 @@ class _PixelsOnly(ImageFiles):
 
 @stage
 class PixelsOnly:
-    """A dataset whose fingerprint leaves out the labels."""
+    """The fingerprint leaves out the labels."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "fingerprint sees a label"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "fingerprint sees a label"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -161,11 +151,10 @@ class PixelsOnly:
 
 @stage
 class PixelsOnlyOfATable:
-    """A dataset with labels in a table, which its fingerprint leaves out."""
+    """The fingerprint leaves out the labels, which are in a table beside the images."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "fingerprint sees a label"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "fingerprint sees a label"
+    root: Annotated[Path, IOOnly()] = TABLE
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -184,11 +173,10 @@ class _WithPaths(ImageFiles):
 
 @stage
 class WithPaths:
-    """A dataset whose fingerprint changes when its folder moves."""
+    """The fingerprint changes when the folder moves."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "fingerprint of a copy"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "fingerprint of a copy"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -197,11 +185,10 @@ class WithPaths:
 
 @stage
 class LabelsFromOne:
-    """A dataset that counts its classes from 1, as its files do."""
+    """Classes are counted from 1, as in the files."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "lists agree"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "lists agree"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -210,11 +197,10 @@ class LabelsFromOne:
 
 @stage
 class DecodesWhatItLists:
-    """A dataset that decodes all images when it is listed, to leave out the small ones."""
+    """It decodes all images when it is listed, to leave out damaged ones."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "lists without decoding"
-    root: Annotated[Path, IOOnly()]
+    caught_by: ClassVar = "lists without decoding"
+    root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
     def __call__(self) -> ImageFiles:
@@ -241,10 +227,9 @@ class _Noise:
 
 @stage
 class ForgetsAnOption:
-    """A dataset of drawings whose fingerprint leaves out an option that changes them."""
+    """The fingerprint of drawings leaves out an option that changes them."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "fingerprint sees options"
+    caught_by: ClassVar = "fingerprint sees options"
     size: Annotated[int, Field(ge=1)] = 16
     """Height and width in pixels."""
     grain: Annotated[float, Field(ge=0)] = 0.5
@@ -265,10 +250,9 @@ class _OneAfterTheOther(_Noise):
 
 @stage
 class OneAfterTheOther:
-    """A dataset of drawings from one generator: an image depends on what was drawn before it."""
+    """Drawings come from one generator: each depends on what was drawn before it."""
 
-    kind: ClassVar[str] = "dataset"
-    caught_by: ClassVar[str] = "images open"
+    caught_by: ClassVar = "images open"
     size: Annotated[int, Field(ge=1)] = 16
     """Height and width in pixels."""
 

@@ -1,0 +1,69 @@
+"""Augmentations."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pipeline import stage
+from pipeline.draws import Draws
+from pipeline_augmentations.horizontal_flip import HorizontalFlip
+
+
+@stage
+class FlipsByGlobalGenerator(HorizontalFlip):
+    """It draws from torch's global generator."""
+
+    caught_by: ClassVar = "randomness from draws"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        mirrored = (torch.rand(len(images)) < self.probability).reshape(-1, 1, 1, 1)
+        return torch.where(mirrored, images.flip(-1), images)
+
+
+@stage
+class FlipsTheBatch(HorizontalFlip):
+    """It mirrors all images of a batch or none, by the draw of the first."""
+
+    caught_by: ClassVar = "each row by itself"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        chance = draws.uniform(torch.empty(len(images)))
+        return images.flip(-1) if chance[0] < self.probability else images
+
+
+@stage
+class FlipsByPlace(HorizontalFlip):
+    """It has its own generator: an image's chance goes by its place in the batch."""
+
+    caught_by: ClassVar = "each row by itself"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        own = torch.Generator().manual_seed(draws.seed + draws.step)
+        mirrored = torch.rand(len(images), generator=own) < self.probability
+        return torch.where(mirrored.reshape(-1, 1, 1, 1), images.flip(-1), images)
+
+
+@stage
+class FlipsTheSameEveryStep(HorizontalFlip):
+    """It draws by seed and row only: an image is mirrored in every step or never."""
+
+    caught_by: ClassVar = "random at all"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        fixed = Draws(draws.seed, draws.purpose, draws.rows)
+        return super().__call__(images, fixed)
+
+
+@stage
+class FlipsInPlace(HorizontalFlip):
+    """It writes into the images it was given, which stay in memory."""
+
+    caught_by: ClassVar = "inputs unchanged"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        mirrored = draws.uniform(torch.empty(len(images))) < self.probability
+        images[mirrored] = images[mirrored].flip(-1)
+        return images

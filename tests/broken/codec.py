@@ -1,0 +1,98 @@
+"""Codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pipeline import stage
+from pipeline_codecs.pixels import Pixels
+
+
+@stage
+class WrongInverse(Pixels):
+    """The decoder adds the mean before it multiplies by the deviation."""
+
+    caught_by: ClassVar = "round trip"
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        mean, std = (state[name][:, None, None] for name in ("mean", "std"))
+        return (((x0 + mean) * std).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+@stage
+class CutsOff(Pixels):
+    """The decoder cuts fractions off instead of rounding."""
+
+    caught_by: ClassVar = "round trip"
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        pixels = x0 * state["std"][:, None, None] + state["mean"][:, None, None]
+        return (pixels.clamp(0, 1) * 255).to(torch.uint8)
+
+
+@stage
+class WrapsAround(Pixels):
+    """The decoder does not clip: beyond white uint8 starts again at black."""
+
+    caught_by: ClassVar = "decode clips"
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        pixels = x0 * state["std"][:, None, None] + state["mean"][:, None, None]
+        return (pixels * 255).round().to(torch.int64).to(torch.uint8)
+
+
+@stage
+class KeepsItsMean(Pixels):
+    """It keeps the mean on itself: a model that is loaded again has none."""
+
+    caught_by: ClassVar = "state is enough"
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        state = super().fit(batches)
+        object.__setattr__(self, "_mean", state.pop("mean"))
+        return state
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        return super().encode(images, {**state, "mean": vars(self)["_mean"]})
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        return super().decode(x0, {**state, "mean": vars(self)["_mean"]})
+
+
+@stage
+class MeanOfMeans(Pixels):
+    """It averages its batches' means, the smaller last batch like the others."""
+
+    caught_by: ClassVar = "fits any batches"
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        means = [batch.float().mean((0, 2, 3)) / 255 for batch in batches]
+        mean = torch.stack(means).mean(0)
+        return {"mean": mean, "std": torch.full_like(mean, 0.25)}
+
+
+@stage
+class DividesByDeviation(Pixels):
+    """It divides by a deviation of 0 where a channel is all of one value."""
+
+    caught_by: ClassVar = "constant channels"
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        pixels = torch.cat([*batches]).double() / 255
+        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0)
+        return {"mean": mean.float(), "std": std.float()}
+
+
+@stage
+class NormalisesBatches(Pixels):
+    """It subtracts the mean of the batch it encodes."""
+
+    caught_by: ClassVar = "encodes to float32"
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        x0 = super().encode(images, state)
+        return x0 - x0.mean((0, 2, 3), keepdim=True)

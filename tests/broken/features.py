@@ -1,0 +1,159 @@
+"""Features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline import IOOnly, stage
+
+
+class _Extractor:
+    """A small fixed network on resized images."""
+
+    def __init__(self, image_size: int, identity: str, seed: int = 0) -> None:
+        self.dim, self.id, self.size = 8, identity, image_size
+        draw = torch.Generator().manual_seed(seed)
+        self.weights = torch.randn(3 * image_size**2, 8, generator=draw) / image_size
+
+    def to(self, device: str) -> _Extractor:
+        self.weights = self.weights.to(device)
+        return self
+
+    def project(self, images: Tensor) -> Tensor:
+        x = images.float() / 127.5 - 1
+        return nn.functional.interpolate(x, (self.size, self.size)).flatten(1) @ self.weights
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images)
+
+
+class _Half(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images).half()
+
+
+@stage
+class HalfPrecision:
+    """They are float16, as the network made them."""
+
+    caught_by: ClassVar = "vectors"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Half(self.image_size, f"half/{self.image_size}")
+
+
+class _Learning(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images) * torch.ones(8, requires_grad=True)
+
+
+@stage
+class WithGradients:
+    """They drag the network's graph along."""
+
+    caught_by: ClassVar = "vectors"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Learning(self.image_size, f"learning/{self.image_size}")
+
+
+class _Normalising(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.project(64 * nn.BatchNorm2d(3).train()(images.float()) + 128)
+
+
+@stage
+class BatchStatistics:
+    """The network is in training mode: batch norm takes the statistics of the batch."""
+
+    caught_by: ClassVar = "each image by itself"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Normalising(self.image_size, f"normalising/{self.image_size}")
+
+
+class _Running(_Extractor):
+    def __init__(self, image_size: int, identity: str) -> None:
+        super().__init__(image_size, identity)
+        self.mean = torch.zeros(8)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        found = self.project(images)
+        self.mean = self.mean + 0.1 * (found.mean(0) - self.mean)
+        return found - self.mean
+
+
+@stage
+class RunningStatistics:
+    """They have a running mean subtracted, which every batch moves on."""
+
+    caught_by: ClassVar = "same every time"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Running(self.image_size, f"running/{self.image_size}")
+
+
+@stage
+class SameIdForEverySize:
+    """The id does not say to which size images are resized."""
+
+    caught_by: ClassVar = "identity"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Extractor(self.image_size, "small")
+
+
+@stage
+class IdOfAnAddress:
+    """The id holds an object's text, and so its address."""
+
+    caught_by: ClassVar = "identity"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        made = _Extractor(self.image_size, "")
+        made.id = f"{object()!r}/{hash('small')}/{self.image_size}"
+        return made
+
+
+@stage
+class SameIdForAllWeights:
+    """The id is the name of the architecture, whatever weights were loaded."""
+
+    caught_by: ClassVar = "identity of weights"
+    weights: Annotated[Path, IOOnly()] = Path(__file__).parent / "given/small.pth"
+    """A .pth file with the tensor ``weights`` (48, 8)."""
+
+    def __call__(self) -> _Extractor:
+        made = _Extractor(4, "small/4")
+        made.weights = torch.load(self.weights, weights_only=True)["weights"]
+        return made
+
+
+@stage
+class RandomWeights:
+    """The weights are drawn when the network is built."""
+
+    caught_by: ClassVar = "same every time"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Extractor(self.image_size, f"random/{self.image_size}", int(torch.randint(999, ())))

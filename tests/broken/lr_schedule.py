@@ -1,0 +1,45 @@
+"""Learning-rate schedules."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from pipeline import stage
+
+
+@stage
+class NegativeAfterItsEnd:
+    """A linear decay goes on below 0 when training goes on for longer."""
+
+    caught_by: ClassVar = "finite factors"
+    total_steps: Annotated[int, Field(ge=1)] = 1000
+    """Where the learning rate reaches 0."""
+
+    def __call__(self, step: int) -> float:
+        return 1 - step / self.total_steps
+
+
+@stage
+class DividesByNoWarmup:
+    """The warm-up divides by its length, which may be 0 steps."""
+
+    caught_by: ClassVar = "finite factors"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps until the full learning rate."""
+
+    def __call__(self, step: int) -> float:
+        return min(1.0, (step + 1) / self.warmup_steps)
+
+
+@stage
+class CountsItsCalls:
+    """It counts how often it was asked, not the steps: resumed, it starts anew."""
+
+    caught_by: ClassVar = "a function of the step"
+    calls: ClassVar[list[int]] = []
+
+    def __call__(self, step: int) -> float:
+        self.calls.append(step)
+        return 1 / len(self.calls)

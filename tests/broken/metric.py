@@ -1,0 +1,166 @@
+"""Metrics."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pipeline import InputError, Score, stage
+
+
+def _check(real: Tensor, fake: Tensor) -> None:
+    for x in (real, fake):
+        if len(x) < 2 or not x.isfinite().all():
+            raise InputError("needs the features of 2 images, all finite")
+
+
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    return (x.double() @ y.double().T / x.shape[1] + 1) ** 3
+
+
+def _off_diagonal(kernel: Tensor) -> Tensor:
+    return (kernel.sum() - kernel.trace()) / (len(kernel) * (len(kernel) - 1))
+
+
+def _mmd2(real: Tensor, fake: Tensor) -> float:
+    own = _off_diagonal(_kernel(real, real)) + _off_diagonal(_kernel(fake, fake))
+    return float(own - 2 * _kernel(real, fake).mean())
+
+
+@stage
+class KeepsTheDiagonal:
+    """A KID declared unbiased counts each image's pair with itself."""
+
+    caught_by: ClassVar = "ideal for equal distributions"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        own = _kernel(real, real).mean() + _kernel(fake, fake).mean()
+        return Score(float(own - 2 * _kernel(real, fake).mean()), None, {"metric": "kid"})
+
+
+@stage
+class DividesByAllPairs:
+    """A KID leaves the diagonal out, and divides by N² instead of N(N - 1)."""
+
+    caught_by: ClassVar = "ideal for equal distributions"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        own = sum(_off_diagonal(_kernel(x, x)) * (1 - 1 / len(x)) for x in (real, fake))
+        return Score(float(own - 2 * _kernel(real, fake).mean()), None, {"metric": "kid"})
+
+
+@stage
+class PairsImagesInOrder:
+    """A linear-time KID pairs each image with its neighbour, though images come sorted."""
+
+    caught_by: ClassVar = "any order"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        count = min(len(real), len(fake)) // 2 * 2
+        x, y = real[:count].double(), fake[:count].double()
+
+        def pairs(a: Tensor, b: Tensor) -> Tensor:
+            return ((a * b).sum(1) / a.shape[1] + 1) ** 3
+
+        own = pairs(x[::2], x[1::2]) + pairs(y[::2], y[1::2])
+        across = pairs(x[::2], y[1::2]) + pairs(x[1::2], y[::2])
+        return Score(float((own - across).mean()), None, {"metric": "kid"})
+
+
+@stage
+class ErrorOfOneBatch:
+    """The mean over batches has the standard error of one batch: √count too large."""
+
+    caught_by: ClassVar = "standard error"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        order = torch.Generator().manual_seed(0)
+        x, y = (z[torch.randperm(len(z), generator=order)].split(8) for z in (real, fake))
+        pairs = [(a, b) for a, b in zip(x, y, strict=False) if len(a) == len(b) == 8]
+        if not pairs:
+            raise InputError("needs batches of 8 images")
+        values = torch.tensor([_mmd2(a, b) for a, b in pairs])
+        error = float(values.std()) if len(values) > 1 else None
+        return Score(float(values.mean()), error, {"metric": "kid"})
+
+
+@stage
+class WrongWay:
+    """A similarity, 1 for equal images, declares lower to be better."""
+
+    caught_by: ClassVar = "moves away with distance"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 1.0
+    biased: ClassVar[bool] = True
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        gap = float((real.double().mean(0) - fake.double().mean(0)).norm())
+        return Score(math.exp(-gap), None, {"metric": "similarity"})
+
+
+@stage
+class MissesNaN:
+    """It leaves out features that are NaN, and says nothing."""
+
+    caught_by: ClassVar = "unusable features"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = True
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        if not len(real) or not len(fake):
+            raise InputError("needs images")
+        gap = real.double().nanmean(0) - fake.double().nanmean(0)
+        return Score(float(gap.norm()), None, {"metric": "means"})
+
+
+@stage
+class CentresInPlace:
+    """It centres the features it was given, which the next metric uses too."""
+
+    caught_by: ClassVar = "inputs unchanged"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        mean = real.mean(0)
+        real -= mean
+        fake -= mean
+        return Score(_mmd2(real, fake), None, {"metric": "kid"})
+
+
+@stage
+class TensorForAValue:
+    """The value is a tensor, which no JSON holds."""
+
+    caught_by: ClassVar = "scores"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = True
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        gap = real.mean(0) - fake.mean(0)
+        return Score(gap.norm(), None, {"metric": "means"})  # type: ignore[arg-type]

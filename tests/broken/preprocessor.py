@@ -1,0 +1,68 @@
+"""Preprocessors."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline import stage
+
+
+@stage
+class BrightensInPlace:
+    """It works on the image that it was given."""
+
+    caught_by: ClassVar = "inputs unchanged"
+    gain: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """What every pixel is multiplied by."""
+
+    def __call__(self, image: Tensor) -> Tensor:
+        return image.mul_(self.gain)
+
+
+@stage
+class DividesByContrast:
+    """It stretches contrast, and divides by zero for a picture of one colour."""
+
+    caught_by: ClassVar = "images in images out"
+
+    def __call__(self, image: Tensor) -> Tensor:
+        low, high = image.amin(), image.amax()
+        return (image - low) / (high - low)
+
+
+@stage
+class GivesBytes:
+    """It gives values from 0 to 255."""
+
+    caught_by: ClassVar = "images in images out"
+
+    def __call__(self, image: Tensor) -> Tensor:
+        return image.flip(-1) * 255
+
+
+@stage
+class CropsAnywhere:
+    """It crops at a random place, though images are prepared once and kept."""
+
+    caught_by: ClassVar = "each by itself"
+
+    def __call__(self, image: Tensor) -> Tensor:
+        top, left = (int(torch.randint(n - 7, ())) for n in image.shape[-2:])
+        return image[..., top : top + 8, left : left + 8]
+
+
+@stage
+class LevelsToTheFirst:
+    """It brings every image to the brightness of the darkest one it saw before."""
+
+    caught_by: ClassVar = "each by itself"
+    first: ClassVar[list[float]] = []
+
+    def __call__(self, image: Tensor) -> Tensor:
+        if not self.first or self.first[0] > float(image.mean()) > 0.2:
+            self.first[:] = [float(image.mean())]
+        return (image - image.mean() + self.first[0]).clamp(0, 1)
