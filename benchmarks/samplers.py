@@ -76,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def samplers(specs: Sequence[str] | None, plugins: Sequence[Path]) -> dict[str, Sampler]:
-    """By what a recipe would write; every registered one with its defaults unless some are given."""
+    """By what a recipe would write; unless some are given, every registered one as it is."""
     registry = Registry.load(plugins)
     names = specs or sorted({entry.name for entry in registry.entries("sampler")})
     return {name: registry.build("sampler", spec_of(name, "--sampler")) for name in names}

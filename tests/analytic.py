@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from pipeline import Prediction, Rates
+from pipeline.levels import levels
+from pipeline.recipe import Spacing
+from pipeline.registry import Registry
 
 
 class GaussianData:
@@ -135,6 +138,23 @@ def noisy_levels(schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int) ->
     """num_steps + 1 levels from t = 1 to t = 0; none is clean."""
     rates = schedule(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
     return [Rates(a, b) for a, b in zip(rates.signal.tolist(), rates.noise.tolist(), strict=True)]
+
+
+def spaced_levels(
+    schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int, spacing: Spacing = "karras"
+) -> list[Rates[float]]:
+    """As ``noisy_levels``, for schedules that do too much within a step of t near their ends."""
+    return levels(schedule, num_steps + 1, spacing)[:-1]
+
+
+def registered_schedules(*, examples: bool = False) -> dict[str, Callable[[Tensor], Rates[Tensor]]]:
+    """Every schedule there is, with its defaults and, if asked, with its declared examples."""
+    registry, found = Registry.load(), {}
+    for entry in registry.entries("schedule"):
+        found[entry.name] = made = registry.build("schedule", entry.name)
+        for i, options in enumerate(getattr(made, "examples", ()) if examples else (), start=1):
+            found[f"{entry.name}_{i}"] = registry.build("schedule", {"name": entry.name, **options})
+    return found
 
 
 def order_of(errors: Sequence[float], steps: Sequence[int]) -> float:
