@@ -18,11 +18,21 @@ EXTREMES = [
     {"min_signal_rate": 5e-5, "max_signal_rate": 6e-5},
     {"min_signal_rate": 0.999, "max_signal_rate": 1 - 5e-9},
 ]
-SCHEDULES = [entry.name for entry in Registry.load().entries("schedule")]
+REGISTRY = Registry.load()
+CASES = [
+    pytest.param(entry.name, options, id=f"{entry.name}-{options}")
+    for entry in REGISTRY.entries("schedule")
+    for options in ({}, *getattr(entry.load(), "examples", ()))
+]
 
 
-def grid(dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return torch.linspace(0, 1, 1001, dtype=dtype)
+def grid(dtype: torch.dtype = torch.float64, count: int = 1001) -> torch.Tensor:
+    return torch.linspace(0, 1, count, dtype=dtype)
+
+
+def test_every_schedule_is_there_by_name():
+    names = {entry.name for entry in REGISTRY.entries("schedule")}
+    assert names >= {"cosine", "cosine_nichol", "linear", "sigmoid", "karras", "flow"}
 
 
 @pytest.mark.parametrize("options", EXTREMES)
@@ -59,18 +69,40 @@ def test_cosine_log_snr_falls(options):
     assert (Cosine(**options)(grid()).log_snr.diff() < 0).all()
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize(("name", "options"), CASES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_every_schedule_keeps_the_contract(name, dtype):
-    schedule = Registry.load().build("schedule", name)
-    rates = schedule(grid(dtype))
+def test_every_schedule_keeps_the_contract(name, options, dtype):
+    schedule = REGISTRY.build("schedule", {"name": name, **options})
+    t = grid(dtype, 10_001)
+    rates = schedule(t)
+    assert torch.equal(t, grid(dtype, 10_001))
     assert {rate.dtype for rate in rates} == {dtype}
-    assert all(rate.shape == (1001,) for rate in rates)
+    assert all(rate.shape == t.shape for rate in rates)
+    assert all((rate > 0).all() for rate in rates)
     assert (rates.log_snr.diff() < 0).all()
-    assert rates.log_snr.abs().max() <= 20
-    square = schedule(grid(dtype)[:6].reshape(2, 3))
-    assert all(torch.equal(a, b[:6].reshape(2, 3)) for a, b in zip(square, rates, strict=True))
-    assert schedule(torch.tensor(0.5, dtype=dtype)).signal.shape == ()
+    assert rates.log_snr.abs().max() <= MAX_LOG_SNR
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_rates_depend_on_t_alone_bit_for_bit_whatever_its_shape(name, options, dtype):
+    schedule = REGISTRY.build("schedule", {"name": name, **options})
+    rates, square = schedule(grid(dtype)), schedule(grid(dtype)[:1000].reshape(2, 5, 100))
+    assert all(torch.equal(a.flatten(), b[:1000]) for a, b in zip(square, rates, strict=True))
+    for i in (0, 1, 500, 999, 1000):
+        alone = schedule(grid(dtype)[i])
+        assert all(torch.equal(a, b[i]) for a, b in zip(alone, rates, strict=True))
+    assert all(rate.shape == (0,) for rate in schedule(grid(dtype)[:0]))
+    meta = schedule(torch.empty(3, device="meta", dtype=dtype))
+    assert all(rate.is_meta and rate.shape == (3,) for rate in meta)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_float32_is_float64_but_for_rounding(name, options):
+    schedule = REGISTRY.build("schedule", {"name": name, **options})
+    t = grid(torch.float32, 10_001)
+    for single, exact in zip(schedule(t), schedule(t.double()), strict=True):
+        torch.testing.assert_close(single.double(), exact, rtol=3e-6, atol=3e-7)
 
 
 @pytest.mark.parametrize(

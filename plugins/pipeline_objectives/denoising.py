@@ -1,25 +1,32 @@
 """Denoising: regress the noise, the clean image, or their mixture v.
 
 Ho et al. 2020 (https://arxiv.org/abs/2006.11239, eq. 14) for eps; Salimans & Ho 2022
-(https://arxiv.org/abs/2202.00512, section 4 and appendix D) for x0 and v.
+(https://arxiv.org/abs/2202.00512, section 4 and appendix D) for x0 and v; Hang et al. 2023
+(https://arxiv.org/abs/2303.09556) for the weighting min_snr.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn.functional import l1_loss, mse_loss
 
-from pipeline import Prediction, Rates, stage
+from pipeline import InputError, Prediction, Rates, stage
 from pipeline.contracts import Network, Schedule
 from pipeline.draws import Draws
+
+from .regression import Error, Seen, call, losses, noisy
+from .times import Location, Scale, Times, draw_times, refuse_unread
+
+NOTHING = 1e-5
+"""A rate this small beside the other is 0 but for rounding: |log_snr| is 23, of the allowed 20."""
 
 
 @stage
 class Denoising:
-    """t is uniform, the loss a mean over all pixels of what the network predicts.
+    """The loss is a mean over all pixels of what the network predicts.
 
     The network sees x / c and the scaled rates (signal, noise) / c, with
     c = sqrt(signal² + noise²), whatever the schedule.
@@ -27,8 +34,33 @@ class Denoising:
 
     prediction: Literal["eps", "x0", "v"] = "eps"
     """What the network's output means; v = signal * eps - noise * x0, of the scaled rates."""
-    error: Annotated[Literal["mae", "mse"], Field(alias="loss")] = "mae"
+    error: Annotated[Error, Field(alias="loss")] = "mae"
     """Mean absolute or mean squared error."""
+    weighting: Literal["uniform", "min_snr"] = "uniform"
+    """Of each image's error. min_snr: with snr = (signal / noise)², min(snr, snr_cap) for x0, that
+    / snr for eps and / (snr + 1) for v; with mse all three weigh the error of x0 alike."""
+    snr_cap: Annotated[float, Field(gt=0)] | None = None
+    """Of ``min_snr``: the paper's gamma; none: 5."""
+    times: Times = "uniform"
+    """Where in t to train: uniform, logit_normal (more often in the middle), or stratified (one
+    time in each N-th part of [0, 1] for a batch of N: uniform, with less noise in the loss)."""
+    times_location: Location = None
+    """Of ``logit_normal``: the median of logit(t); none: 0. Above 0: more noise."""
+    times_scale: Scale = None
+    """Of ``logit_normal``: the deviation of logit(t); none: 1."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"prediction": "v", "loss": "mse", "weighting": "min_snr", "snr_cap": 3.0},
+        {"prediction": "x0", "weighting": "min_snr", "times": "stratified"},
+        {"prediction": "v", "times": "logit_normal", "times_location": -0.9, "times_scale": 0.5},
+    )
+
+    @model_validator(mode="after")
+    def _refuse_unread(self) -> Self:
+        logit_normal = {"times_location": self.times_location, "times_scale": self.times_scale}
+        refuse_unread("weighting", self.weighting, "min_snr", snr_cap=self.snr_cap)
+        refuse_unread("times", self.times, "logit_normal", **logit_normal)
+        return self
 
     def loss(
         self,
@@ -39,38 +71,62 @@ class Denoising:
         draws: Draws,
     ) -> dict[str, Tensor]:
         """x0 (N, C, H, W) -> scalars: ``loss``, and ``noise_loss`` and ``image_loss`` to watch."""
-        rates = schedule(draws.uniform(x0[:, 0, 0, 0])).over(x0)
-        eps = draws.normal(x0)
-        out = self._call(network, rates.signal * x0 + rates.noise * eps, rates, label)
-        seen = self._read(*out)
-        signal, noise = rates.scaled
-        target = {"eps": eps, "x0": x0, "v": signal * eps - noise * x0}[self.prediction]
-        distance = {"mae": l1_loss, "mse": mse_loss}[self.error]
-        return {
-            "loss": distance(out[0], target),
-            "noise_loss": distance(seen.eps.detach(), eps),
-            "image_loss": distance(seen.x0.detach(), x0),
-        }
+        t = draw_times(self.times, self.times_location, self.times_scale, x0, draws)
+        rates, truth = schedule(t), Prediction(x0, draws.normal(x0))
+        seen = call(network, noisy(*truth, rates), rates, label)
+        target, weights = self._target(truth, seen.rates), self._weights(seen.rates)
+        return losses(self.error, seen.out, target, weights, self._read(seen), truth)
 
     def predict(
         self, network: Network, x: Tensor, rates: Rates[Any], label: Tensor | None
     ) -> Prediction:
-        """Noisy x (N, C, H, W); rates floats or (N,)."""
-        return self._read(*self._call(network, x, rates.over(x), label))
+        """Noisy x (N, C, H, W); rates floats or (N,).
 
-    def _call(
-        self, network: Network, x: Tensor, rates: Rates[Tensor], label: Tensor | None
-    ) -> tuple[Tensor, Tensor, Rates[Tensor]]:
-        """The network's output for x, with the x and the rates that it saw."""
-        scaled, x = rates.scaled, x / rates.c
-        given = Rates(*(r.flatten().expand(len(x)) for r in scaled))
-        return network(x, given, label), x, scaled
+        InputError where the prediction cannot tell x0 and eps: eps without signal, x0 without noise
+        (floats only: to look at tensors would make a GPU wait).
+        """
+        self._refuse_untold(rates)
+        return self._read(call(network, x, rates, label))
 
-    def _read(self, out: Tensor, x: Tensor, rates: Rates[Tensor]) -> Prediction:
+    def _target(self, truth: Prediction, rates: Rates[Tensor]) -> Tensor:
+        """What the output should be; rates scaled."""
+        if self.prediction == "v":
+            return rates.signal * truth.eps - rates.noise * truth.x0
+        return truth.eps if self.prediction == "eps" else truth.x0
+
+    def _weights(self, rates: Rates[Tensor]) -> Tensor | None:
+        """Of each image (N,); rates scaled, so that snr + 1 is 1 / noise²."""
+        if self.weighting == "uniform":
+            return None
+        cap = 5.0 if self.snr_cap is None else self.snr_cap
+        snr = (rates.signal / rates.noise).flatten() ** 2
+        if self.prediction == "eps":
+            return (cap / snr).clamp(max=1)
+        capped = snr.clamp(max=cap)
+        return capped if self.prediction == "x0" else capped * rates.noise.flatten() ** 2
+
+    def _read(self, seen: Seen) -> Prediction:
         """What the output says of x = signal * x0 + noise * eps."""
-        signal, noise = rates
+        out, x, (signal, noise) = seen
         if self.prediction == "eps":
             return Prediction((x - noise * out) / signal, out)
         if self.prediction == "x0":
             return Prediction(out, (x - signal * out) / noise)
         return Prediction(signal * x - noise * out, noise * x + signal * out)
+
+    def _refuse_untold(self, rates: Rates[Any]) -> None:
+        """A third-party schedule may reach rates of 0, or of rounding errors."""
+        if isinstance(rates.signal, Tensor):
+            return
+        if self.prediction == "eps" and rates.signal <= NOTHING * rates.noise:
+            raise InputError(
+                f"prediction eps: the schedule's signal is {rates.signal:g} beside noise "
+                f"{rates.noise:g}, and there eps cannot tell x0; set prediction to v or x0, or "
+                "take a schedule that keeps some signal at t = 1"
+            )
+        if self.prediction == "x0" and rates.noise <= NOTHING * rates.signal:
+            raise InputError(
+                f"prediction x0: the schedule's noise is {rates.noise:g} beside signal "
+                f"{rates.signal:g}, and there x0 cannot tell eps; set prediction to v or eps, or "
+                "take a schedule that keeps some noise at t = 0"
+            )

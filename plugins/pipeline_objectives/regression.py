@@ -1,0 +1,60 @@
+"""What objectives do alike: call the network on noisy images, and compare its output."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss
+
+from pipeline import Prediction, Rates
+from pipeline.contracts import Network
+
+Error = Literal["mae", "mse"]
+
+
+class Seen(NamedTuple):
+    """The network's output, with the x / c and the scaled rates that it was given."""
+
+    out: Tensor
+    x: Tensor
+    rates: Rates[Tensor]
+    """(N, 1, 1, 1), or (1, 1, 1, 1) for one pair of rates."""
+
+
+def call(network: Network, x: Tensor, rates: Rates[Any], label: Tensor | None) -> Seen:
+    """The network on x (N, C, H, W); rates floats or (N,), not scaled."""
+    over = rates.over(x)
+    scaled, x = over.scaled, x / over.c
+    given = Rates(*(r.flatten().expand(len(x)) for r in scaled))
+    return Seen(network(x, given, label), x, scaled)
+
+
+def noisy(x0: Tensor, eps: Tensor, rates: Rates[Tensor]) -> Tensor:
+    """signal * x0 + noise * eps, rates (N,)."""
+    signal, noise = rates.over(x0)
+    return signal * x0 + noise * eps
+
+
+def losses(
+    error: Error,
+    out: Tensor,
+    target: Tensor,
+    weights: Tensor | None,
+    found: Prediction,
+    truth: Prediction,
+) -> dict[str, Tensor]:
+    """Scalars: ``loss``, means over each image weighted by weights (N,), and two to watch.
+
+    ``noise_loss`` and ``image_loss`` are of eps and x0, never weighted and not differentiated.
+    """
+    distance = {"mae": l1_loss, "mse": mse_loss}[error]
+    if weights is None:
+        loss = distance(out, target)
+    else:
+        loss = (weights * distance(out, target, reduction="none").mean((1, 2, 3))).mean()
+    return {
+        "loss": loss,
+        "noise_loss": distance(found.eps.detach(), truth.eps),
+        "image_loss": distance(found.x0.detach(), truth.x0),
+    }
