@@ -1,119 +1,189 @@
-"""Every sampler at equal cost, on one trained model: KID against network evaluations (NFE).
+"""Every sampler at equal cost: KID against network evaluations (NFE), of one trained model.
 
-    python benchmarks/samplers.py runs/flowers32_classes --out docs/samplers
+    pip install -e '.[bench]'
+    python benchmarks/samplers.py runs/flowers32_ddim --nfe 5,10,20,50 --num-images 512
 
-Each cell draws images with one sampler at the largest number of steps that its budget pays for,
-from the same starting noise (image i's depends on seed and i alone), and scores them as the run's
-recipe does: against its own validation images, with its features. Writes OUT.json after every cell,
-and at the end OUT.md and OUT.png (needs the extra ``bench``). The store keeps what was drawn: the
-same command again goes on where it stopped.
+Each cell draws with as many steps as the budget pays for, from the same starting noise, and is
+scored against the run's validation images with the run's features. Cells are kept in the run's
+store: stopped and started again, the command goes on. It prints the table in Markdown and writes
+all numbers and a plot: docs/samplers.json, docs/images/samplers.png.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pipeline import InputError
+from pipeline.contracts import Sampler
 from pipeline.evaluate import evaluate
+from pipeline.load import spec_of
+from pipeline.progress import note
+from pipeline.recipe import Spacing
 from pipeline.registry import Registry
 
-Cell = Mapping[str, Any]
+# Okabe and Ito's colours, which the colour-blind can tell apart, and grey.
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#777777")
+MARKERS = "osD^vP*X"
 
 
-def steps_for(sampler: Any, budget: int) -> int:
-    """The most steps that cost no more than the budget, at least one."""
-    return max([n for n in range(1, budget + 1) if sampler.nfe(n) <= budget], default=1)
+@dataclass(frozen=True)
+class Cell:
+    """One sampler with one spacing at one budget."""
+
+    sampler: str
+    spacing: str
+    stochastic: bool
+    budget: int
+    num_steps: int
+    nfe: int
+    kid: float
+    standard_error: float
+    protocol: dict[str, Any]
 
 
-def measured(run: Path, name: str, budget: int, options: Mapping[str, Any]) -> Cell:
-    """One cell: the score and what it took."""
-    num_steps = steps_for(Registry.load().build("sampler", name), budget)
-    found = evaluate(run, sampler=name, num_steps=num_steps, **options)
-    [score] = found["scores"].values()
-    about = score["protocol"]
-    print(f"{name:16} {about['nfe']:3} NFE  KID {score['value']:.3f}", flush=True)
-    return {
-        "sampler": name,
-        "budget": budget,
-        "num_steps": num_steps,
-        "nfe": about["nfe"],
-        "kid": score["value"],
-        "standard_error": score["standard_error"],
-        "protocol": about,
-    }
-
-
-def table(cells: Sequence[Cell], budgets: Sequence[int]) -> str:
-    """Markdown; a cost that is not the budget's stands beside the score."""
-    by_place = {(cell["sampler"], cell["budget"]): cell for cell in cells}
-    lines = [
-        "| sampler | " + " | ".join(f"{budget} NFE" for budget in budgets) + " |",
-        "| --- |" + " --- |" * len(budgets),
-    ]
-    for name in dict.fromkeys(cell["sampler"] for cell in cells):
-        row = []
-        for budget in budgets:
-            cell = by_place[name, budget]
-            cost = "" if cell["nfe"] == budget else f" ({cell['nfe']})"
-            row.append(f"{cell['kid']:.3f} ± {cell['standard_error']:.3f}{cost}")
-        lines.append(f"| `{name}` | " + " | ".join(row) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def plot(cells: Sequence[Cell], path: Path) -> None:
-    """KID against NFE, both logarithmic, bars of one standard error."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
-    for name, marker in zip(
-        dict.fromkeys(cell["sampler"] for cell in cells), "osD^vP*Xhd<>", strict=False
-    ):
-        own = [cell for cell in cells if cell["sampler"] == name]
-        x, y = [cell["nfe"] for cell in own], [cell["kid"] for cell in own]
-        bars = [cell["standard_error"] for cell in own]
-        axes.errorbar(x, y, bars, marker=marker, markersize=6, capsize=3, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="network evaluations an image (NFE)", ylabel="KID")
-    ticks = sorted({cell["budget"] for cell in cells})
-    axes.set_xticks(ticks, map(str, ticks))
-    axes.minorticks_off()
-    low, high = min(cell["kid"] for cell in cells), max(cell["kid"] for cell in cells)
-    marks = [m for m in (0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50) if low * 0.8 <= m <= high * 1.2]
-    axes.set_yticks(marks, map(str, marks))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=110)
-
-
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure, print and draw what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--nfe", default="5,10,20,50", help="budgets  [5,10,20,50]")
-    parser.add_argument("--num-images", type=int, default=512, help="a cell  [512]")
-    parser.add_argument("--spacing", help="of the levels  [the recipe's]")
-    parser.add_argument("--samplers", help="names with commas  [all that are installed]")
-    parser.add_argument("--out", type=Path, default=Path("samplers"))
-    wanted = parser.parse_args()
-    budgets = [int(part) for part in wanted.nfe.split(",")]
-    installed = [entry.name for entry in Registry.load().entries("sampler")]
-    names = wanted.samplers.split(",") if wanted.samplers else installed
-    options = {"num_images": wanted.num_images, "spacing": wanted.spacing}
-    cells: list[Cell] = []
-    for budget in budgets:
-        for name in names:
-            cells.append(measured(wanted.run, name, budget, options))
-            wanted.out.with_suffix(".json").write_text(json.dumps(cells, indent=1) + "\n")
-    text = table(cells, budgets)
-    wanted.out.with_suffix(".md").write_text(text)
-    plot(cells, wanted.out.with_suffix(".png"))
-    print(f"\n{text}")
+    parser.add_argument("run", type=Path, help="a finished run: its folder, or its name in runs/")
+    parser.add_argument("--nfe", default="5,10,20,50", help="budgets, with commas")
+    parser.add_argument("--num-images", type=int, default=512, help="drawn for each cell")
+    parser.add_argument("--sampler", action="append", help="again for each; none: all registered")
+    parser.add_argument("--spacing", default="uniform", help="of the levels; several with commas")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="where the files go")
+    parser.add_argument("--plugin", type=Path, action="append", default=[])
+    parser.add_argument("--device", default="auto")
+    asked = parser.parse_args(words)
+    try:
+        import matplotlib  # noqa: F401  missing, it should be missed before the work
+
+        cells = measured(asked, samplers(asked.sampler, asked.plugin))
+    except ImportError:
+        parser.error("the plot needs matplotlib: pip install -e '.[bench]'")
+    except (InputError, ValueError) as error:
+        parser.error(str(error))
+    (asked.out / "images").mkdir(parents=True, exist_ok=True)
+    (asked.out / "samplers.json").write_text(json.dumps(as_data(asked.run, cells), indent=2) + "\n")
+    plot(cells, asked.out / "images/samplers.png")
+    print(table(cells))
+
+
+def samplers(specs: Sequence[str] | None, plugins: Sequence[Path]) -> dict[str, Sampler]:
+    """By what a recipe would write; unless some are given, every registered one as it is."""
+    registry = Registry.load(plugins)
+    names = specs or sorted({entry.name for entry in registry.entries("sampler")})
+    return {name: registry.build("sampler", spec_of(name, "--sampler")) for name in names}
+
+
+def measured(asked: argparse.Namespace, made: dict[str, Sampler]) -> list[Cell]:
+    """All cells, samplers first; without those whose budget does not pay for one step."""
+    budgets = sorted(int(budget) for budget in asked.nfe.split(","))
+    spacings = asked.spacing.split(",")
+    if unknown := set(spacings) - {*get_args(Spacing)}:
+        raise InputError(f"--spacing {', '.join(unknown)}: use {', '.join(get_args(Spacing))}")
+    wanted = [
+        (name, spacing, budget, num_steps)
+        for name, sampler in made.items()
+        for spacing in spacings
+        for budget in budgets
+        if (num_steps := steps_for(sampler, budget))
+    ]
+    cells = []
+    for count, (name, spacing, budget, num_steps) in enumerate(wanted, start=1):
+        note(f"{count} of {len(wanted)}: {name}, {num_steps} steps, spacing {spacing}")
+        found = evaluate(
+            asked.run,
+            sampler=name,
+            num_steps=num_steps,
+            spacing=spacing,
+            num_images=asked.num_images,
+            plugins=asked.plugin,
+            device=asked.device,
+        )["scores"]["kid"]
+        score = (found["value"], found.get("standard_error", 0.0), found["protocol"])
+        noisy, nfe = made[name].order is None, made[name].nfe(num_steps)
+        cells.append(Cell(name, spacing, noisy, budget, num_steps, nfe, *score))
+    return cells
+
+
+def steps_for(sampler: Sampler, budget: int) -> int:
+    """The most steps within this many network evaluations; 0 if one is too many."""
+    return max((n for n in range(1, budget + 1) if sampler.nfe(n) <= budget), default=0)
+
+
+def as_data(run: Path, cells: Sequence[Cell]) -> dict[str, Any]:
+    """For JSON: what all cells have in common once, then the cells."""
+    protocols = [cell.protocol for cell in cells]
+    common = {k: v for k, v in protocols[0].items() if all(p.get(k) == v for p in protocols)}
+    kept = [asdict(cell) for cell in cells]
+    for cell in kept:
+        cell["protocol"] = {k: v for k, v in cell["protocol"].items() if k not in common}
+    versions = {name: version(name) for name in ("diffusion-pipeline", "torch")}
+    return {"run": run.name, "versions": versions, "protocol": common, "cells": kept}
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """Markdown: a row for each sampler and spacing, the lowest KID of each budget in bold."""
+    budgets = sorted({cell.budget for cell in cells})
+    best = {b: min(cell.kid for cell in cells if cell.budget == b) for b in budgets}
+    rows: dict[tuple[str, str], dict[int, str]] = {}
+    for cell in cells:
+        text = f"{cell.kid:.3f} ± {cell.standard_error:.3f}"
+        text = f"**{text}**" if cell.kid == best[cell.budget] else text
+        text += "" if cell.nfe == cell.budget else f" ({cell.nfe})"
+        rows.setdefault((cell.sampler, cell.spacing), {})[cell.budget] = text
+    several = len({spacing for _, spacing in rows}) > 1
+    head = ["sampler", *(["spacing"] if several else []), *(f"NFE {b}" for b in budgets)]
+    lines = [head, ["---"] * len(head)]
+    for (sampler, spacing), found in rows.items():
+        marks = [f"`{sampler}`", *([f"`{spacing}`"] if several else [])]
+        lines.append([*marks, *(found.get(b, "–") for b in budgets)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plot(cells: Sequence[Cell], path: Path) -> None:
+    """KID against NFE, both logarithmic, a panel for each spacing; stochastic samplers dashed."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator, ScalarFormatter
+
+    spacings, names = (
+        list(dict.fromkeys(getattr(c, k) for c in cells)) for k in ("spacing", "sampler")
+    )
+    figure = Figure(figsize=(2.2 + 4.2 * len(spacings), 4.2), dpi=130, layout="constrained")
+    panels = figure.subplots(1, len(spacings), sharey=True, squeeze=False)[0]
+    for panel, spacing in zip(panels, spacings, strict=True):
+        for i, name in enumerate(names):
+            line = [c for c in cells if (c.spacing, c.sampler) == (spacing, name)]
+            panel.errorbar(
+                [c.nfe for c in line],
+                [c.kid for c in line],
+                [c.standard_error for c in line],
+                label=name,
+                color=COLOURS[i % len(COLOURS)],
+                marker=MARKERS[i % len(MARKERS)],
+                linestyle="--" if any(c.stochastic for c in line) else "-",
+                markersize=5,
+                linewidth=1.3,
+                capsize=2,
+            )
+        panel.set(xscale="log", yscale="log", xlabel="network evaluations (NFE)")
+        panel.set_title(f"spacing: {spacing}", fontsize="medium")
+        panel.set_xticks(sorted({c.budget for c in cells}))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.yaxis.set_major_formatter(ScalarFormatter())
+        panel.grid(which="both", alpha=0.25)
+    panels[0].set_ylabel(f"KID of {cells[0].protocol['num_fake']} images ± standard error")
+    lines, labels = panels[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside right center", title="dashed: stochastic")
+    figure.savefig(path)
 
 
 if __name__ == "__main__":

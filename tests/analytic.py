@@ -1,5 +1,15 @@
-"""Exact answers to compare with, for short: they are the conformance kit's."""
+"""Exact answers to compare with: those of the conformance kit, on every schedule there is."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from pipeline import Rates
+from pipeline.levels import levels
+from pipeline.recipe import Spacing
+from pipeline.registry import Registry
 from pipeline.testing.analytic import (
     GaussianData,
     Impulses,
@@ -26,6 +36,25 @@ __all__ = [
     "noisy_levels",
     "order_of",
     "over_channels",
+    "registered_schedules",
+    "spaced_levels",
     "variance_of",
     "widest",
 ]
+
+
+def spaced_levels(
+    schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int, spacing: Spacing = "karras"
+) -> list[Rates[float]]:
+    """As ``noisy_levels``, for schedules that do too much within a step of t near their ends."""
+    return levels(schedule, num_steps + 1, spacing)[:-1]
+
+
+def registered_schedules(*, examples: bool = False) -> dict[str, Callable[[Tensor], Rates[Tensor]]]:
+    """Every schedule there is, with its defaults and, if asked, with its declared examples."""
+    registry, found = Registry.load(), {}
+    for entry in registry.entries("schedule"):
+        found[entry.name] = made = registry.build("schedule", entry.name)
+        for i, options in enumerate(getattr(made, "examples", ()) if examples else (), start=1):
+            found[f"{entry.name}_{i}"] = registry.build("schedule", {"name": entry.name, **options})
+    return found

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 
 import tiny
 from PIL import Image
@@ -27,27 +28,27 @@ def test_one_command_makes_table_plot_and_data(here: Path) -> None:
     (here / "tiny.yaml").write_text(RECIPE)
     tiny.shell("run", "tiny.yaml", plugin=False)
     command = [sys.executable, SCRIPT, "runs/tiny", "--nfe", "2,3", "--num-images", "8"]
+    words = ["--sampler", "ddim", "--sampler", "heun", "--out", "out"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [*command, "--samplers", "ddim,heun", "--out", "out"], check=True, env=environment
+    done = subprocess.run(
+        [*command, *words], check=True, env=environment, capture_output=True, text=True
     )
-    cells = json.loads((here / "out.json").read_text())
-    costs = {(cell["sampler"], cell["budget"]): cell["nfe"] for cell in cells}
+    found = json.loads((here / "out/samplers.json").read_text())
+    costs = {(cell["sampler"], cell["budget"]): cell["nfe"] for cell in found["cells"]}
     assert costs == {("ddim", 2): 2, ("ddim", 3): 3, ("heun", 2): 1, ("heun", 3): 3}
-    assert {cell["protocol"]["num_fake"] for cell in cells} == {8}
-    assert {cell["protocol"]["seed"] for cell in cells} == {0}
-    rows = (here / "out.md").read_text().splitlines()
-    assert rows[0] == "| sampler | 2 NFE | 3 NFE |"
+    assert found["protocol"]["num_fake"] == 8
+    assert found["protocol"]["seed"] == 0
+    rows = done.stdout.splitlines()
+    assert rows[0] == "| sampler | NFE 2 | NFE 3 |"
     assert rows[3].startswith("| `heun` | ")
     assert " (1) | " in rows[3]
-    assert Image.open(here / "out.png").size[0] > 600
+    assert Image.open(here / "out/images/samplers.png").size[0] > 600
 
 
 def test_a_budget_buys_as_many_steps_as_it_pays_for() -> None:
-    namespace: dict = {}
-    exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), {"__name__": "bench"}, namespace)
+    steps_for = run_path(str(SCRIPT))["steps_for"]
     for entry in Registry.load().entries("sampler"):
         sampler = Registry.load().build("sampler", entry.name)
         for budget in (1, 5, 20):
-            steps = namespace["steps_for"](sampler, budget)
+            steps = steps_for(sampler, budget)
             assert sampler.nfe(steps) <= budget < sampler.nfe(steps + 1)

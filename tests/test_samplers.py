@@ -12,6 +12,7 @@ from analytic import (
     karras,
     noisy_levels,
     order_of,
+    registered_schedules,
     variance_of,
     widest,
 )
@@ -25,11 +26,17 @@ from pipeline_samplers.ddpm import DDPM
 from pipeline_samplers.dpmpp_2m import DPMpp2M
 from pipeline_samplers.dpmpp_2m_sde import DPMpp2MSDE
 from pipeline_samplers.euler_ancestral import EulerAncestral
+from pipeline_samplers.heun import Heun
 from pipeline_samplers.unipc import UniPC
 from pipeline_schedules.cosine import Cosine
 
 SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow}
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+ALL_SCHEDULES = {
+    **{f"{name}_stand_in": schedule for name, schedule in SCHEDULES.items()},
+    **registered_schedules(examples=True),
+    "widest": widest,
+}
 REGISTRY = Registry.load()
 SAMPLERS = [REGISTRY.build("sampler", e.name) for e in REGISTRY.entries("sampler")]
 STOCHASTIC = [
@@ -40,6 +47,8 @@ OTHERS = [
     EulerAncestral(eta=1.5),
     DPMpp2MSDE(eta=0.0),
     DPMpp2MSDE(eta=0.5),
+    Heun(churn=20.0),
+    Heun(churn=20.0, churn_min=1.0, churn_max=3.0, churn_noise=1.007),
     UniPC(solver_order=1),
     UniPC(solver_order=3),
 ]
@@ -143,23 +152,26 @@ def test_levels_are_at_t_1_minus_k_over_n_and_then_clean():
 
 @EVERY_SAMPLER
 class TestEverySampler:
-    @pytest.mark.parametrize(
-        "schedule", [*SCHEDULES.values(), karras, widest], ids=[*SCHEDULES, "karras", "widest"]
-    )
-    @pytest.mark.parametrize("num_steps", [1, 2, 3, 5])
-    def test_ends_in_the_last_x0(self, sampler, schedule, num_steps):
+    @pytest.mark.parametrize("schedule", ALL_SCHEDULES.values(), ids=ALL_SCHEDULES)
+    @pytest.mark.parametrize("spacing", ["uniform", "karras"])
+    def test_ends_in_the_last_x0_at_the_declared_cost(self, sampler, schedule, spacing):
         data, seen = two_channels(), []
 
         def denoise(x, rates):
-            seen.append(data.denoise(x, rates).x0)
-            return data.denoise(x, rates)
+            found = data.denoise(x.double(), rates)
+            seen.append(found.x0.to(x.dtype))
+            return Prediction(seen[-1], found.eps.to(x.dtype))
 
-        steps = levels(schedule, num_steps)
-        start = noise(4, 2, 3, 3) * steps[0].c
-        end = sampler(denoise, start, steps, draws(4))
-        assert torch.equal(end, seen[-1])
-        assert end.isfinite().all()
-        assert len(seen) == sampler.nfe(num_steps)
+        for num_steps, dtype in ((1, torch.float64), (1, torch.float32), (2, torch.float64),
+                                 (3, torch.float32), (5, torch.float64)):  # fmt: skip
+            seen.clear()
+            steps = levels(schedule, num_steps, spacing)
+            start = (noise(4, 2, 3, 3) * steps[0].c).to(dtype)
+            end = sampler(denoise, start, steps, draws(4))
+            assert torch.equal(end, seen[-1])
+            assert end.isfinite().all()
+            assert end.dtype == dtype
+            assert len(seen) == sampler.nfe(num_steps)
 
     @pytest.mark.parametrize("schedule", [karras, widest])
     def test_single_precision_will_do_for_the_widest_schedules(self, sampler, schedule):
@@ -228,3 +240,6 @@ def test_rates_are_handed_on_as_they_are():
         asked.clear()
         sampler(denoise, noise(1, 1, 2, 2), steps, draws(1))
         assert asked == steps[:-1]
+    asked.clear()
+    Heun()(denoise, noise(1, 1, 2, 2), steps, draws(1))
+    assert asked == [steps[k] for k in (0, 1, 1, 2, 2, 3, 3)]
