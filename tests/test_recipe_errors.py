@@ -179,8 +179,8 @@ def register_backbones():
     ("sizes", "said"),
     [
         ([0], "backbone.sizes.0: should be greater than or equal to 1, got 0"),
-        ([], "backbone.sizes: Tuple should have at least 1 item after validation, not 0, got []"),
-        ([1, 2, 3], "backbone.sizes: Tuple should have at most 2 items after validation, not 3"),
+        ([], "backbone.sizes: should have at least 1 item after validation, not 0, got []"),
+        ([1, 2, 3], "backbone.sizes: should have at most 2 items after validation, not 3"),
     ],
 )
 def test_a_wrong_list_is_one_problem(tmp_path, sizes, said):
