@@ -81,7 +81,7 @@ def show_plugin(before: tuple[Path, ...], kind: str, name: str, plugins: tuple[P
 @as_json
 @click.pass_obj
 def check_plugin(
-    before: tuple[Path, ...], as_json: bool, plugins: tuple[Path, ...] = (), **options: Any
+    before: tuple[Path, ...], /, as_json: bool, plugins: tuple[Path, ...] = (), **options: Any
 ) -> None:
     """Whether a stage keeps the contract of its kind: what was checked, measured and is wrong.
 

@@ -18,7 +18,7 @@ def disturb(module: nn.Module, seed: int = 0) -> nn.Module:
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += NOISE * torch.randn(parameter.shape, generator=draw).to(parameter)
+            parameter.add_(NOISE * torch.randn(parameter.shape, generator=draw).to(parameter))
     return module
 
 
