@@ -158,3 +158,35 @@ def test_loading_is_quick(registry: Registry, write) -> None:
     loaded = load(file, registry=registry)
     assert isinstance(loaded, Loaded)
     assert time.perf_counter() - start < 0.5
+
+
+LISTS = """
+from typing import Annotated
+from pydantic import Field
+from pipeline import hookimpl, stage
+
+@stage
+class Lists:
+    sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=2)]
+
+@hookimpl
+def register_backbones():
+    return {"lists": Lists}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ([0], "backbone.sizes.0: should be greater than or equal to 1, got 0"),
+        ([], "backbone.sizes: should have at least 1 item after validation, not 0, got []"),
+        ([1, 2, 3], "backbone.sizes: should have at most 2 items after validation, not 3"),
+    ],
+)
+def test_a_wrong_list_is_one_problem(tmp_path, sizes, said):
+    (tmp_path / "lists.py").write_text(LISTS)
+    registry = Registry.load([tmp_path / "lists.py"])
+    with pytest.raises(InputError) as error:
+        registry.build("backbone", {"name": "lists", "sizes": sizes})
+    [line] = str(error.value).splitlines()
+    assert line.startswith(f"given: {said}")
