@@ -240,11 +240,12 @@ def test_a_stage_is_described(said: dict[str, str]) -> None:
 
 
 def test_a_plugin_file_is_described_run_and_sampled(said: dict[str, str]) -> None:
-    shown, run, sampled = (text for line, text in said.items() if "--plugin" in line)
+    shown, run, sampled, checked = (text for line, text in said.items() if "--plugin" in line)
     assert shown.startswith("sampler churn, from my_sampler.py\n\nEuler's method with churn: Kar")
     assert "  churn: float >= 0, default 10.0\n      How much over all steps" in shown
     assert "mine: done" in run
     assert "samples-churn" in sampled
+    assert "sampler churn: all 19 checks passed" in checked
 
 
 def test_without_the_file_its_stages_are_unknown(tmp_path: Path) -> None:
