@@ -31,7 +31,7 @@ def behaviour(stage: Codec) -> Any:
 
 def state_of_tensors(stage: Codec, _: Context) -> str:
     """As it is kept with the model: in safetensors."""
-    state: Any = stage.fit(iter(pictures(COUNT).split(8)))
+    state: Any = stage.fit(iter(torch.split(pictures(COUNT), 8)))
     if not isinstance(state, Mapping):
         raise Wrong(f"fit gives a {type(state).__name__}, not a mapping of names to tensors")
     for name, value in state.items():
@@ -48,7 +48,7 @@ def fits_any_batches(stage: Codec, _: Context) -> str:
     images = pictures(COUNT)
     whole = stage.fit(iter([images]))
     for sizes in ([8, 8, 8], [1, 16, 7]):
-        state = stage.fit(batch for batch in images.split(sizes))
+        state = stage.fit(batch for batch in torch.split(images, sizes))
         for name, value in whole.items():
             near = torch.allclose(value.double(), state[name].double(), rtol=1e-4, atol=1e-6)
             if not near:
@@ -107,10 +107,11 @@ def decode_clips(stage: Codec, _: Context) -> str:
     state = _fitted(stage)[1]
     ends = [stage.encode(image, state) for image in (white, torch.zeros_like(white))]
     allowed = 1 if _lossless(stage) else 64
-    for name, image, end, other in (
-        ("white", white, *ends),
-        ("black", torch.zeros_like(white), *reversed(ends)),
+    for name, value, end, other in (
+        ("white", 255, ends[0], ends[1]),
+        ("black", 0, ends[1], ends[0]),
     ):
+        image = torch.full_like(white, value)
         for beyond in (0.01, 0.3, 1.7):
             made = _decoded(stage, end + beyond * (end - other), state, image)
             error = float((made.float() - image.float()).abs().mean())
@@ -212,7 +213,7 @@ CHECKS = (
 
 def _fitted(stage: Codec) -> tuple[Tensor, Mapping[str, Tensor]]:
     images = pictures(COUNT)
-    return images, stage.fit(iter(images.split(8)))
+    return images, stage.fit(iter(torch.split(images, 8)))
 
 
 def _lossless(stage: Codec) -> bool:
