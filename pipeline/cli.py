@@ -8,12 +8,10 @@ from typing import Any
 
 import click
 
-from .output import output
+from .cli_plugins import plugin, plugins
+from .output import as_json, output
 
 FOLDER = click.Path(path_type=Path)
-plugin = click.option(
-    "--plugin", "plugins", multiple=True, type=FOLDER, help="A plugin in one Python file."
-)
 store = click.option(
     "--store", type=FOLDER, help="Where artifacts are kept  [default: $PIPELINE_STORE or .pipeline]"
 )
@@ -23,7 +21,6 @@ device = click.option(
     show_default=True,
     help="cpu, cuda, cuda:1, mps; auto: cuda or cpu",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 changes = click.option(
     "--set",
     "overrides",
@@ -197,43 +194,7 @@ def diff(**options: Any) -> None:
     click.echo(commands.diff(**options))
 
 
-@cli.group(
-    invoke_without_command=True,
-    epilog="""\b
-    Examples:
-      pipeline plugins
-      pipeline plugins show sampler ddim
-      pipeline plugins show sampler mine --plugin my_sampler.py""",
-)
-@plugin
-@click.pass_context
-def plugins(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
-    """What is installed: `list` (the default), `show KIND NAME`."""
-    ctx.obj = plugins
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_plugins)
-
-
-@plugins.command("list")
-@plugin
-@click.pass_obj
-def list_plugins(before: tuple[Path, ...], plugins: tuple[Path, ...] = ()) -> None:
-    """Every stage with its package; what is broken or ambiguous, and why."""
-    from . import commands
-
-    click.echo(commands.plugins(plugins=before + plugins))
-
-
-@plugins.command("show", epilog="\b\nExample:\n  pipeline plugins show sampler ddim")
-@click.argument("kind")
-@click.argument("name")
-@plugin
-@click.pass_obj
-def show_plugin(before: tuple[Path, ...], kind: str, name: str, plugins: tuple[Path, ...]) -> None:
-    """A stage's docstring, options, types, defaults, package and version."""
-    from . import commands
-
-    click.echo(commands.plugins(kind, name, plugins=before + plugins))
+cli.add_command(plugins)
 
 
 @cli.group(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .recipe import Spacing
     from .sample import Order
     from .store import Artifact
+    from .testing import Report
 
 
 def run(
@@ -167,6 +168,22 @@ def plugins(kind: str = "", name: str = "", *, plugins: Sequence[Path] = ()) -> 
 
     registry = Registry.load(plugins)
     return describe_stage(registry, kind, name) if kind else plugins_table(registry)
+
+
+def check(
+    kind: str, name: str, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()
+) -> Report:
+    """Whether a stage keeps the contract of its kind; ``overrides`` are options, ``eta=0.5``.
+
+    Raises InputError for a stage that is not there and for options that it does not take.
+    """
+    from .testing import examine
+    from .testing.variants import overridden
+
+    registry = Registry.load(plugins)
+    cls = registry.find(kind, name).load()
+    stage = overridden(kind, name, cls, overrides, registry) if overrides else cls
+    return examine(kind, stage, registry)
 
 
 def cache(

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
 
 @contextlib.contextmanager
 def output(as_json: bool) -> Iterator[Callable[[Any, str], None]]:

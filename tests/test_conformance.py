@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import import_module
 from inspect import cleandoc
@@ -9,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import testing
+from pipeline.cli import cli
 from pipeline.reading.options import is_stage_class
 from pipeline.registry import Registry
 from pipeline.stage import stage
 from pipeline.testing import examine
 
+KINDS = ["schedule", "sampler", "objective", "backbone", "upsampler"]
+"""The others are in test_conformance_data.py."""
 BROKEN = {
     file.stem: [
         cls
@@ -24,17 +29,16 @@ BROKEN = {
 }
 EVERY_BROKEN = pytest.mark.parametrize(
     ("kind", "cls"),
-    [(kind, cls) for kind, classes in BROKEN.items() for cls in classes],
-    ids=[f"{kind}-{cls.__name__}" for kind, classes in BROKEN.items() for cls in classes],
+    [(kind, cls) for kind in KINDS for cls in BROKEN[kind]],
+    ids=[f"{kind}-{cls.__name__}" for kind in KINDS for cls in BROKEN[kind]],
 )
 RIGHT = [
     ("sampler", "Euler"), ("sampler", "Ancestral"), ("sampler", "Heun"),
     ("objective", "V"), ("backbone", "Made"),
 ]  # fmt: skip
 REGISTRY = Registry.load()
-KINDS = ["schedule", "sampler", "objective", "backbone", "upsampler"]
 SHIPPED = [(kind, entry.name) for kind in KINDS for entry in REGISTRY.entries(kind)]
-DOCS = Path(__file__).parents[1] / "docs/conformance.md"
+DOCS = (Path(__file__).parents[1] / "docs/conformance.md").read_text()
 
 
 @EVERY_BROKEN
@@ -65,11 +69,29 @@ def test_every_shipped_stage_passes(kind, name):
 
 
 def test_the_docs_have_every_bug():
-    rows = re.findall(r"^\| (\w+) \| (.+) \| (.+) \|$", DOCS.read_text(), re.MULTILINE)
-    told = [row for row in rows if row[0] in BROKEN]
+    told = re.findall(r"^\| [a-z_]+ \| .+ \| .+ \|$", DOCS, re.MULTILINE)
+    assert told[0] == "| kind | bug | caught by |"
     bugs = [
-        (kind, cleandoc(cls.__doc__).splitlines()[0].removesuffix("."), cls.caught_by)
+        f"| {kind} | {cleandoc(cls.__doc__).splitlines()[0].removesuffix('.')} | {cls.caught_by} |"
         for kind, classes in BROKEN.items()
         for cls in classes
     ]
-    assert sorted(told) == sorted(bugs)
+    assert sorted(told[1:]) == sorted(bugs)
+
+
+def test_the_docs_have_every_function_and_their_test_passes():
+    assert set(re.findall(r"`(check_\w+)`", DOCS)) == {n for n in testing.__all__ if "check" in n}
+    [test, _] = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+    exec(test, names := {})
+    names["test_my_upsampler"]()
+
+
+def test_commands_in_the_docs_pass(capfd):
+    [block] = re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL)
+    for line in block.splitlines():
+        assert line.startswith("pipeline plugins check ")
+        cli(line.split()[1:], standalone_mode=False)
+    last = json.loads(capfd.readouterr().out.rpartition("\n{\n")[2].join(("{", "")))
+    assert last["name"] == "nearest"
+    assert last["ok"]
+    assert {"check", "measured", "problem", "ok"} == set(last["checks"][0])

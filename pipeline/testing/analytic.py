@@ -76,7 +76,8 @@ class MixtureData:
         """The probability of less than x."""
         means, deviations = self._at(rates)
         z = (x[..., None] - means) / deviations
-        return (self.weights * torch.special.ndtr(z)).sum(-1)
+        less: Tensor = (self.weights * torch.special.ndtr(z)).sum(-1)
+        return less
 
     def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:
         """Standard normal z -> x of these rates, increasing.

@@ -168,7 +168,9 @@ def global_generator_is_for_training_only(backbone: Any, _: Context) -> str:
         torch.equal(before, torch.get_rng_state()),
         "in evaluation mode the network draws from torch's global generator",
     )
-    require(same(*said), "in evaluation mode the network says different things of the same x")
+    require(
+        same(said[0], said[1]), "in evaluation mode the network says different things of the same x"
+    )
     return "not used in evaluation mode"
 
 
@@ -179,8 +181,9 @@ def state_makes_the_same_network(backbone: Any, _: Context) -> str:
     _say(network, x.double(), _double(rates), train=True)
     other = disturb(_fresh(backbone, shape, None, seed=1), seed=1).double()
     other.load_state_dict(network.state_dict())
+    said = [_say(n, x.double(), _double(rates)) for n in (network, other)]
     require(
-        same(*(_say(n, x.double(), _double(rates)) for n in (network, other))),
+        same(said[0], said[1]),
         "a second network that loads the first one's state_dict says something else: is all that "
         "counts a parameter or a buffer?",
     )

@@ -36,16 +36,17 @@ def is_documented(context: Context) -> str:
     known = options(cls)
     silent = [name for name, option in known.items() if not option.info.description]
     require(not silent, f"no string under {', '.join(silent)} says what it is for")
-    return f"the class and {len(known)} options" if known else "the class; it has no options"
+    return f"the class and {', '.join(known)}" if known else "the class; it has no options"
 
 
 def builds_from_defaults_and_examples(context: Context) -> str:
     """As a recipe would."""
     require(not context.unbuildable, "; ".join(context.unbuildable))
-    count, known = len(examples_of(context.cls)), options(context.cls)
-    if not known:
+    if not options(context.cls):
         return "it has no options"
-    return f"and {count} examples" if count else "it declares no examples"
+    count = len(examples_of(context.cls))
+    told = f"{count} examples" if count > 1 else "one example"
+    return f"and from {told}" if count else "it declares no examples"
 
 
 def rebuilds_from_its_spec(context: Context) -> str:
@@ -55,9 +56,9 @@ def rebuilds_from_its_spec(context: Context) -> str:
         made = context.registry.build(context.kind, json.loads(json.dumps(spec)))
         require(
             made == variant.stage,
-            f"built again from {spec} it is not equal (with {variant.label})",
+            f"built again from {spec} it is not equal{context.place(variant)}",
         )
-    return f"{len(context.variants)} option sets"
+    return context.sets
 
 
 def works_in_another_process(context: Context) -> str:
@@ -66,13 +67,13 @@ def works_in_another_process(context: Context) -> str:
         try:
             again = pickle.loads(pickle.dumps(variant.stage))
         except Exception as error:  # whatever an option holds
-            raise Wrong(f"it cannot be pickled: {error} (with {variant.label})") from error
-        require(again == variant.stage, f"unpickled it is not equal (with {variant.label})")
+            raise Wrong(f"it cannot be pickled: {error}{context.place(variant)}") from error
+        require(again == variant.stage, f"unpickled it is not equal{context.place(variant)}")
     first = context.variants[0]
     there = worker.behaviour(context.kind, first.stage)
     require(
         same(there, context.shown(0), rounding=1000),
-        f"in another process it does something else (with {first.label})",
+        f"in another process it does something else{context.place(first)}",
     )
     return "the same there"
 
@@ -82,7 +83,7 @@ def repeats_itself(context: Context) -> str:
     for index, variant in enumerate(context.variants):
         require(
             same(context.behaviour(variant.stage), context.shown(index)),
-            f"two calls with the same arguments answer differently (with {variant.label})",
+            f"two calls with the same arguments answer differently{context.place(variant)}",
         )
     return "bit for bit"
 
@@ -93,10 +94,10 @@ def leaves_global_random_state_alone(context: Context) -> str:
         with _other_seeds() as moved:
             found = context.behaviour(variant.stage)
             used = moved()
-        require(not used, f"it draws from {used}; draw from draws instead (with {variant.label})")
+        require(not used, f"it draws from {used}; draw from draws instead{context.place(variant)}")
         require(
             same(found, context.shown(index)),
-            f"what it does depends on a global seed (with {variant.label})",
+            f"what it does depends on a global seed{context.place(variant)}",
         )
     return "torch's, numpy's and Python's are not used"
 
@@ -129,7 +130,7 @@ def _idle(option: Option, context: Context) -> str:
             tried[str(value)] = None
     if not tried:
         return "no other value of it could be tried; declare one in examples"
-    return f"{', '.join(tried)} change nothing in any of {len(context.variants)} option sets"
+    return f"{', '.join(tried)} change nothing in {context.sets}"
 
 
 @contextmanager

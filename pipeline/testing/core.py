@@ -18,6 +18,10 @@ class Wrong(Exception):
     """What a stage does wrong, in plain words for its author."""
 
 
+DEFAULTS = "its defaults"
+"""The label of a stage without other options."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """A stage with one of its option sets."""
@@ -49,6 +53,17 @@ class Context:
         if index not in self.seen:
             self.seen[index] = self.behaviour(self.variants[index].stage)
         return self.seen[index]
+
+    @property
+    def sets(self) -> str:
+        """How many option sets there are, in words."""
+        count = len(self.variants)
+        return f"{count} option sets" if count > 1 else "its one option set"
+
+    def place(self, variant: Variant) -> str:
+        """The end of a message about it: with which options, if that is a question."""
+        told = len(self.variants) > 1 or variant.label != DEFAULTS
+        return f" (with {variant.label})" if told else ""
 
     def build(self, options: Mapping[str, Any]) -> Any:
         """The stage with these options, as a recipe would. Raises InputError."""
@@ -117,7 +132,7 @@ def _on_each(run: Check, context: Context) -> Finding:
     for variant in context.variants:
         measured, problem = _outcome(partial(run, variant.stage, context))
         if problem is not None:
-            return Finding(words(run), measured, f"{problem} (with {variant.label})")
+            return Finding(words(run), measured, problem + context.place(variant))
         if measured:
             told.setdefault(measured, variant.label)
     if len(told) == 1:

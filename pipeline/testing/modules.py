@@ -18,12 +18,13 @@ def disturb(module: nn.Module, seed: int = 0) -> nn.Module:
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += NOISE * torch.randn(parameter.shape, generator=draw).to(parameter)
+            parameter.add_(NOISE * torch.randn(parameter.shape, generator=draw).to(parameter))
     return module
 
 
 def gradients_reach_all(module: nn.Module, out: Tensor) -> int:
     """How many numbers can be trained. Raises Wrong where one tensor has no finite gradient."""
+    require(out.requires_grad, "no gradient reaches any parameter")
     (out * _some(out)).sum().backward()  # type: ignore[no-untyped-call]
     count = 0
     for name, parameter in module.named_parameters():

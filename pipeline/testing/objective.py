@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ EXACT = 1e-9
 
 def behaviour(objective: Any) -> Any:
     """Its losses, and what it predicts, with some network and three schedules."""
-    found = []
+    found: list[Any] = []
     for schedule in SCHEDULES.values():
         values = objective.loss(network, images(), None, schedule, draws())
         found.append({name: value.detach() for name, value in values.items()})
@@ -51,7 +52,8 @@ def predictions_add_up_to_x(objective: Any, _: Context) -> str:
     worst = 0.0
     for name, schedule in SCHEDULES.items():
         x, rates = images(1), schedule(TIMES)
-        for given in (rates, *pairs(rates)):
+        both: list[Rates[Any]] = [rates, *pairs(rates)]
+        for given in both:
             found = predicted(objective, network, x, given)
             signal, noise = given.over(x)
             away = relative(signal * found.x0 + noise * found.eps, x)
@@ -155,27 +157,28 @@ def loss_is_the_one_scalar_to_differentiate(objective: Any, _: Context) -> str:
 
 def losses_are_means_over_the_batch(objective: Any, _: Context) -> str:
     """Equal images give the loss of one; where times allow it, others the mean of theirs."""
-    one, four = images(count=1), images(count=1).repeat(4, 1, 1, 1)
-    alone = losses(objective, network, one, constant, Draws(0, "train", [0]))
-    together = losses(objective, network, four, constant, Draws(0, "train", [0] * 4))
+    image = images(count=1)
+    alone = losses(objective, network, image, constant, Draws(0, "train", [0]))
+    many = Draws(0, "train", [0] * 4)
+    together = losses(objective, network, image.repeat(4, 1, 1, 1), constant, many)
     for name, value in alone.items():
-        ratio = float(together[name]) / float(value)
+        one, four = float(value), float(together[name])
         require(
-            abs(ratio - 1) < 1e-6,
-            f"{name} of four equal images is {ratio:.3g} times that of one: should be a mean",
+            math.isclose(one, four, rel_tol=1e-6, abs_tol=1e-9),
+            f"{name} is {one:.4g} for an image and {four:.4g} for four like it: should be a mean",
         )
     x0, seen = images(), Seen()
     whole = losses(objective, seen, x0, preserving)
     noise, parts = seen.rates.noise, []
     for row in range(len(x0)):
-        one = Draws(0, "train", [row])
-        parts.append(losses(objective, seen, x0[row : row + 1], preserving, one))
+        alone = losses(objective, seen, x0[[row]], preserving, Draws(0, "train", [row]))
+        parts.append(alone)
         if abs(float(seen.rates.noise[0] - noise[row])) > EXACT:
             return "of equal images; times depend on the batch"
     for name, value in whole.items():
         mean = sum(float(part[name]) for part in parts) / len(parts)
         require(
-            abs(float(value) / mean - 1) < 1e-6,
+            math.isclose(float(value), mean, rel_tol=1e-6, abs_tol=1e-9),
             f"{name} is {float(value):.4g}, the mean of the images' own is {mean:.4g}",
         )
     return "of equal images and of different ones"
@@ -185,7 +188,7 @@ def times_and_noise_come_from_draws(objective: Any, _: Context) -> str:
     """Every image has its own."""
     x0, seen, again = images(count=1).repeat(6, 1, 1, 1), Seen(), Seen()
     objective.loss(seen, x0, None, preserving, draws())
-    require(len(seen.rates.noise.unique()) > 1, "all images of a batch get the same t")
+    require(len(set(seen.rates.noise.tolist())) > 1, "all images of a batch get the same t")
     eps = (seen.x - seen.rates.over(x0).signal * x0) / seen.rates.over(x0).noise
     require(not same(eps[0], eps[1], 1e6), "all images of a batch get the same noise")
     objective.loss(again, x0, None, preserving, Draws(1, "train", range(6)))

@@ -21,6 +21,7 @@ class Seen:
         self.calls = 0
 
     def __call__(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
+        """An answer."""
         self.x, self.rates, self.label, self.calls = x, rates, label, self.calls + 1
         return network(x, rates, label)
 
@@ -48,6 +49,7 @@ class Perfect:
     x0: Tensor
 
     def __call__(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
+        """Solved for."""
         start, end = (
             predicted(self.objective, lambda x, *_, value=value: x * 0 + value, x, rates).x0
             for value in (0.0, 1.0)

@@ -121,7 +121,7 @@ def changes_nothing_in_place(upsampler: Any, _: Context) -> str:
     module, x = _fresh(upsampler, 3).eval(), _features(2, 3, 4, 6)
     with untouched(x=x), torch.no_grad():
         outs = [module(x) for _ in range(2)]
-    require(same(*outs), "two calls in evaluation mode answer differently")
+    require(same(outs[0], outs[1]), "two calls in evaluation mode answer differently")
     return "x stays"
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from types import NoneType
 from typing import Any
 
 from ..errors import InputError
+from ..reading.build import Builder
+from ..reading.merge import merge, override
 from ..reading.options import Option, atoms, options
-from ..reading.yaml12 import flow
+from ..reading.yaml12 import Node, Origin, Problem, flow
 from ..registry import Registry
-from .core import Context, Variant, known
+from .core import DEFAULTS, Context, Variant, known
 
 
 def context(kind: str, stage: Any, registry: Registry, behaviour: Callable[[Any], Any]) -> Context:
@@ -25,7 +27,7 @@ def context(kind: str, stage: Any, registry: Registry, behaviour: Callable[[Any]
     found = Context(kind, name, cls, registry, behaviour)
     examples = list(examples_of(cls))
     if isinstance(stage, type):
-        stage = found.build({} if not missing(cls) or not examples else examples[0])
+        stage = found.build(base(cls))
     found.variants.append(Variant(stage, label(stage, registry)))
     places = {n: v for n, v in given(stage, registry).items() if options(cls)[n].io_only}
     for example in examples:
@@ -44,9 +46,29 @@ def examples_of(cls: type) -> tuple[Mapping[str, Any], ...]:
     return tuple(getattr(cls, "examples", ()))
 
 
-def missing(cls: type) -> list[str]:
-    """The options that a recipe must give, places aside."""
-    return [name for name, o in options(cls).items() if o.required and not o.io_only]
+def base(cls: type, also: Collection[str] = ()) -> Mapping[str, Any]:
+    """No options; but the first example's if some must be given that are not in ``also``."""
+    examples = examples_of(cls)
+    needed = any(
+        option.required and not option.io_only and name not in also
+        for name, option in options(cls).items()
+    )
+    return examples[0] if needed and examples else {}
+
+
+def overridden(
+    kind: str, name: str, cls: type, overrides: Sequence[str], registry: Registry
+) -> Any:
+    """A stage with options as ``--set`` gives them. Raises InputError."""
+    problems: list[Problem] = []
+    at, changes = Origin("given"), Node({}, Origin("given"))
+    for text in overrides:
+        changes, _ = override(changes, text, problems)
+    start = Node.of({**base(cls, changes.value), "name": name}, at)
+    builder = Builder(registry, problems=problems)
+    made = builder.stage(kind, merge(start, changes), "")
+    builder.report()
+    return made
 
 
 def given(stage: Any, registry: Registry) -> dict[str, Any]:
@@ -68,7 +90,7 @@ def label(stage: Any, registry: Registry) -> str:
         now = registry.name_of(value, option.kind) if named else value
         if option.required or now != default:
             changed[name] = value
-    return _text(changed) or "its defaults"
+    return _text(changed) or DEFAULTS
 
 
 def alternatives(option: Option, found: Context) -> Iterator[Any]:

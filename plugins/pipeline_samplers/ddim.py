@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -23,6 +23,8 @@ class DDIM:
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """0 is DDIM, 1 the ancestral noise of DDPM (eq. 16)."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"eta": 0.5}, {"eta": 1.0})
 
     @property
     def order(self) -> int | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -23,6 +23,8 @@ class DDPM:
 
     variance: Literal["small", "large"] = "small"
     """Of the noise added: the posterior's (beta tilde) or the forward step's (beta)."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"variance": "large"},)
 
     order: ClassVar[None] = None
 

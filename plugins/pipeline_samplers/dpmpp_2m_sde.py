@@ -7,9 +7,9 @@ https://github.com/crowsonkb/k-diffusion).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -29,6 +29,8 @@ class DPMpp2MSDE:
 
     eta: Annotated[float, Field(ge=0)] = 1.0
     """1 is the paper's SDE, 0 the deterministic ``dpmpp_2m``; above 1 more noise."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"eta": 0.0}, {"eta": 0.5})
 
     @property
     def order(self) -> int | None:

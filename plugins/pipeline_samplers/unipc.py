@@ -7,9 +7,9 @@ through predictions is integrated against the exponential weight of the exact so
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
@@ -36,6 +36,11 @@ class UniPC:
     variant: Literal["bh1", "bh2"] = "bh2"
     """B(h) = h or 1 - exp(-h), which the weight 1/2 of UniP-2 and of UniC-1 multiplies. The other
     weights are solved for, and B(h) cancels. bh1 is meant for under 10 steps without guidance."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"solver_order": 1, "variant": "bh1"},
+        {"solver_order": 3, "variant": "bh2"},
+    )
 
     @property
     def order(self) -> int:

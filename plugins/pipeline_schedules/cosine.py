@@ -7,7 +7,8 @@ signal rates is the one of the Keras example "Denoising Diffusion Implicit Model
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -26,6 +27,11 @@ class Cosine:
     """signal at t = 1. Above 0, so that x0 can be told from eps there."""
     max_signal_rate: Rate = 0.95
     """signal at t = 0. Below 1, so that the network always sees some noise."""
+
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"min_signal_rate": 5e-5, "max_signal_rate": 1 - 5e-9},
+        {"min_signal_rate": 0.999, "max_signal_rate": 1 - 5e-9},
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

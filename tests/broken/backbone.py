@@ -203,7 +203,7 @@ class InPlace(Made):
 class _ReadsNumbers(Network):
     def __init__(self, channels, num_classes):
         super().__init__(channels, num_classes)
-        self.scale = float(self.enter.weight.std())
+        self.scale = float(self.enter.weight.detach().std())
 
     def between(self, x):
         return x / self.scale

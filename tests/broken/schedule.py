@@ -29,7 +29,7 @@ class NotMonotone:
     caught_by: ClassVar = "log snr falls"
 
     def __call__(self, t):
-        return circle(0.2 + 1.3 * t + 0.1 * (20 * t).sin())
+        return circle(0.2 + 1.1 * t + 0.1 * (20 * t).sin())
 
 
 @stage
