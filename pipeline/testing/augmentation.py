@@ -24,7 +24,7 @@ def behaviour(stage: Augmentation) -> Any:
     return [stage(pictures(n, h, w), _draws(range(n))) for n, h, w in SHAPES]
 
 
-def images_in_images_out(stage: Augmentation, _: Context) -> str:
+def makes_images_of_images(stage: Augmentation, _: Context) -> str:
     """Shape and type."""
     for count, height, width in SHAPES:
         images = pictures(count, height, width)
@@ -37,7 +37,7 @@ def images_in_images_out(stage: Augmentation, _: Context) -> str:
     return f"uint8 of the same shape at {len(SHAPES)} sizes"
 
 
-def randomness_from_draws(stage: Augmentation, _: Context) -> str:
+def draws_from_draws_only(stage: Augmentation, _: Context) -> str:
     """The same draws give the same images."""
     images = pictures(COUNT)
     first, second = (stage(images, _draws(range(COUNT))) for _ in range(2))
@@ -46,7 +46,7 @@ def randomness_from_draws(stage: Augmentation, _: Context) -> str:
     return "equal draws give equal images"
 
 
-def random_at_all(stage: Augmentation, context: Context) -> str:
+def is_random(stage: Augmentation, context: Context) -> str:
     """Another seed and another step change something, in one option set at least."""
     images = pictures(COUNT)
     for made in (stage, *(variant.stage for variant in context.variants)):
@@ -65,7 +65,7 @@ def random_at_all(stage: Augmentation, context: Context) -> str:
     )
 
 
-def each_row_by_itself(stage: Augmentation, _: Context) -> str:
+def keeps_images_apart(stage: Augmentation, _: Context) -> str:
     """Row i depends on image i and on stream i of the draws only."""
     images, rows = pictures(COUNT), list(range(COUNT))
     together = stage(images, _draws(rows))
@@ -89,7 +89,7 @@ def each_row_by_itself(stage: Augmentation, _: Context) -> str:
     return f"{COUNT} images together, in two batches, one by one, in reverse: the same"
 
 
-def inputs_unchanged(stage: Augmentation, _: Context) -> str:
+def changes_nothing_in_place(stage: Augmentation, _: Context) -> str:
     """The images that were given are still what they were."""
     for count, height, width in SHAPES:
         images = pictures(count, height, width)
@@ -106,11 +106,11 @@ def keeps_the_device(stage: Augmentation, _: Context) -> str:
 
 
 CHECKS = (
-    images_in_images_out,
-    randomness_from_draws,
-    random_at_all,
-    each_row_by_itself,
-    inputs_unchanged,
+    makes_images_of_images,
+    draws_from_draws_only,
+    is_random,
+    keeps_images_apart,
+    changes_nothing_in_place,
     keeps_the_device,
 )
 

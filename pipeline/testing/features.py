@@ -31,7 +31,7 @@ def behaviour(stage: Features) -> Any:
     return [extractor.dim, extractor(_images())]
 
 
-def vectors(stage: Features, _: Context) -> str:
+def gives_float32_vectors(stage: Features, _: Context) -> str:
     """float32 (N, dim), finite, without gradients, of images of any size."""
     extractor = stage()
     dim: Any = extractor.dim
@@ -51,7 +51,7 @@ def vectors(stage: Features, _: Context) -> str:
     return f"float32 (N, {dim})"
 
 
-def images_told_apart(stage: Features, _: Context) -> str:
+def tells_images_apart(stage: Features, _: Context) -> str:
     """Different images, different features."""
     nearest = float(torch.pdist(stage()(_images()).detach().double()).min())
     if not nearest > 0:
@@ -59,7 +59,7 @@ def images_told_apart(stage: Features, _: Context) -> str:
     return f"features differ by at least {nearest:.3g} between images"
 
 
-def same_every_time(stage: Features, _: Context) -> str:
+def is_in_evaluation_mode(stage: Features, _: Context) -> str:
     """Nothing random, and nothing kept from batch to batch."""
     extractor, images = stage(), _images()
     first = extractor(images)
@@ -74,7 +74,7 @@ def same_every_time(stage: Features, _: Context) -> str:
     return "equal on the second call, and when built again"
 
 
-def each_image_by_itself(stage: Features, _: Context) -> str:
+def keeps_images_apart(stage: Features, _: Context) -> str:
     """Neither the other images of a batch nor their number matter."""
     extractor, images = stage(), _images()
     together = extractor(images)
@@ -90,7 +90,7 @@ def each_image_by_itself(stage: Features, _: Context) -> str:
     return f"alone and among others within {error:.1g} of a spread of {spread:.2g}"
 
 
-def moves(stage: Features, _: Context) -> str:
+def moves_to_a_device(stage: Features, _: Context) -> str:
     """``to`` gives the same extractor on a device; a GPU, where there is one."""
     extractor, images = stage(), _images()
     before, known = extractor(images), (extractor.id, extractor.dim)
@@ -109,7 +109,7 @@ def moves(stage: Features, _: Context) -> str:
     return f"the same on {device}"
 
 
-def identity(stage: Features, context: Context) -> str:
+def id_tells_the_options(stage: Features, context: Context) -> str:
     """The id stays, built again and in another process, and changes with the features."""
     extractor = stage()
     given: Any = extractor.id
@@ -130,7 +130,7 @@ def identity(stage: Features, context: Context) -> str:
     return given
 
 
-def identity_of_weights(stage: Features, _: Context) -> str:
+def id_tells_the_weights(stage: Features, _: Context) -> str:
     """The id holds the weights' digest: changed weights, another id."""
     found, told = stage()(_images()), []
     with TemporaryDirectory() as folder:
@@ -144,7 +144,7 @@ def identity_of_weights(stage: Features, _: Context) -> str:
     )
 
 
-def inputs_unchanged(stage: Features, _: Context) -> str:
+def changes_nothing_in_place(stage: Features, _: Context) -> str:
     """The images are still what they were."""
     extractor, images = stage(), _images()
     with untouched(images=images):
@@ -153,14 +153,14 @@ def inputs_unchanged(stage: Features, _: Context) -> str:
 
 
 CHECKS = (
-    vectors,
-    images_told_apart,
-    same_every_time,
-    each_image_by_itself,
-    moves,
-    identity,
-    identity_of_weights,
-    inputs_unchanged,
+    gives_float32_vectors,
+    tells_images_apart,
+    is_in_evaluation_mode,
+    keeps_images_apart,
+    moves_to_a_device,
+    id_tells_the_options,
+    id_tells_the_weights,
+    changes_nothing_in_place,
 )
 
 

@@ -17,7 +17,7 @@ def behaviour(stage: LrSchedule) -> Any:
     return [stage(step) for step in STEPS]
 
 
-def finite_factors(stage: LrSchedule, _: Context) -> str:
+def gives_finite_factors(stage: LrSchedule, _: Context) -> str:
     """Finite numbers, none below 0."""
     found = []
     for step in STEPS:
@@ -34,7 +34,7 @@ def finite_factors(stage: LrSchedule, _: Context) -> str:
     return f"{found[0]:g} in step 0, at most {max(found):g}, {found[-1]:g} in step {STEPS[-1]}"
 
 
-def a_function_of_the_step(stage: LrSchedule, _: Context) -> str:
+def depends_on_the_step_only(stage: LrSchedule, _: Context) -> str:
     """A function of the step: a training that is resumed asks for its own step only."""
     ascending = behaviour(stage)
     descending = [stage(step) for step in reversed(STEPS)][::-1]
@@ -48,6 +48,6 @@ def a_function_of_the_step(stage: LrSchedule, _: Context) -> str:
 
 
 CHECKS = (
-    finite_factors,
-    a_function_of_the_step,
+    gives_finite_factors,
+    depends_on_the_step_only,
 )

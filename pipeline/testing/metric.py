@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,24 +19,19 @@ import torch
 from torch import Tensor
 
 from ..contracts import Metric, Score
-from ..errors import InputError
 from .core import Context, Wrong, untouched
+from .sets import COUNT, DISTANCES, by_first, drawn, fewest, mean_value, of_logits, scale, tried
 
-DIM, COUNT = 8, 256
-DISTANCES = (0.0, 0.5, 1.0, 2.0)
-"""Of the means, in deviations of every feature; of logits, how much less clear the class is."""
 REPEATS = 40
 """Independent pairs of sets whose values make a mean and a spread."""
 ORDERS = 5
 ROUNDING = 1e-5
 """Of the scale of its values: what the order of a sum may do."""
-FEW = (16, 32, 64, 128, 256, 512)
-"""Sizes of small sets, of which the first that a metric takes is used."""
 
 
 def behaviour(stage: Metric) -> Any:
     """Values, errors and parts, and the features it asks the engine for; not the protocol."""
-    scores = [stage(*_sets(stage, 256, m, 0, d)) for m, d in ((256, 0.0), (192, 0.25), (200, 1.0))]
+    scores = [stage(*drawn(stage, 256, m, 0, d)) for m, d in ((256, 0.0), (192, 0.25), (200, 1.0))]
     found = [[score.value, score.standard_error, dict(score.parts)] for score in scores]
     return [*found, getattr(stage, "features", None)]
 
@@ -54,10 +50,10 @@ def declares_what_it_is(stage: Metric, _: Context) -> str:
     return f"{better} is better, ideal {ideal}, {bias}"
 
 
-def scores(stage: Metric, _: Context) -> str:
+def gives_a_score(stage: Metric, _: Context) -> str:
     """Finite numbers that JSON can hold, of as many images on both sides or not."""
     for n, m in ((COUNT, COUNT), (COUNT, 160), (160, COUNT)):
-        score: Any = stage(*_sets(stage, n, m, 0, 0.25))
+        score: Any = stage(*drawn(stage, n, m, 0, 0.25))
         if not isinstance(score, Score):
             raise Wrong(f"it gives a {type(score).__name__}, not a Score")
         numbers = {"value": score.value, **score.parts}
@@ -72,7 +68,7 @@ def scores(stage: Metric, _: Context) -> str:
     return f"{score.value:.4g}, protocol: {', '.join(score.protocol)}"
 
 
-def ideal_for_equal_distributions(stage: Metric, _: Context) -> str:
+def is_ideal_for_equal_distributions(stage: Metric, _: Context) -> str:
     """The mean over small sets. Biased: identical sets, and large ones are nearer than small."""
     if stage.ideal is None:
         return "it looks at one side only"
@@ -81,9 +77,9 @@ def ideal_for_equal_distributions(stage: Metric, _: Context) -> str:
 
 def moves_away_with_distance(stage: Metric, _: Context) -> str:
     """In the declared direction, further from ideal the further the sets are apart."""
-    values = [_mean(stage, COUNT, 400, d, pairs=4) for d in DISTANCES]
+    values = [mean_value(stage, COUNT, 400, d, pairs=4) for d in DISTANCES]
     told = ", ".join(f"{value:.4g}" for value in values)
-    where = "as classes become less clear" if _logits(stage) else "with distance"
+    where = "as classes become less clear" if of_logits(stage) else "with distance"
     steps = [b - a for a, b in pairwise(values)]
     wanted = -1 if stage.higher_is_better else 1
     if not all(step * wanted > 0 for step in steps):
@@ -99,20 +95,20 @@ def moves_away_with_distance(stage: Metric, _: Context) -> str:
     return f"{where} {told}{_sensitivity(stage)}"
 
 
-def any_order(stage: Metric, _: Context) -> str:
+def ignores_the_order_of_images(stage: Metric, _: Context) -> str:
     """Sets have no order: a metric that draws may differ by what it draws, not by more."""
     draw = torch.Generator().manual_seed(0)
-    real, fake = _sets(stage, COUNT, COUNT, 2, 0.25)
+    real, fake = drawn(stage, COUNT, COUNT, 2, 0.25)
     values = []
     for _time in range(ORDERS):
         shuffled = [x[torch.randperm(len(x), generator=draw)] for x in (real, fake)]
         values.append(stage(*shuffled).value)
     mean, spread = statistics.fmean(values), statistics.stdev(values)
-    allowed = 6 * spread + ROUNDING * _scale(stage)
+    allowed = 6 * spread + ROUNDING * scale(stage)
     worst = 0.0
     for name, orders in (
-        ("both sorted", (_sorted(real), _sorted(fake))),
-        ("sorted against each other", (_sorted(real), _sorted(fake).flip(0))),
+        ("both sorted", (by_first(real), by_first(fake))),
+        ("sorted against each other", (by_first(real), by_first(fake).flip(0))),
     ):
         value = stage(*orders).value
         worst = max(worst, abs(value - mean))
@@ -122,7 +118,7 @@ def any_order(stage: Metric, _: Context) -> str:
                 "it depends on the order of images, and images often come sorted by class"
             )
     sampling = statistics.stdev(
-        stage(*_sets(stage, COUNT, COUNT, 20 + i, 0.25)).value for i in range(8)
+        stage(*drawn(stage, COUNT, COUNT, 20 + i, 0.25)).value for i in range(8)
     )
     if spread > 1.5 * sampling:
         raise Wrong(
@@ -132,11 +128,11 @@ def any_order(stage: Metric, _: Context) -> str:
     return f"shuffled within {spread:.1g}, sorted within {worst:.1g}"
 
 
-def standard_error(stage: Metric, _: Context) -> str:
+def has_the_right_standard_error(stage: Metric, _: Context) -> str:
     """Where it is given: the spread over repetitions, within a factor of 2."""
-    count, told = max(128, 2 * _few(stage)), []
+    count, told = max(128, 2 * fewest(stage)), []
     for distance in (0.0, 0.5):
-        found = [stage(*_sets(stage, count, count, 100 + i, distance)) for i in range(REPEATS)]
+        found = [stage(*drawn(stage, count, count, 100 + i, distance)) for i in range(REPEATS)]
         errors = [s.standard_error for s in found if s.standard_error is not None]
         if len(errors) < REPEATS / 2:
             return "it gives none"
@@ -151,18 +147,18 @@ def standard_error(stage: Metric, _: Context) -> str:
     return "; ".join(told)
 
 
-def single_and_double_precision(stage: Metric, _: Context) -> str:
+def precisions_agree(stage: Metric, _: Context) -> str:
     """Features are float32; what float64 gives is the same but for rounding."""
-    single = _sets(stage, COUNT, 200, 3, 0.5)
+    single = drawn(stage, COUNT, 200, 3, 0.5)
     one, other = stage(*single).value, stage(*(x.double() for x in single)).value
-    if abs(one - other) > 1e-3 * _scale(stage):
+    if abs(one - other) > 1e-3 * scale(stage):
         raise Wrong(f"float32 features score {one:.6g}, the same in float64 {other:.6g}")
     return f"within {abs(one - other):.1g}"
 
 
-def unusable_features(stage: Metric, _: Context) -> str:
+def refuses_unusable_features(stage: Metric, _: Context) -> str:
     """No images, and features that are not numbers, are refused; few images give no NaN."""
-    real, fake = _sets(stage, COUNT, COUNT, 4, 0.25)
+    real, fake = drawn(stage, COUNT, COUNT, 4, 0.25)
     broken = fake.clone()
     broken[7, 3] = math.nan
     wrong: dict[str, tuple[Tensor, Tensor]] = {
@@ -173,33 +169,33 @@ def unusable_features(stage: Metric, _: Context) -> str:
         wrong |= {"no real images": (real[:0], fake)}
         wrong |= {"a real image whose features are NaN": (broken, fake)}
     for name, sets in wrong.items():
-        if (score := _tried(lambda sets=sets: stage(*sets))) is not None:  # type: ignore[misc]
+        if (score := tried(partial(stage, *sets))) is not None:
             raise Wrong(f"{name} score {score.value:g}; raise InputError instead")
     least = COUNT
     for count in (64, 32, 16, 8, 4, 3, 2, 1):
-        score = _tried(lambda count=count: stage(real[:count], fake[:count]))  # type: ignore[misc]
+        score = tried(partial(stage, real[:count], fake[:count]))
         if score is not None and not math.isfinite(score.value):
             raise Wrong(f"{count} images score {score.value}; raise InputError where it needs more")
         least = count if score is not None else least
     return f"refused; the fewest images it takes are {least}"
 
 
-def swapped_sets(stage: Metric, _: Context) -> str:
+def is_symmetric_if_it_says_so(stage: Metric, _: Context) -> str:
     """The same, for a metric that declares to be symmetric."""
     if not getattr(stage, "symmetric", False):
         return ""
-    real, fake = _sets(stage, COUNT, 200, 5, 0.5)
+    real, fake = drawn(stage, COUNT, 200, 5, 0.5)
     one, other = stage(real, fake).value, stage(fake, real).value
-    if abs(one - other) > ROUNDING * _scale(stage):
+    if abs(one - other) > ROUNDING * scale(stage):
         raise Wrong(f"declared symmetric, it gives {one:.6g}, and {other:.6g} the other way")
     return "the same"
 
 
-def blind_to_real(stage: Metric, _: Context) -> str:
+def ignores_real_images_if_it_says_so(stage: Metric, _: Context) -> str:
     """A metric without an ideal value does not look at the real images."""
     if stage.ideal is not None:
         return ""
-    real, fake = _sets(stage, COUNT, COUNT, 6, 0.25)
+    real, fake = drawn(stage, COUNT, COUNT, 6, 0.25)
     one, other = stage(real, fake).value, stage(2 * real[:100] + 1, fake).value
     if one != other:
         raise Wrong(
@@ -209,10 +205,10 @@ def blind_to_real(stage: Metric, _: Context) -> str:
     return "other real images change nothing"
 
 
-def inputs_unchanged(stage: Metric, _: Context) -> str:
+def changes_nothing_in_place(stage: Metric, _: Context) -> str:
     """Features are still what they were, and used for other metrics."""
     for dtype in (torch.float32, torch.float64):
-        real, fake = (x.to(dtype) for x in _sets(stage, COUNT, COUNT, 7, 0.25))
+        real, fake = (x.to(dtype) for x in drawn(stage, COUNT, COUNT, 7, 0.25))
         with untouched(real=real, fake=fake):
             stage(real, fake)
     return "float32 and float64 stay"
@@ -220,26 +216,26 @@ def inputs_unchanged(stage: Metric, _: Context) -> str:
 
 CHECKS = (
     declares_what_it_is,
-    scores,
-    ideal_for_equal_distributions,
+    gives_a_score,
+    is_ideal_for_equal_distributions,
     moves_away_with_distance,
-    any_order,
-    standard_error,
-    single_and_double_precision,
-    unusable_features,
-    swapped_sets,
-    blind_to_real,
-    inputs_unchanged,
+    ignores_the_order_of_images,
+    has_the_right_standard_error,
+    precisions_agree,
+    refuses_unusable_features,
+    is_symmetric_if_it_says_so,
+    ignores_real_images_if_it_says_so,
+    changes_nothing_in_place,
 )
 
 
 def _unbiased(stage: Metric) -> str:
     """Of small sets, where a kept diagonal shows most."""
-    count, ideal = _few(stage), stage.ideal or 0.0
-    values = [stage(*_sets(stage, count, count, 200 + i, 0)).value for i in range(REPEATS)]
+    count, ideal = fewest(stage), stage.ideal or 0.0
+    values = [stage(*drawn(stage, count, count, 200 + i, 0)).value for i in range(REPEATS)]
     mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(REPEATS)
     told = f"{mean:.3g} ± {error:.2g} over {REPEATS} pairs of equal sets of {count} images"
-    if abs(mean - ideal) > 4 * error + ROUNDING * _scale(stage):
+    if abs(mean - ideal) > 4 * error + ROUNDING * scale(stage):
         raise Wrong(
             f"declared unbiased with ideal {ideal:g}, it is {told} on average: does it keep the "
             "diagonal, pairs of an image with itself?"
@@ -250,13 +246,13 @@ def _unbiased(stage: Metric) -> str:
 def _biased(stage: Metric) -> str:
     """Of a set with itself, then of independent small and large sets."""
     ideal = stage.ideal or 0.0
-    same = _sets(stage, COUNT, COUNT, 0, 0)[0]
+    same = drawn(stage, COUNT, COUNT, 0, 0)[0]
     value = stage(same, same.clone()).value
-    if abs(value - ideal) > 1e-4 * _scale(stage):
+    if abs(value - ideal) > 1e-4 * scale(stage):
         raise Wrong(f"a set against itself scores {value:.6g}, not its ideal {ideal:g}")
-    small, gaps = max(32, _few(stage)), []
+    small, gaps = max(32, fewest(stage)), []
     for count in (small, 8 * small):
-        gaps.append(abs(_mean(stage, count, 300, 0, pairs=4) - ideal))
+        gaps.append(abs(mean_value(stage, count, 300, 0, pairs=4) - ideal))
     if gaps[1] >= gaps[0]:
         raise Wrong(
             f"of equal distributions it is {gaps[0]:.3g} from its ideal with {small} images and "
@@ -268,17 +264,11 @@ def _biased(stage: Metric) -> str:
     )
 
 
-def _mean(stage: Metric, count: int, seed: int, distance: float, pairs: int) -> float:
-    """Over pairs of sets of ``count`` images."""
-    sets = (_sets(stage, count, count, seed + i, distance) for i in range(pairs))
-    return statistics.fmean(stage(*pair).value for pair in sets)
-
-
 def _sensitivity(stage: Metric) -> str:
     """What else it sees, for the author to judge: a metric of means only is no fault of itself."""
-    if _logits(stage) or stage.ideal is None:
+    if of_logits(stage) or stage.ideal is None:
         return ""
-    real, fake = _sets(stage, COUNT, COUNT, 8, 0)
+    real, fake = drawn(stage, COUNT, COUNT, 8, 0)
     shared = fake[:, :1]
     others = {
         "spread": 2 * fake,
@@ -286,55 +276,13 @@ def _sensitivity(stage: Metric) -> str:
         "collapse to few images": fake[:8].repeat(COUNT // 8, 1),
     }
     equal = abs(stage(real, fake).value - stage.ideal)
-    allowed = 2 * equal + 0.02 * _scale(stage)
+    allowed = 2 * equal + 0.02 * scale(stage)
     gaps = {name: abs(stage(real, x).value - stage.ideal) for name, x in others.items()}
     seen = [name for name, gap in gaps.items() if gap > allowed]
     blind = [name for name in gaps if name not in seen]
     return "; ".join(
         [""] + [f"{w} {', '.join(x)}" for w, x in (("sees", seen), ("hardly sees", blind)) if x]
     )
-
-
-def _sets(stage: Metric, n: int, m: int, seed: int, distance: float) -> tuple[Tensor, Tensor]:
-    """Features of n real and m generated images, float32, always different ones."""
-    draw = torch.Generator().manual_seed(seed)
-    real, fake = (torch.randn(count, DIM, generator=draw) for count in (n, m))
-    if not _logits(stage):
-        return real, fake + distance
-    clear = 6 * (1 - distance / DISTANCES[-1])
-    classes = torch.nn.functional.one_hot(torch.arange(m) % DIM, DIM)
-    return real, 0.1 * fake + clear * classes[torch.randperm(m, generator=draw)]
-
-
-def _logits(stage: Metric) -> bool:
-    return getattr(stage, "needs", None) == "logits"
-
-
-def _scale(stage: Metric) -> float:
-    """From equal sets to those one deviation apart: the scale of its values."""
-    near, far = (stage(*_sets(stage, COUNT, COUNT, 1, distance)).value for distance in (0.0, 1.0))
-    return abs(far - near)
-
-
-def _few(stage: Metric) -> int:
-    """How many images it takes at least, of a few sizes."""
-    for count in FEW:
-        if _tried(lambda count=count: stage(*_sets(stage, count, count, 0, 0))):  # type: ignore[misc]
-            return count
-    raise Wrong(f"it refuses sets of {FEW[-1]} images; declare an example that takes fewer")
-
-
-def _tried(score: Callable[[], Score]) -> Score | None:
-    """None where it refuses."""
-    try:
-        return score()
-    except InputError:
-        return None
-
-
-def _sorted(x: Tensor) -> Tensor:
-    """By the first feature, as images may be by class."""
-    return x[x[:, 0].argsort()]
 
 
 def _check_protocol(score: Score) -> None:

@@ -22,7 +22,7 @@ def behaviour(stage: Optimizer) -> Any:
     return _Problem(stage, torch.float64).run(20)
 
 
-def a_torch_optimizer(stage: Optimizer, _: Context) -> str:
+def makes_a_torch_optimizer(stage: Optimizer, _: Context) -> str:
     """Of torch's kind, with all the parameters, from any iterable."""
     parameters = _parameters(torch.float32)
     made: Any = stage(iter(parameters))
@@ -71,7 +71,7 @@ def obeys_the_learning_rate(stage: Optimizer, _: Context) -> str:
     return f"steps of {moved[0]:.3g} at the full rate, 0 at none, {moved[2]:.3g} at half"
 
 
-def missing_gradients(stage: Optimizer, _: Context) -> str:
+def spares_parameters_without_gradient(stage: Optimizer, _: Context) -> str:
     """Parameters that took no part in the loss stay as they are."""
     problem = _Problem(stage, torch.float32)
     idle = nn.Parameter(torch.ones(3))
@@ -108,7 +108,7 @@ def resumes(stage: Optimizer, _: Context) -> str:
     return "5 steps, a checkpoint and 7 more are 12 steps, bit for bit"
 
 
-def nothing_shared(stage: Optimizer, _: Context) -> str:
+def shares_nothing(stage: Optimizer, _: Context) -> str:
     """Two optimizers of one stage do not know of each other."""
     alone = _Problem(stage, torch.float32).run(6)
     one, other = (_Problem(stage, torch.float32) for _ in range(2))
@@ -121,12 +121,12 @@ def nothing_shared(stage: Optimizer, _: Context) -> str:
 
 
 CHECKS = (
-    a_torch_optimizer,
+    makes_a_torch_optimizer,
     descends,
     obeys_the_learning_rate,
-    missing_gradients,
+    spares_parameters_without_gradient,
     resumes,
-    nothing_shared,
+    shares_nothing,
 )
 
 

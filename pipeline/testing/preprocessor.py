@@ -26,7 +26,7 @@ def behaviour(stage: Preprocessor) -> Any:
     return [_tried(stage, image) for image in _images()]
 
 
-def images_in_images_out(stage: Preprocessor, _: Context) -> str:
+def makes_images_of_images(stage: Preprocessor, _: Context) -> str:
     """Shape, type and range, also of black and of white images."""
     sizes = []
     for image in _images():
@@ -52,7 +52,7 @@ def images_in_images_out(stage: Preprocessor, _: Context) -> str:
     return ", ".join(dict.fromkeys(sizes))
 
 
-def each_by_itself(stage: Preprocessor, _: Context) -> str:
+def keeps_images_apart(stage: Preprocessor, _: Context) -> str:
     """Nothing is kept from one image to the next, nor shared between threads."""
     images = [to_tensor(_picture(32, 48, seed)) for seed in range(6)]
     alone = [_tried(stage, image) for image in images]
@@ -69,7 +69,7 @@ def each_by_itself(stage: Preprocessor, _: Context) -> str:
     return f"{len(images)} images in two orders and from 4 threads: the same"
 
 
-def content_kept(stage: Preprocessor, _: Context) -> str:
+def keeps_what_differs(stage: Preprocessor, _: Context) -> str:
     """Two images do not become one."""
     images = [to_tensor(_picture(48, 48, seed)) for seed in range(2)]
     one, other = (_tried(stage, image) for image in images)
@@ -78,7 +78,7 @@ def content_kept(stage: Preprocessor, _: Context) -> str:
     return "two images stay different"
 
 
-def inputs_unchanged(stage: Preprocessor, _: Context) -> str:
+def changes_nothing_in_place(stage: Preprocessor, _: Context) -> str:
     """The image that was given is still what it was."""
     for image in _images():
         with untouched(image=image):
@@ -87,10 +87,10 @@ def inputs_unchanged(stage: Preprocessor, _: Context) -> str:
 
 
 CHECKS = (
-    images_in_images_out,
-    each_by_itself,
-    content_kept,
-    inputs_unchanged,
+    makes_images_of_images,
+    keeps_images_apart,
+    keeps_what_differs,
+    changes_nothing_in_place,
 )
 
 

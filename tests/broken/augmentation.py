@@ -16,7 +16,7 @@ from pipeline_augmentations.horizontal_flip import HorizontalFlip
 class FlipsByGlobalGenerator(HorizontalFlip):
     """It draws from torch's global generator."""
 
-    caught_by: ClassVar = "randomness from draws"
+    caught_by: ClassVar = "draws from draws only"
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         mirrored = (torch.rand(len(images)) < self.probability).reshape(-1, 1, 1, 1)
@@ -27,7 +27,7 @@ class FlipsByGlobalGenerator(HorizontalFlip):
 class FlipsTheBatch(HorizontalFlip):
     """It mirrors all images of a batch or none, by the draw of the first."""
 
-    caught_by: ClassVar = "each row by itself"
+    caught_by: ClassVar = "keeps images apart"
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         chance = draws.uniform(torch.empty(len(images)))
@@ -38,7 +38,7 @@ class FlipsTheBatch(HorizontalFlip):
 class FlipsByPlace(HorizontalFlip):
     """It has its own generator: an image's chance goes by its place in the batch."""
 
-    caught_by: ClassVar = "each row by itself"
+    caught_by: ClassVar = "keeps images apart"
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         own = torch.Generator().manual_seed(draws.seed + draws.step)
@@ -50,7 +50,7 @@ class FlipsByPlace(HorizontalFlip):
 class FlipsTheSameEveryStep(HorizontalFlip):
     """It draws by seed and row only: an image is mirrored in every step or never."""
 
-    caught_by: ClassVar = "random at all"
+    caught_by: ClassVar = "is random"
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         fixed = Draws(draws.seed, draws.purpose, draws.rows)
@@ -61,7 +61,7 @@ class FlipsTheSameEveryStep(HorizontalFlip):
 class FlipsInPlace(HorizontalFlip):
     """It writes into the images it was given, which stay in memory."""
 
-    caught_by: ClassVar = "inputs unchanged"
+    caught_by: ClassVar = "changes nothing in place"
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         mirrored = draws.uniform(torch.empty(len(images))) < self.probability

@@ -38,7 +38,7 @@ class CutsOff(Pixels):
 class WrapsAround(Pixels):
     """The decoder does not clip: beyond white uint8 starts again at black."""
 
-    caught_by: ClassVar = "decode clips"
+    caught_by: ClassVar = "clips when it decodes"
 
     def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
         pixels = x0 * state["std"][:, None, None] + state["mean"][:, None, None]
@@ -49,7 +49,7 @@ class WrapsAround(Pixels):
 class KeepsItsMean(Pixels):
     """It keeps the mean on itself: a model that is loaded again has none."""
 
-    caught_by: ClassVar = "state is enough"
+    caught_by: ClassVar = "needs its state only"
 
     def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
         state = super().fit(batches)
@@ -79,7 +79,7 @@ class MeanOfMeans(Pixels):
 class DividesByDeviation(Pixels):
     """It divides by a deviation of 0 where a channel is all of one value."""
 
-    caught_by: ClassVar = "constant channels"
+    caught_by: ClassVar = "survives constant channels"
 
     def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
         pixels = torch.cat([*batches]).double() / 255
@@ -91,7 +91,7 @@ class DividesByDeviation(Pixels):
 class NormalisesBatches(Pixels):
     """It subtracts the mean of the batch it encodes."""
 
-    caught_by: ClassVar = "encodes to float32"
+    caught_by: ClassVar = "keeps images apart"
 
     def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
         x0 = super().encode(images, state)

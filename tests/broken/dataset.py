@@ -42,7 +42,7 @@ def sha256(known: Any) -> str:
 class InDiskOrder:
     """Images come in the order in which the file system lists a directory."""
 
-    caught_by: ClassVar = "order of the disk"
+    caught_by: ClassVar = "ignores the order of the disk"
     root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
@@ -56,7 +56,7 @@ class InDiskOrder:
 class LabelsByDiskOrder:
     """Classes are numbered as the file system lists their folders."""
 
-    caught_by: ClassVar = "order of the disk"
+    caught_by: ClassVar = "ignores the order of the disk"
     root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
@@ -71,7 +71,7 @@ class LabelsByDiskOrder:
 class OrderOfASet:
     """Images come in the order of a set, another one in each process."""
 
-    caught_by: ClassVar = "stable fingerprint"
+    caught_by: ClassVar = "fingerprint is stable"
     root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
@@ -89,7 +89,7 @@ class _Salted(ImageFiles):
 class Salted:
     """The fingerprint is Python's hash(), salted anew in each process."""
 
-    caught_by: ClassVar = "stable fingerprint"
+    caught_by: ClassVar = "fingerprint is stable"
     root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
@@ -175,7 +175,7 @@ class _WithPaths(ImageFiles):
 class WithPaths:
     """The fingerprint changes when the folder moves."""
 
-    caught_by: ClassVar = "fingerprint of a copy"
+    caught_by: ClassVar = "fingerprint is that of a copy"
     root: Annotated[Path, IOOnly()] = PHOTOS
     """The folder."""
 
@@ -252,7 +252,7 @@ class _OneAfterTheOther(_Noise):
 class OneAfterTheOther:
     """Drawings come from one generator: each depends on what was drawn before it."""
 
-    caught_by: ClassVar = "images open"
+    caught_by: ClassVar = "opens images"
     size: Annotated[int, Field(ge=1)] = 16
     """Height and width in pixels."""
 

@@ -41,7 +41,7 @@ class _Half(_Extractor):
 class HalfPrecision:
     """They are float16, as the network made them."""
 
-    caught_by: ClassVar = "vectors"
+    caught_by: ClassVar = "gives float32 vectors"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 
@@ -58,7 +58,7 @@ class _Learning(_Extractor):
 class WithGradients:
     """They drag the network's graph along."""
 
-    caught_by: ClassVar = "vectors"
+    caught_by: ClassVar = "gives float32 vectors"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 
@@ -76,7 +76,7 @@ class _Normalising(_Extractor):
 class BatchStatistics:
     """The network is in training mode: batch norm takes the statistics of the batch."""
 
-    caught_by: ClassVar = "each image by itself"
+    caught_by: ClassVar = "keeps images apart"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 
@@ -99,7 +99,7 @@ class _Running(_Extractor):
 class RunningStatistics:
     """They have a running mean subtracted, which every batch moves on."""
 
-    caught_by: ClassVar = "same every time"
+    caught_by: ClassVar = "is in evaluation mode"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 
@@ -111,7 +111,7 @@ class RunningStatistics:
 class SameIdForEverySize:
     """The id does not say to which size images are resized."""
 
-    caught_by: ClassVar = "identity"
+    caught_by: ClassVar = "id tells the options"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 
@@ -123,7 +123,7 @@ class SameIdForEverySize:
 class IdOfAnAddress:
     """The id holds an object's text, and so its address."""
 
-    caught_by: ClassVar = "identity"
+    caught_by: ClassVar = "id tells the options"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 
@@ -137,7 +137,7 @@ class IdOfAnAddress:
 class SameIdForAllWeights:
     """The id is the name of the architecture, whatever weights were loaded."""
 
-    caught_by: ClassVar = "identity of weights"
+    caught_by: ClassVar = "id tells the weights"
     weights: Annotated[Path, IOOnly()] = Path(__file__).parent / "given/small.pth"
     """A .pth file with the tensor ``weights`` (48, 8)."""
 
@@ -151,7 +151,7 @@ class SameIdForAllWeights:
 class RandomWeights:
     """The weights are drawn when the network is built."""
 
-    caught_by: ClassVar = "same every time"
+    caught_by: ClassVar = "is in evaluation mode"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 

@@ -13,7 +13,7 @@ from pipeline import stage
 class NegativeAfterItsEnd:
     """A linear decay goes on below 0 when training goes on for longer."""
 
-    caught_by: ClassVar = "finite factors"
+    caught_by: ClassVar = "gives finite factors"
     total_steps: Annotated[int, Field(ge=1)] = 1000
     """Where the learning rate reaches 0."""
 
@@ -25,7 +25,7 @@ class NegativeAfterItsEnd:
 class DividesByNoWarmup:
     """The warm-up divides by its length, which may be 0 steps."""
 
-    caught_by: ClassVar = "finite factors"
+    caught_by: ClassVar = "gives finite factors"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps until the full learning rate."""
 
@@ -37,7 +37,7 @@ class DividesByNoWarmup:
 class CountsItsCalls:
     """It counts how often it was asked, not the steps: resumed, it starts anew."""
 
-    caught_by: ClassVar = "a function of the step"
+    caught_by: ClassVar = "depends on the step only"
     calls: ClassVar[list[int]] = []
 
     def __call__(self, step: int) -> float:

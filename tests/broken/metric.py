@@ -34,7 +34,7 @@ def _mmd2(real: Tensor, fake: Tensor) -> float:
 class KeepsTheDiagonal:
     """A KID declared unbiased counts each image's pair with itself."""
 
-    caught_by: ClassVar = "ideal for equal distributions"
+    caught_by: ClassVar = "is ideal for equal distributions"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
@@ -49,7 +49,7 @@ class KeepsTheDiagonal:
 class DividesByAllPairs:
     """A KID leaves the diagonal out, and divides by N² instead of N(N - 1)."""
 
-    caught_by: ClassVar = "ideal for equal distributions"
+    caught_by: ClassVar = "is ideal for equal distributions"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
@@ -64,7 +64,7 @@ class DividesByAllPairs:
 class PairsImagesInOrder:
     """A linear-time KID pairs each image with its neighbour, though images come sorted."""
 
-    caught_by: ClassVar = "any order"
+    caught_by: ClassVar = "ignores the order of images"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
@@ -86,7 +86,7 @@ class PairsImagesInOrder:
 class ErrorOfOneBatch:
     """The mean over batches has the standard error of one batch: √count too large."""
 
-    caught_by: ClassVar = "standard error"
+    caught_by: ClassVar = "has the right standard error"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
@@ -122,7 +122,7 @@ class WrongWay:
 class MissesNaN:
     """It leaves out features that are NaN, and says nothing."""
 
-    caught_by: ClassVar = "unusable features"
+    caught_by: ClassVar = "refuses unusable features"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = True
@@ -138,7 +138,7 @@ class MissesNaN:
 class CentresInPlace:
     """It centres the features it was given, which the next metric uses too."""
 
-    caught_by: ClassVar = "inputs unchanged"
+    caught_by: ClassVar = "changes nothing in place"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
@@ -155,7 +155,7 @@ class CentresInPlace:
 class TensorForAValue:
     """The value is a tensor, which no JSON holds."""
 
-    caught_by: ClassVar = "scores"
+    caught_by: ClassVar = "gives a score"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = True

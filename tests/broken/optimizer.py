@@ -49,7 +49,7 @@ class OwnRate:
 class NeedsEveryGradient:
     """It fails where a parameter took no part in the loss."""
 
-    caught_by: ClassVar = "missing gradients"
+    caught_by: ClassVar = "spares parameters without gradient"
     lr: Annotated[float, Field(gt=0)] = 0.1
     """The learning rate."""
 
@@ -110,7 +110,7 @@ class IgnoresWeightDecay(AdamW):
 class SkipsBiases(Adam):
     """It was meant to spare biases from decay, and leaves them out altogether."""
 
-    caught_by: ClassVar = "a torch optimizer"
+    caught_by: ClassVar = "makes a torch optimizer"
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         matrices = [parameter for parameter in parameters if parameter.dim() > 1]

@@ -15,7 +15,7 @@ from pipeline import stage
 class BrightensInPlace:
     """It works on the image that it was given."""
 
-    caught_by: ClassVar = "inputs unchanged"
+    caught_by: ClassVar = "changes nothing in place"
     gain: Annotated[float, Field(gt=0, le=1)] = 0.9
     """What every pixel is multiplied by."""
 
@@ -27,7 +27,7 @@ class BrightensInPlace:
 class DividesByContrast:
     """It stretches contrast, and divides by zero for a picture of one colour."""
 
-    caught_by: ClassVar = "images in images out"
+    caught_by: ClassVar = "makes images of images"
 
     def __call__(self, image: Tensor) -> Tensor:
         low, high = image.amin(), image.amax()
@@ -38,7 +38,7 @@ class DividesByContrast:
 class GivesBytes:
     """It gives values from 0 to 255."""
 
-    caught_by: ClassVar = "images in images out"
+    caught_by: ClassVar = "makes images of images"
 
     def __call__(self, image: Tensor) -> Tensor:
         return image.flip(-1) * 255
@@ -48,7 +48,7 @@ class GivesBytes:
 class CropsAnywhere:
     """It crops at a random place, though images are prepared once and kept."""
 
-    caught_by: ClassVar = "each by itself"
+    caught_by: ClassVar = "keeps images apart"
 
     def __call__(self, image: Tensor) -> Tensor:
         top, left = (int(torch.randint(n - 7, ())) for n in image.shape[-2:])
@@ -59,7 +59,7 @@ class CropsAnywhere:
 class LevelsToTheFirst:
     """It brings every image to the brightness of the darkest one it saw before."""
 
-    caught_by: ClassVar = "each by itself"
+    caught_by: ClassVar = "keeps images apart"
     first: ClassVar[list[float]] = []
 
     def __call__(self, image: Tensor) -> Tensor:
