@@ -117,7 +117,7 @@ def test_labels_that_are_withheld_or_missing(tmp_path: Path) -> None:
 
 
 def test_a_saved_format_and_a_selection_of_rows_are_seen_through(tmp_path: Path) -> None:
-    chosen = rows(0, 6).select([4, 1, 3]).with_format("numpy")
+    chosen = rows(0, 6).select([4, 1, 3]).with_format("numpy", columns=["label"])
     chosen.save_to_disk(tmp_path / "a")
     source = hf(tmp_path / "a", label_column="species")
     assert [source.class_names[label] for label in source.labels] == ["ash", "ash", "oak"]

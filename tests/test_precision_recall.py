@@ -84,6 +84,13 @@ def test_the_same_set_is_wholly_covered_far_sets_not_at_all():
     assert (far.value, both(far)) == (0.0, (0.0, 0.0))
 
 
+def test_a_ball_has_its_surface_whatever_the_last_digit():
+    """A grid of step 0.1, moved by one step: every point is as far as a neighbour is."""
+    grid = torch.cartesian_prod(*[torch.arange(4, dtype=torch.float64)] * 3) / 10
+    moved = grid + torch.tensor([0.1, 0, 0], dtype=torch.float64)
+    assert both(PrecisionRecall(k=1)(grid, moved)) == (1.0, 1.0)
+
+
 def test_a_collapsed_generator_is_precise_and_recalls_nothing():
     """Copies of one image have balls of radius 0, which hold that image and no other."""
     real = normal(50)
