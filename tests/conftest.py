@@ -44,11 +44,13 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from torchvision.models import Inception3
 
-    torch.manual_seed(0)
+    draw = torch.Generator().manual_seed(0)
     network = Inception3(init_weights=False)
-    for name, value in network.named_buffers():
+    for name, value in network.state_dict().items():
         if name.endswith("running_var"):
-            value.uniform_(0.5, 1.5)
+            value.uniform_(0.5, 1.5, generator=draw)
+        elif value.dim() > 1:  # of a size that keeps signals alive through all layers
+            value.normal_(0, (2 / value[0].numel()) ** 0.5, generator=draw)
     file = tmp_path_factory.mktemp("weights") / "inception.pth"
     torch.save(network.state_dict(), file)
     return file
