@@ -27,7 +27,7 @@ _MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
 """How encoded images begin."""
 _TABLES = (".mat", ".npy")
 """Binary files whose readers survive any content."""
-_NO_FOLDER = "it reads no folder that could be copied and changed"
+_NO_FOLDER = "no folder that could be copied and changed"
 
 
 def fingerprint_is_stable(stage: Dataset, _: Context) -> str:
