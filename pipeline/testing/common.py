@@ -34,9 +34,15 @@ def is_documented(context: Context) -> str:
         f"{cls.__name__} has no docstring: say what it does, with paper and equation",
     )
     known = options(cls)
-    silent = [name for name, option in known.items() if not option.info.description]
+    silent = [name for name, option in known.items() if not _described(cls, option.field)]
     require(not silent, f"no string under {', '.join(silent)} says what it is for")
     return f"the class and {', '.join(known)}" if known else "the class; it has no options"
+
+
+def _described(cls: type, field: str) -> bool:
+    """Whether a class, or the one that it has the option from, says what the option is for."""
+    known = [vars(base).get("__pydantic_fields__", {}).get(field) for base in cls.__mro__]
+    return any(info is not None and info.description for info in known)
 
 
 def builds_from_defaults_and_examples(context: Context) -> str:

@@ -123,7 +123,7 @@ class SameIdForEverySize:
 class IdOfAnAddress:
     """The id holds an object's text, and so its address."""
 
-    caught_by: ClassVar = "id tells the options"
+    caught_by: ClassVar = "has an id that stays"
     image_size: Annotated[int, Field(ge=1)] = 16
     """Of the resized images."""
 
