@@ -95,6 +95,8 @@ def measured(asked: argparse.Namespace, made: dict[str, Sampler]) -> list[Cell]:
         for budget in budgets
         if (num_steps := steps_for(sampler, budget))
     ]
+    if not wanted:
+        raise InputError(f"--nfe {asked.nfe}: no sampler does a step for so little")
     cells = []
     for count, (name, spacing, budget, num_steps) in enumerate(wanted, start=1):
         note(f"{count} of {len(wanted)}: {name}, {num_steps} steps, spacing {spacing}")
