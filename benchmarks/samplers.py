@@ -95,6 +95,8 @@ def measured(asked: argparse.Namespace, made: dict[str, Sampler]) -> list[Cell]:
         for budget in budgets
         if (num_steps := steps_for(sampler, budget))
     ]
+    if not wanted:
+        raise InputError(f"--nfe {asked.nfe}: no sampler does a step for so little")
     cells = []
     for count, (name, spacing, budget, num_steps) in enumerate(wanted, start=1):
         note(f"{count} of {len(wanted)}: {name}, {num_steps} steps, spacing {spacing}")
@@ -179,6 +181,7 @@ def plot(cells: Sequence[Cell], path: Path) -> None:
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(ScalarFormatter())
         panel.yaxis.set_major_formatter(ScalarFormatter())
+        panel.yaxis.set_minor_formatter(ScalarFormatter())
         panel.grid(which="both", alpha=0.25)
     panels[0].set_ylabel(f"KID of {cells[0].protocol['num_fake']} images ± standard error")
     lines, labels = panels[0].get_legend_handles_labels()

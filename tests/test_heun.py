@@ -129,6 +129,20 @@ def test_it_asks_above_the_first_level_by_root_2_at_most(schedule):
     assert max(r.sigma for r in asked) == steps[0].sigma
 
 
+def test_the_range_of_churn_has_its_ends():
+    """As in the paper, [S_tmin, S_tmax]: one level will do."""
+    data, steps, asked = mixture(), noisy_levels(Cosine(), 5), []
+
+    def denoise(x, rates):
+        asked.append(rates)
+        return data.denoise(x, rates)
+
+    here = steps[2].sigma
+    sampler = Heun(churn=1.0, churn_min=here, churn_max=here)
+    sampler(denoise, noise(4, 1, 3, 3), steps, draws())
+    assert [r for r in asked if r not in steps] == [steps[2]._replace(noise=1.2 * steps[2].noise)]
+
+
 def test_order_and_draws_depend_on_churn():
     assert (Heun().order, Heun(churn=1.0).order) == (2, None)
     assert [Heun(churn=c).nfe(n) for c in (0.0, 9.0) for n in (1, 2, 10)] == [1, 3, 19] * 2

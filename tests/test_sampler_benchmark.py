@@ -1,54 +1,97 @@
-"""benchmarks/samplers.py: every sampler at equal cost, from one command."""
+"""``benchmarks/samplers.py`` on a tiny run: what it measures, prints, writes and reuses."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
-from runpy import run_path
 
+import pytest
 import tiny
-from PIL import Image
+from tiny import STAGES
 
+from pipeline.evaluate import evaluate
 from pipeline.registry import Registry
 
-here, one_thread = tiny.here, tiny.one_thread
+first, after_first, one_thread = tiny.first, tiny.after_first, tiny.one_thread
+here = tiny.here
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks/samplers.py"
-RECIPE = (
-    tiny.RECIPE.replace("augment: [trip]\n", "")
-    .replace("features: projection", "features: efficientnet_lite0")
-    .replace("max_steps: 7", "max_steps: 2")
-)
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import samplers as benchmark  # noqa: E402  a script beside the package
 
 
-def test_one_command_makes_table_plot_and_data(here: Path) -> None:
-    (here / "tiny.yaml").write_text(RECIPE)
-    tiny.shell("run", "tiny.yaml", plugin=False)
-    command = [sys.executable, SCRIPT, "runs/tiny", "--nfe", "2,3", "--num-images", "8"]
-    words = ["--sampler", "ddim", "--sampler", "heun", "--out", "out"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *words], check=True, env=environment, capture_output=True, text=True
+def measure(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
+    """What it prints, and what it says meanwhile."""
+    benchmark.main(
+        ["tiny", "--plugin", str(STAGES), "--num-images", "8", "--device", "cpu", *words]
     )
-    found = json.loads((here / "out/samplers.json").read_text())
-    costs = {(cell["sampler"], cell["budget"]): cell["nfe"] for cell in found["cells"]}
-    assert costs == {("ddim", 2): 2, ("ddim", 3): 3, ("heun", 2): 1, ("heun", 3): 3}
-    assert found["protocol"]["num_fake"] == 8
-    assert found["protocol"]["seed"] == 0
-    rows = done.stdout.splitlines()
-    assert rows[0] == "| sampler | NFE 2 | NFE 3 |"
-    assert rows[3].startswith("| `heun` | ")
-    assert " (1) | " in rows[3]
-    assert Image.open(here / "out/images/samplers.png").size[0] > 600
+    said = capsys.readouterr()
+    return said.out, said.err
 
 
-def test_a_budget_buys_as_many_steps_as_it_pays_for() -> None:
-    steps_for = run_path(str(SCRIPT))["steps_for"]
-    for entry in Registry.load().entries("sampler"):
-        sampler = Registry.load().build("sampler", entry.name)
-        for budget in (1, 5, 20):
-            steps = steps_for(sampler, budget)
-            assert sampler.nfe(steps) <= budget < sampler.nfe(steps + 1)
+def test_a_table_numbers_and_a_plot(after_first: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--sampler", "heun", "--sampler", "{name: ddim, eta: 1}", "--nfe", "4,1"]
+    words += ["--spacing", "uniform,log_snr"]
+    printed, said = measure(capsys, *words)
+    data = json.loads(Path("docs/samplers.json").read_text())
+    found = {(c["sampler"], c["spacing"], c["budget"]): c for c in data["cells"]}
+    assert len(found) == len(data["cells"]) == 8
+    assert "8 of 8: {name: ddim, eta: 1}, 4 steps, spacing log_snr" in said
+    cell = found["heun", "log_snr", 4]
+    assert (cell["num_steps"], cell["nfe"], cell["stochastic"]) == (2, 3, False)
+    assert found["{name: ddim, eta: 1}", "uniform", 4]["stochastic"]
+    kept = {"sampler": "heun", "num_steps": 2, "spacing": "log_snr", "num_images": 8}
+    score = evaluate(Path("tiny"), **kept, plugins=[STAGES], device="cpu")["scores"]["kid"]
+    assert cell["kid"] == score["value"]
+    assert cell["standard_error"] == score["standard_error"]
+    assert {**data["protocol"], **cell["protocol"]} == score["protocol"]
+    head, _, *rows = printed.splitlines()
+    assert head == "| sampler | spacing | NFE 1 | NFE 4 |"
+    assert [row.split(" | ")[0] for row in rows] == ["| `heun`"] * 2 + [
+        "| `{name: ddim, eta: 1}`"
+    ] * 2
+    assert f"{score['value']:.3f} ± {score['standard_error']:.3f}" in rows[1]
+    assert rows[1].rstrip("| ").endswith("(3)")
+    for budget, column in ((1, 2), (4, 3)):
+        scores = [c["kid"] for c in data["cells"] if c["budget"] == budget]
+        bold = ["**" in row.split(" | ")[column] for row in rows]
+        assert bold == [score == min(scores) for score in scores]
+    picture = Path("docs/images/samplers.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 300_000
+    stored = sorted(Path(".pipeline").rglob("manifest.json"))
+    assert measure(capsys, *words)[0] == printed
+    assert stored
+    assert sorted(Path(".pipeline").rglob("manifest.json")) == stored
+
+
+def test_unless_told_it_takes_every_sampler_at_equal_cost() -> None:
+    registry = Registry.load()
+    made = benchmark.samplers(None, [])
+    assert list(made) == sorted(e.name for e in registry.entries("sampler"))
+    assert len(made) >= 7
+    steps = {name: [benchmark.steps_for(s, n) for n in (5, 10, 20, 50)] for name, s in made.items()}
+    assert steps.pop("heun") == [3, 5, 10, 25]
+    assert all(found == [5, 10, 20, 50] for found in steps.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--spacing", "linear"], "use uniform, log_snr, karras"),
+        (["--sampler", "heun2"], "no sampler is called 'heun2'"),
+        (["--nfe", "5,x"], "invalid literal"),
+        (["--nfe", "0"], "--nfe 0: no sampler does a step for so little"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(
+    after_first: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        measure(capsys, *words)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert " of " not in said.splitlines()[-1]
+    assert not Path("docs").exists()

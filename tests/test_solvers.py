@@ -1,4 +1,4 @@
-"""Samplers as solvers: orders of convergence, and the distributions that random paths reach."""
+"""Samplers as solvers: orders of convergence to the exact solution, and which are the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from analytic import (
     order_of,
     registered_schedules,
     spaced_levels,
-    variance_of,
     widest,
 )
 from scipy.integrate import quad
@@ -53,13 +52,6 @@ OPTIONS = [
     *(UniPC(solver_order=p, variant=v) for p in (1, 2, 3) for v in ("bh1", "bh2")),
 ]
 DETERMINISTIC = [s for s in (*DEFAULTS, *OPTIONS) if s.order is not None]
-STOCHASTIC = [
-    *(s for s in DEFAULTS if s.order is None),
-    DDIM(eta=1.0),
-    EulerAncestral(eta=1.5),
-    DPMpp2MSDE(eta=0.5),
-    Heun(churn=40.0),
-]
 WAYS = [
     *(
         (s, name, partial(noisy_levels, at))
@@ -133,71 +125,6 @@ def test_ddim_is_eulers_method_in_sigma(data, schedule, clean):
     found = DDIM()(data.denoise, start, levels, NoDraws())
     # Its numbers are as large as the first sigma, up to 22,026.
     torch.testing.assert_close(found, x, rtol=0, atol=1e-9)
-
-
-def check_moments(data, levels, end):
-    """Mean and covariance are q(x)'s within 4 standard errors of the pixels of ``end``."""
-    mean, covariance = data.at(levels[-1])
-    away = end.transpose(0, 1).flatten(1) - mean[:, None]
-    products = away[:, None] * away[None]
-    count = away.shape[1]
-    assert (away.mean(1).abs() < 4 * away.std(1) / count**0.5).all()
-    error = products.std(-1) / count**0.5
-    assert ((products.mean(-1) - covariance).abs() < 4 * error).all()
-
-
-@EVERY_DATA
-@EVERY_SCHEDULE
-@pytest.mark.parametrize("sampler", STOCHASTIC, ids=str)
-def test_stochastic_samplers_reach_mean_and_covariance_at_t_0(sampler, schedule, data):
-    levels = noisy_levels(schedule, 300)
-    start = data.draw(noise(4, channels(data), 32, 32), levels[0])
-    check_moments(data, levels, sampler(data.denoise, start, levels, Draws(0, "sample", range(4))))
-
-
-@EVERY_DATA
-@EVERY_WIDE
-@pytest.mark.parametrize(
-    "sampler", [*(s for s in DEFAULTS if s.order is None), Heun(churn=40.0)], ids=str
-)
-def test_stochastic_samplers_reach_them_on_every_registered_schedule(sampler, schedule, data):
-    levels = spaced_levels(schedule, 400, "log_snr")
-    start = data.draw(noise(4, channels(data), 32, 32), levels[0])
-    check_moments(data, levels, sampler(data.denoise, start, levels, Draws(0, "sample", range(4))))
-
-
-@EVERY_SCHEDULE
-@pytest.mark.parametrize("sampler", STOCHASTIC, ids=str)
-def test_stochastic_samplers_reach_both_modes_of_a_mixture(sampler, schedule):
-    """Kolmogorov-Smirnov: ranks of 4,096 pixels are uniform, but for the bias of 300 steps."""
-    data, levels = MixtureData([0.3, 0.7], [-1.0, 1.0], [0.3, 0.4]), noisy_levels(schedule, 300)
-    start = data.draw(noise(4, 1, 32, 32), levels[0])
-    end = sampler(data.denoise, start, levels, Draws(0, "sample", range(4)))
-    ranks = data.below(end, levels[-1]).flatten().sort().values
-    even = (torch.arange(len(ranks), dtype=torch.float64) + 0.5) / len(ranks)
-    assert (ranks - even).abs().max() < 1.95 / len(ranks) ** 0.5
-
-
-@EVERY_SCHEDULE
-@pytest.mark.parametrize("eta", [1.5, 2.0])
-def test_variance_of_euler_ancestral_converges_with_more_noise_than_ddpms_too(eta, schedule):
-    data, steps = GaussianData([0.7], [[0.25]]), [400, 800, 1600]
-    exact = data.at(noisy_levels(schedule, 1)[-1])[1].item()
-    found = [variance_of(EulerAncestral(eta=eta), data, noisy_levels(schedule, n)) for n in steps]
-    errors = [abs(variance - exact) for variance in found]
-    assert errors[-1] < 0.025 * exact
-    assert order_of(errors, steps) == pytest.approx(1, abs=0.05)
-
-
-@EVERY_SCHEDULE
-@pytest.mark.parametrize("eta", [0.5, 1.0, 2.0])
-def test_variance_of_dpmpp_2m_sde_converges_to_the_exact_one_with_order_2(eta, schedule):
-    data, steps = GaussianData([0.7], [[0.25]]), [100, 200, 400]
-    exact = data.at(noisy_levels(schedule, 1)[-1])[1].item()
-    found = [variance_of(DPMpp2MSDE(eta=eta), data, noisy_levels(schedule, n)) for n in steps]
-    errors = [abs(variance - exact) for variance in found]
-    assert errors[-1] < 0.001 * exact
-    assert order_of(errors, steps) == pytest.approx(2, abs=0.1)
 
 
 def ends(schedule, *samplers, clean: bool) -> list[torch.Tensor]:
