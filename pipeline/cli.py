@@ -62,12 +62,16 @@ class Grid(click.ParamType[tuple[int, int]]):
 
 
 class Classes(click.ParamType[list[str]]):
-    """``3,17`` or ``rose,sunflower``."""
+    """``3,17`` or ``rose,sunflower``; a list in brackets where names have commas."""
 
     name = "CLASS,CLASS,…"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         """Names or numbers; which there are, the model knows."""
+        if str(value).startswith("["):
+            from .load import spec_of
+
+            return [str(part) for part in spec_of(value, "--classes")]
         parts = [part.strip() for part in str(value).split(",")]
         if not all(parts):
             self.fail(f"{value!r} is not like 3,17 or rose,sunflower", param, ctx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,9 @@ def sample(
     names, image i is of the i-th, from the first again after the last. With ``interpolate`` each
     row of the grid goes in so many images from one starting noise to another, within one class.
     """
+    _check_numbers(num_images=num_images, num_steps=num_steps, interpolate=interpolate)
+    if classes is not None and not classes:
+        raise InputError("classes: name at least one, or leave it out for all")
     about = open_run(Path(run))
     registry = Registry.load(plugins)
     wanted = about["recipe"]["sample"]
@@ -63,7 +67,7 @@ def sample(
         names = class_names_of(model.path)
         labels = chosen_labels(classes or wanted["classes"], names) if names else None
         order = Order(
-            sampler=registry.build("sampler", spec),
+            sampler=registry.build("sampler", spec, "--sampler"),
             num_steps=num_steps or wanted["num_steps"],
             spacing=spacing or wanted["spacing"],
             labels=labels,
@@ -80,7 +84,7 @@ def sample(
     below = None
     if labels and names:
         rows = range(shape.count) if interpolate is None else _rows(shape.count, interpolate)
-        below = captions(labels.of(rows).tolist(), names)
+        below = captions(labels.of(rows).tolist(), names, scale)
     _save_images(drawn, shape.grid, folder, below)
     return {
         "run": about["name"],
@@ -100,6 +104,10 @@ def check_conditioning(
     trained: Mapping[str, Any], classes: Sequence[int | str] | None, guidance_scale: float
 ) -> None:
     """InputError for what a network that was trained so (a recipe's ``train``) cannot do."""
+    if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
+        raise InputError(f"--guidance-scale {guidance_scale:g}: should be a number of at least 0")
+    if classes and guidance_scale == 0:
+        raise InputError("--guidance-scale 0 draws without regard to classes: leave out --classes")
     guided = guidance_scale != 1
     if trained["condition"] is None and (classes or guided):
         what = f"--guidance-scale {guidance_scale:g}" if guided else "--classes"
@@ -144,11 +152,23 @@ def _shape(
         usual = wanted["grid"][0]
         if 0 < classes <= usual:
             usual -= usual % classes  # each column is of one class
+    drawn = count // interpolate if interpolate else count
+    if drawn < classes:
+        what = f"{drawn} rows" if interpolate else f"{count} images"
+        raise InputError(f"--classes names {classes} classes for {what}: ask for as many at least")
     columns = min(usual, count)
     columns, rows = grid or (columns, -(-count // columns))
     if columns * (rows - 1) >= count:
         raise InputError(f"--grid {columns}x{rows} has more rows than {count} images fill")
     return _Shape(count, (columns, rows))
+
+
+def _check_numbers(**given: int | None) -> None:
+    """InputError for what a shell would refuse too."""
+    for name, number in given.items():
+        least = 2 if name == "interpolate" else 1
+        if number is not None and number < least:
+            raise InputError(f"{name} is {number}: should be {least} or more")
 
 
 def _rows(count: int, interpolate: int) -> list[int]:

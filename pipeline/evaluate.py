@@ -78,7 +78,11 @@ def evaluate(
     kept = store_of(about, store) if about else open_store(store)
     with plugins_of(about or {"plugins": ()}, plugins):
         recipe = recipe_of_run(about, registry) if about else None
-    wanted = _wanted(metrics, features, recipe, registry)
+    built = [registry.build("metric", spec_of(text, "--metric"), "--metric") for text in metrics]
+    compared = any(getattr(metric, "ideal", 0.0) is not None for metric in built)
+    if compared and not run and not against:
+        raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
+    wanted = _wanted(built, features, recipe, registry)
     place = choose(device)
     if run:
         fake = _drawn(run, drawing, registry, kept, place)
@@ -86,8 +90,10 @@ def evaluate(
         fake = _folder(what, size, recipe, registry, kept)
     if against and not other:
         real = _folder(against, size, recipe, registry, kept)
-    else:
+    elif other or run:
         real = _real(other or run or {}, registry, kept)
+    else:
+        real = fake  # that no metric looks at
     embedder = Embedder(registry, kept, place)
     found = {}
     for name, (metric, chosen) in wanted.items():
@@ -100,11 +106,12 @@ def evaluate(
 
 
 def _wanted(
-    metrics: Sequence[str], features: str | None, recipe: Recipe | None, registry: Registry
+    built: Sequence[Metric], features: str | None, recipe: Recipe | None, registry: Registry
 ) -> dict[str, tuple[Metric, Features]]:
     """Each metric, by name, with its features: those asked for, its own, or the recipe's."""
-    built = [registry.build("metric", spec_of(text, "--metric")) for text in metrics]
-    asked = registry.build("features", spec_of(features, "--features")) if features else None
+    asked = None
+    if features:
+        asked = registry.build("features", spec_of(features, "--features"), "--features")
     found = {}
     for name, metric in named(built, registry).items():
         if asked and getattr(metric, "features", None):
@@ -129,8 +136,6 @@ def _check(
         open_run(what)  # says which runs there are
     if against and not other and not against.is_dir():
         raise InputError(f"--against {against}: no folder and no run is called so")
-    if not run and not against:
-        raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
     if drawing and not run:
         names = ", ".join("--" + name.replace("_", "-") for name in drawing)
         raise InputError(f"{names}: {what} is a folder, nothing is drawn for it")
@@ -163,7 +168,9 @@ def _drawn(
     images = _images(about, store)[1]
     changes = dict(drawing)
     if "sampler" in changes:
-        changes["sampler"] = registry.build("sampler", spec_of(changes["sampler"], "--sampler"))
+        changes["sampler"] = registry.build(
+            "sampler", spec_of(changes["sampler"], "--sampler"), "--sampler"
+        )
     order: Order = replace(scored_of(recipe, images), **changes)
     model = store.open("model", about["artifacts"]["model"]["key"])
     drawn = sample(model, order, registry, store, device)

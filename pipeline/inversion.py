@@ -79,8 +79,8 @@ def reconstruct(run: str | Path, noise: Tensor, **options: Any) -> Tensor:
     InputError for noise of another shape.
     """
     way = _way(run, **options)
-    if noise.shape[1:] != way.model.shape:
-        raise InputError(f"noise should be {_wanted(way.model)}, got {tuple(noise.shape)}")
+    if not isinstance(noise, Tensor) or noise.shape[1:] != way.model.shape or not len(noise):
+        raise InputError(f"noise should be a tensor {_wanted(way.model)}, got {_told(noise)}")
     made = []
     for batch, denoise in way.batches(noise):
         x = batch.to(way.model.device, torch.float32, memory_format=torch.channels_last)
@@ -110,6 +110,8 @@ def _way(
     store: Path | None = None,
     device: str = "auto",
 ) -> _Way:
+    if num_steps < 1:
+        raise InputError(f"num_steps is {num_steps}: should be 1 or more")
     about = open_run(Path(run))
     check_conditioning(about["recipe"]["train"], classes, 1)
     registry = Registry.load(plugins)
@@ -129,16 +131,29 @@ def _way(
 
 def _pixels(way: _Way, images: Tensor | Sequence[Path | Image]) -> Tensor:
     """uint8 (N, C, H, W)."""
-    if not isinstance(images, Tensor):
+    if isinstance(images, (list, tuple)):
+        images = [Path(image) if isinstance(image, str) else image for image in images]
         made = [torch.from_numpy(preprocessed(image, way.preprocess)) for image in images]
         if len({one.shape for one in made}) > 1:
             raise InputError("after preprocessing, the images have different sizes")
         images = torch.stack(made) if made else torch.empty(0)
-    if images.dtype != torch.uint8 or images.shape[1:] != way.model.shape or not len(images):
+    if (
+        not isinstance(images, Tensor)
+        or images.dtype != torch.uint8
+        or images.shape[1:] != way.model.shape
+        or not len(images)
+    ):
         raise InputError(
-            f"images should be uint8 {_wanted(way.model)}, got {images.dtype} {tuple(images.shape)}"
+            f"images should be uint8 {_wanted(way.model)}, or a list of files and pictures, "
+            f"got {_told(images)}"
         )
     return images
+
+
+def _told(given: object) -> str:
+    if isinstance(given, Tensor):
+        return f"{given.dtype} {tuple(given.shape)}"
+    return f"a {type(given).__name__}"
 
 
 def _wanted(model: Model) -> str:

@@ -61,9 +61,10 @@ def dropped(label: Tensor, share: float, draws: Draws) -> Tensor:
     return label.masked_fill(lost.to(label.device), NO_CLASS)
 
 
-def captions(labels: Sequence[int], names: Sequence[str]) -> list[str]:
-    """What stands below pictures of these classes."""
-    return ["no class" if label == NO_CLASS else names[label] for label in labels]
+def captions(labels: Sequence[int], names: Sequence[str], guidance_scale: float) -> list[str]:
+    """What stands below pictures of these classes; at scale 0 they are of none."""
+    free = guidance_scale == 0
+    return ["no class" if free or label == NO_CLASS else names[label] for label in labels]
 
 
 def _class_index(wanted: int | str, names: Sequence[str]) -> int:

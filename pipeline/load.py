@@ -175,6 +175,9 @@ def _grid_has_images(builder: Builder) -> None:
         at = node.value.get("grid") or node.value.get("num_images") or node
         message = f"{columns} x {rows} pictures are more than num_images {sample.num_images}"
         builder.problem(at.origin, "sample.grid", f"{message}; change one of them")
+    if sample.classes and len(sample.classes) > sample.num_images:
+        message = f"{len(sample.classes)} classes are more than num_images {sample.num_images}"
+        builder.problem(node.value["classes"].origin, "sample.classes", message)
 
 
 def _guidance_has_classes(builder: Builder) -> None:

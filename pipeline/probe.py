@@ -98,9 +98,14 @@ def _rehearse(recipe: Recipe, validation: Mask) -> None:
     """Have metrics score as many features, all noise: too few images are told before training."""
     real = {"validation": int(validation.sum()), "train": int((~validation).sum())}
     watched, scored = recipe.train.validate, recipe.evaluate
-    sides = [(m, real["validation"], watched.num_images) for m in watched.metrics]
+    here = "train.validate.metrics"
+    sides = [(here, m, real["validation"], watched.num_images) for m in watched.metrics]
     if scored:
-        sides += [(m, real[scored.split], scored.num_images) for m in scored.metrics]
+        here = "evaluate.metrics"
+        sides += [(here, m, real[scored.split], scored.num_images) for m in scored.metrics]
     noise = torch.Generator().manual_seed(0)
-    for metric, many, drawn in sides:
-        metric(*(torch.randn(n, 4, generator=noise) for n in (many, drawn or many)))
+    for place, metric, many, drawn in sides:
+        try:
+            metric(*(torch.randn(n, 4, generator=noise) for n in (many, drawn or many)))
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from error

@@ -150,13 +150,16 @@ class Registry:
             raise InputError(message + "".join(failed))
         return found[0]
 
-    def build(self, kind: str, spec: Any) -> Any:
-        """A stage from its name or ``{"name": …, **options}``. Raises InputError."""
+    def build(self, kind: str, spec: Any, said: str = "given") -> Any:
+        """A stage from its name or ``{"name": …, **options}``. Raises InputError.
+
+        ``said`` is where the user gave it, such as ``--sampler``.
+        """
         from .reading.build import Builder
         from .reading.yaml12 import Node, Origin
 
         builder = Builder(self)
-        made = builder.stage(kind, Node.of(spec, Origin("given")), kind)
+        made = builder.stage(kind, Node.of(spec, Origin(said)), kind)
         builder.report()
         return made
 

@@ -64,7 +64,7 @@ class RunFolder:
         below = None
         if names:
             labels = chosen_labels(wanted.classes, names).of(range(len(images)))
-            below = captions(labels.tolist(), names)
+            below = captions(labels.tolist(), names, wanted.guidance_scale)
         save_grid(images, wanted.grid, self.path / "samples.png", below)
         found = {name: as_data(score) for name, score in scores.items()}
         _write(self.path / "scores.json", _json(found))

@@ -129,7 +129,8 @@ def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:
     )
     below = None
     if labels and names:
-        below = captions(labels.of(range(columns * rows)).tolist(), names)
+        shown = labels.of(range(columns * rows)).tolist()
+        below = captions(shown, names, settings.guidance_scale)
     save_grid(torch.cat(list(batches)), (columns, rows), path, below)
 
 
@@ -140,5 +141,5 @@ def is_better(
     if best is None:
         return True
     name = measures[0].name if measures else "validation_loss"
-    sign = -1 if measures and measures[0].metric.higher_is_better else 1
+    sign = -1 if measures and getattr(measures[0].metric, "higher_is_better", False) else 1
     return bool(sign * record[name] < sign * best[name])

@@ -16,9 +16,10 @@ from scipy.stats import binomtest
 from tiny import RECIPE, STAGES, built, draw, main, reused, run
 
 from pipeline import NO_CLASS, InputError, Rates, commands
+from pipeline.cli import Classes
 from pipeline.draws import Draws
 from pipeline.images import Images
-from pipeline.labels import chosen_labels, dropped, split_labels
+from pipeline.labels import captions, chosen_labels, dropped, split_labels
 from pipeline.model import Model, load_model
 from pipeline.pictures import save_grid
 from pipeline.registry import Registry
@@ -236,6 +237,39 @@ def test_what_a_changed_class_or_guidance_makes_anew(conditional: dict) -> None:
     why = built(found)
     assert re.fullmatch("labels changed: .* -> 3", why["samples"])
     assert re.fullmatch("guidance_scale changed: .* -> 4.0", why["scored samples"])
+
+
+def test_what_cannot_be_drawn_is_refused(conditional, capsys) -> None:
+    for scale in ("nan", "inf", "-1"):
+        assert main("sample", "tiny", "--guidance-scale", scale) == 2
+        assert "Traceback" not in capsys.readouterr().err
+    refused = [
+        ({"guidance_scale": -1.0}, "at least 0"),
+        ({"guidance_scale": 0.0, "classes": [1]}, "without regard to classes"),
+        ({"classes": [0, 1, 2], "num_images": 2}, "names 3 classes for 2 images"),
+        ({"classes": [0, 1, 2], "interpolate": 4, "grid": (4, 2)}, "names 3 classes for 2 rows"),
+        ({"classes": []}, "name at least one"),
+        ({"interpolate": 1}, "interpolate is 1"),
+        ({"num_steps": 0}, "num_steps is 0"),
+        ({"num_images": 0}, "num_images is 0"),
+        ({"sampler": "{name: ddim, eta: 2}"}, "--sampler: sampler.eta"),
+    ]
+    for options, message in refused:
+        with pytest.raises(InputError, match=message):
+            draw("tiny", **options)
+    with pytest.raises(InputError, match=r"sample.classes: 3 classes are more than num_images 2"):
+        run("sample.classes=[0,1,2]", "sample.num_images=2", "sample.grid=[2, 1]")
+
+
+def test_names_with_commas_are_given_as_a_list() -> None:
+    read = Classes().convert
+    assert read("rose, 3", None, None) == ["rose", "3"]
+    assert read('["tench, Tinca tinca", 3]', None, None) == ["tench, Tinca tinca", "3"]
+
+
+def test_pictures_at_scale_0_are_of_no_class() -> None:
+    assert captions([0, NO_CLASS], ["rose"], 1.0) == ["rose", "no class"]
+    assert captions([0, NO_CLASS], ["rose"], 0.0) == ["no class", "no class"]
 
 
 def test_without_classes_nothing_is_conditional(here: Path, capsys) -> None:

@@ -110,18 +110,22 @@ def test_files_and_pictures_are_preprocessed_as_the_runs(trained, options, tmp_p
     _, images = draw(str(trained), num_images=2)
     pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in images]
     pictures[0].save(tmp_path / "one.png")
-    given = [tmp_path / "one.png", pictures[1]]
+    given = [str(tmp_path / "one.png"), pictures[1]]
     found = pipeline.invert(trained, given, num_steps=3, **options)
     assert torch.equal(found, pipeline.invert(trained, images, num_steps=3, **options))
 
 
 def test_other_images_are_refused(trained, options, tmp_path) -> None:
     right = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
-    for wrong in (right.float(), right[:, :, :8], right[:0], right[0], []):
-        with pytest.raises(InputError, match=r"images should be uint8 \(N, 3, 16, 16\), got"):
+    wrongs = (right.float(), right[:, :, :8], right[:0], right[0], [], right.numpy(), tmp_path)
+    for wrong in wrongs:
+        with pytest.raises(InputError, match=r"images should be uint8 \(N, 3, 16, 16\), or"):
             pipeline.invert(trained, wrong, **options)
-    with pytest.raises(InputError, match="noise should be"):
-        pipeline.reconstruct(trained, torch.zeros(1, 3, 8, 8), **options)
+    for wrong in (torch.zeros(1, 3, 8, 8), torch.zeros(0, 3, 16, 16), right.numpy()):
+        with pytest.raises(InputError, match="noise should be"):
+            pipeline.reconstruct(trained, wrong, **options)
+    with pytest.raises(InputError, match="num_steps is 0"):
+        pipeline.invert(trained, right, num_steps=0, **options)
     with pytest.raises(InputError, match="not there"):
         pipeline.invert(trained, [tmp_path / "no.png"], **options)
     with pytest.raises(InputError, match="no class is called"):

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
+from PIL import Image
 from tiny import STAGES, main, run
 from torch import Tensor
 
@@ -182,3 +184,20 @@ def test_a_run_keeps_the_checkpoint_with_the_highest_score(here: Path) -> None:
     )
     best = kept["record"]["step"]
     assert history[best] == max(history.values())
+
+
+def test_a_metric_of_generated_images_alone_needs_nothing_to_compare_with(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(4):
+        pixels = np.random.default_rng(i).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    features = "{name: efficientnet_lite0, output: logits}"
+    spec = f"{{name: inception_score, splits: 2, features: {features}}}"
+    found = evaluate(folder, metrics=[spec], store=tmp_path / "store", device="cpu")
+    score = found["scores"]["inception_score"]
+    assert 1 <= score["value"] <= 4
+    assert score["protocol"]["num_fake"] == 4
+    assert "num_real" not in score["protocol"]
+    with pytest.raises(InputError, match="say with --against"):
+        evaluate(folder, metrics=[spec, "kid"], store=tmp_path / "store", device="cpu")

@@ -61,7 +61,7 @@ def overridden(
 ) -> Any:
     """A stage with options as ``--set`` gives them. Raises InputError."""
     problems: list[Problem] = []
-    at, changes = Origin("given"), Node({}, Origin("given"))
+    at, changes = Origin("--set"), Node({}, Origin("--set"))
     for text in overrides:
         changes, _ = override(changes, text, problems)
     start = Node.of({**base(cls, changes.value), "name": name}, at)

@@ -42,7 +42,7 @@ class ResidualUNet:
     """Channels of each level; each but the last is followed by a halving of the image."""
     block_depth: Annotated[int, Field(ge=1)] = 2
     """Residual blocks a level, on the way down and on the way up."""
-    embedding_dims: Annotated[int, Field(ge=2, multiple_of=2)] = 32
+    embedding_dims: Annotated[int, Field(ge=4, multiple_of=2)] = 32
     """Channels of the noise embedding: half sines, half cosines."""
     embedding_max_frequency: Annotated[float, Field(gt=1)] = 1000.0
     """Frequencies are log-spaced from 1 to this."""

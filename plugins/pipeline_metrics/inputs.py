@@ -23,10 +23,12 @@ def check(metric: str, real: Tensor, fake: Tensor, *, least: int = 2, lower: str
 
 def check_side(metric: str, side: str, x: Tensor, *, least: int = 2, lower: str = "") -> None:
     """As ``check``, of one set."""
-    if x.dim() != 2 or len(x) < least:
+    if x.dim() != 2:
+        raise InputError(f"{metric} needs features (N, D), got {tuple(x.shape)}")
+    if len(x) < least:
         advice = f"; add images or lower {lower}" if lower else ""
         raise InputError(
-            f"{metric} needs the features of {least} {side} images, got {tuple(x.shape)}{advice}"
+            f"{metric} needs the features of {least} {side} images, got {len(x)}{advice}"
         )
     bad = (~x.isfinite().all(1)).nonzero()
     if len(bad):
