@@ -74,7 +74,7 @@ def run(finished: Path) -> Finished:
 
 def test_kid_is_a_third_of_the_untrained_networks(run: Finished) -> None:
     trained = load_model(run.open("model"), run.registry, "cpu")
-    untrained = trained.of(build_network(run.recipe, run.images.shape, "cpu").eval())
+    untrained = trained.of(build_network(run.recipe, run.images.shape, None, "cpu").eval())
     drawn = generate(
         untrained,
         run.recipe.sample.sampler,
