@@ -151,8 +151,10 @@ def precisions_agree(stage: Metric, _: Context) -> str:
     """Features are float32; what float64 gives is the same but for rounding."""
     single = drawn(stage, COUNT, 200, 3, 0.5)
     one, other = stage(*single).value, stage(*(x.double() for x in single)).value
-    if abs(one - other) > 1e-3 * scale(stage):
-        raise Wrong(f"float32 features score {one:.6g}, the same in float64 {other:.6g}")
+    if abs(one - other) > ROUNDING * scale(stage):
+        raise Wrong(
+            f"float32 features score {one:.8g}, the same in float64 {other:.8g}: compute in float64"
+        )
     return f"within {abs(one - other):.1g}"
 
 

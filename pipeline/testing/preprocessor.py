@@ -98,6 +98,7 @@ def _images() -> Iterator[Tensor]:
     """In the memory layout in which the engine gives them."""
     for height, width in SIZES:
         yield to_tensor(_picture(height, width))
+    yield to_tensor(_picture(32, 32)) / 2 + 0.2
     for colour in ("black", "white"):
         yield to_tensor(Image.new("RGB", (32, 32), colour))
 

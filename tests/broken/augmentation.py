@@ -67,3 +67,24 @@ class FlipsInPlace(HorizontalFlip):
         mirrored = draws.uniform(torch.empty(len(images))) < self.probability
         images[mirrored] = images[mirrored].flip(-1)
         return images
+
+
+@stage
+class DrawsOnTheCPU(HorizontalFlip):
+    """It draws on the CPU and chooses with it among images that may be elsewhere."""
+
+    caught_by: ClassVar = "keeps the device"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        mirrored = draws.uniform(torch.empty(len(images), 1, 1, 1)) < self.probability
+        return torch.where(mirrored, images.flip(-1), images)
+
+
+@stage
+class GivesFloats(HorizontalFlip):
+    """It gives floats from 0 to 1, which the codec takes for bytes."""
+
+    caught_by: ClassVar = "makes images of images"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        return super().__call__(images, draws) / 255

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -96,3 +96,46 @@ class NormalisesBatches(Pixels):
     def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
         x0 = super().encode(images, state)
         return x0 - x0.mean((0, 2, 3), keepdim=True)
+
+
+@stage
+class NumberInItsState(Pixels):
+    """Its state holds a number, which a model's file of tensors cannot."""
+
+    caught_by: ClassVar = "has a state of tensors"
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        state: dict[str, Any] = super().fit(batches)
+        return {**state, "levels": 255}
+
+
+@stage
+class EncodesToDouble(Pixels):
+    """It encodes to float64, which the network's weights are not."""
+
+    caught_by: ClassVar = "encodes to float32"
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        return super().encode(images, state).double()
+
+
+@stage
+class StaysOnTheCPU(Pixels):
+    """It encodes with constants that stay on the CPU wherever the images are."""
+
+    caught_by: ClassVar = "keeps the device"
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        return super().encode(images, state) * torch.ones(3, 1, 1)
+
+
+@stage
+class DecodesInPlace(Pixels):
+    """Decoding works on the x0 that it was given, which the sampler still needs."""
+
+    caught_by: ClassVar = "changes nothing in place"
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        x0 *= state["std"][:, None, None]
+        x0 += state["mean"][:, None, None]
+        return (x0.clamp(0, 1) * 255).round().to(torch.uint8)

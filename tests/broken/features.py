@@ -157,3 +157,55 @@ class RandomWeights:
 
     def __call__(self) -> _Extractor:
         return _Extractor(self.image_size, f"random/{self.image_size}", int(torch.randint(999, ())))
+
+
+class _OfTheFirst(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images[:1]).expand(len(images), -1)
+
+
+@stage
+class OfTheFirstImage:
+    """All images of a batch get the features of the first."""
+
+    caught_by: ClassVar = "tells images apart"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _OfTheFirst(self.image_size, f"first/{self.image_size}")
+
+
+class _Moving(_Extractor):
+    def to(self, device: str) -> None:  # type: ignore[override]
+        super().to(device)
+
+
+@stage
+class ReturnsNothing:
+    """The extractor's method ``to`` moves it, and does not return it."""
+
+    caught_by: ClassVar = "moves to a device"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Moving(self.image_size, f"moving/{self.image_size}")
+
+
+class _Scaling(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        images -= images.amin()
+        return self.project(images)
+
+
+@stage
+class ScalesInPlace:
+    """They change the images they were given in place, which other features are to see."""
+
+    caught_by: ClassVar = "changes nothing in place"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Of the resized images."""
+
+    def __call__(self) -> _Extractor:
+        return _Scaling(self.image_size, f"scaling/{self.image_size}")

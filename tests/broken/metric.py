@@ -164,3 +164,63 @@ class TensorForAValue:
         _check(real, fake)
         gap = real.mean(0) - fake.mean(0)
         return Score(gap.norm(), None, {"metric": "means"})  # type: ignore[arg-type]
+
+
+@stage
+class SaysNothingOfBias:
+    """It does not declare whether few images shift its value."""
+
+    caught_by: ClassVar = "declares what it is"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        return Score(_mmd2(real, fake), None, {"metric": "kid"})
+
+
+@stage
+class RoundsToHalf:
+    """It saves memory by rounding single-precision features to bfloat16."""
+
+    caught_by: ClassVar = "precisions agree"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        if real.dtype == torch.float32:
+            real, fake = real.bfloat16(), fake.bfloat16()
+        return Score(_mmd2(real, fake), None, {"metric": "kid"})
+
+
+@stage
+class OneSided:
+    """It is declared symmetric, and measures distance in deviations of the real images only."""
+
+    caught_by: ClassVar = "is symmetric if it says so"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = True
+    symmetric: ClassVar[bool] = True
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        real, fake = real.double(), fake.double()
+        gap = (real.mean(0) - fake.mean(0)) / real.std(0)
+        return Score(float(gap.norm()), None, {"metric": "means"})
+
+
+@stage
+class LooksAtRealImages:
+    """It declares no ideal value, as if it did not look at the real images, and it does."""
+
+    caught_by: ClassVar = "ignores real images if it says so"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[None] = None
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        return Score(_mmd2(real, fake), None, {"metric": "kid"})

@@ -115,3 +115,30 @@ class SkipsBiases(Adam):
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         matrices = [parameter for parameter in parameters if parameter.dim() > 1]
         return torch.optim.Adam(matrices, lr=self.lr, betas=self.betas, eps=self.eps)
+
+
+class _SharedMomentum(_Descent):
+    past: ClassVar[dict[Any, Any]] = {}
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        super().__init__(parameters, lr, self._smoothed)
+        self.past.clear()
+
+    def _smoothed(self, group: Any, parameter: Any) -> Any:
+        if parameter.grad is None:
+            return None
+        past = self.past.get(parameter.shape, torch.zeros_like(parameter))
+        self.past[parameter.shape] = 0.9 * past + parameter.grad
+        return -group["lr"] * self.past[parameter.shape]
+
+
+@stage
+class SharesItsMomentum:
+    """Its momentum is kept on the class: two trainings at a time get each other's."""
+
+    caught_by: ClassVar = "shares nothing"
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    """The learning rate."""
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return _SharedMomentum(parameters, self.lr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -66,3 +66,14 @@ class LevelsToTheFirst:
         if not self.first or self.first[0] > float(image.mean()) > 0.2:
             self.first[:] = [float(image.mean())]
         return (image - image.mean() + self.first[0]).clamp(0, 1)
+
+
+@stage
+class RemembersBySize:
+    """It remembers its results by the size of the image instead of by the image."""
+
+    caught_by: ClassVar = "keeps what differs"
+    known: ClassVar[dict[Any, Tensor]] = {}
+
+    def __call__(self, image: Tensor) -> Tensor:
+        return self.known.setdefault(tuple(image.shape), 1 - image)
