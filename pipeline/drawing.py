@@ -18,7 +18,7 @@ from .pictures import save_grid, to_picture
 from .recipe import Spacing
 from .registry import Registry
 from .runs import open_run, plugins_of, store_of
-from .sample import Order, read_samples
+from .sample import Order, conditioning, read_samples
 from .sample import sample as draw
 from .store import Artifact
 
@@ -84,7 +84,7 @@ def sample(
     below = None
     if labels and names:
         rows = range(shape.count) if interpolate is None else _rows(shape.count, interpolate)
-        below = captions(labels.of(rows).tolist(), names, scale)
+        below = captions(labels, rows, names, scale)
     _save_images(drawn, shape.grid, folder, below)
     return {
         "run": about["name"],
@@ -95,7 +95,7 @@ def sample(
         "nfe": order.nfe,
         "sampler": registry.spec(order.sampler),
         "spacing": order.spacing,
-        **({"labels": labels.words, "guidance_scale": scale} if labels else {}),
+        **conditioning(labels, scale),
         "seed": order.seed,
     }
 

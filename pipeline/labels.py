@@ -61,10 +61,13 @@ def dropped(label: Tensor, share: float, draws: Draws) -> Tensor:
     return label.masked_fill(lost.to(label.device), NO_CLASS)
 
 
-def captions(labels: Sequence[int], names: Sequence[str], guidance_scale: float) -> list[str]:
-    """What stands below pictures of these classes; at scale 0 they are of none."""
+def captions(
+    labels: Labels, images: Sequence[int], names: Sequence[str], guidance_scale: float
+) -> list[str]:
+    """What stands below the pictures of these images; at scale 0 they are of no class."""
     free = guidance_scale == 0
-    return ["no class" if free or label == NO_CLASS else names[label] for label in labels]
+    given = labels.of(images).tolist()
+    return ["no class" if free or label == NO_CLASS else names[label] for label in given]
 
 
 def _class_index(wanted: int | str, names: Sequence[str]) -> int:

@@ -63,8 +63,8 @@ class RunFolder:
         images, names = read_samples(made["samples"]), class_names_of(made["model"].path)
         below = None
         if names:
-            labels = chosen_labels(wanted.classes, names).of(range(len(images)))
-            below = captions(labels.tolist(), names, wanted.guidance_scale)
+            labels = chosen_labels(wanted.classes, names)
+            below = captions(labels, range(len(images)), names, wanted.guidance_scale)
         save_grid(images, wanted.grid, self.path / "samples.png", below)
         found = {name: as_data(score) for name, score in scores.items()}
         _write(self.path / "scores.json", _json(found))

@@ -129,8 +129,7 @@ def save_pictures(model: Model, recipe: Recipe, path: Path) -> None:
     )
     below = None
     if labels and names:
-        shown = labels.of(range(columns * rows)).tolist()
-        below = captions(shown, names, settings.guidance_scale)
+        below = captions(labels, range(columns * rows), names, settings.guidance_scale)
     save_grid(torch.cat(list(batches)), (columns, rows), path, below)
 
 

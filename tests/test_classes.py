@@ -19,7 +19,7 @@ from pipeline import NO_CLASS, InputError, Rates, commands
 from pipeline.cli import Classes
 from pipeline.draws import Draws
 from pipeline.images import Images
-from pipeline.labels import captions, chosen_labels, dropped, split_labels
+from pipeline.labels import Labels, captions, chosen_labels, dropped, split_labels
 from pipeline.model import Model, load_model
 from pipeline.pictures import save_grid
 from pipeline.registry import Registry
@@ -268,8 +268,9 @@ def test_names_with_commas_are_given_as_a_list() -> None:
 
 
 def test_pictures_at_scale_0_are_of_no_class() -> None:
-    assert captions([0, NO_CLASS], ["rose"], 1.0) == ["rose", "no class"]
-    assert captions([0, NO_CLASS], ["rose"], 0.0) == ["no class", "no class"]
+    labels = Labels("as given", (0, NO_CLASS))
+    assert captions(labels, range(2), ["rose"], 1.0) == ["rose", "no class"]
+    assert captions(labels, range(2), ["rose"], 0.0) == ["no class", "no class"]
 
 
 def test_without_classes_nothing_is_conditional(here: Path, capsys) -> None:
