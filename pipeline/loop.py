@@ -25,7 +25,7 @@ from .progress import note, progress
 from .recipe import Every, Recipe
 from .registry import Registry
 from .signals import Stop, stopping_softly
-from .validate import Measure, is_better, save_pictures, validate
+from .validate import Measure, is_better, losses, save_pictures, validate
 
 Watch = Callable[[Path], None]
 """Called with the folder of ``history.jsonl`` and ``grids/`` when there is something new."""
@@ -55,9 +55,10 @@ class Training:
         self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
         self.optimizer = self.settings.optimizer(self.network.parameters())
         self.full_lrs = [group["lr"] for group in self.optimizer.param_groups]
-        self.step, self.seconds, self.saved = 0, 0.0, time.monotonic()
+        self.step, self.seconds, self.waited, self.saved = 0, 0.0, 0.0, time.monotonic()
         self.sums: dict[str, Any] = {}
-        """Of each loss since the last regular validation, over ``sums["steps"]`` steps."""
+        """Of each loss since the last regular validation, over ``sums["steps"]`` steps, and the
+        ``highest`` loss of a step."""
         kept = checkpoint.latest(folder)
         if kept:
             self._restore(*kept)
@@ -109,9 +110,11 @@ class Training:
         torch.manual_seed(int(seed))  # dropout's
         indices = self.batches[self.step]
         draws = Draws(self.recipe.seed, "train", range(len(indices)), self.step)
+        started = time.monotonic()
         images = self.images.batch(indices)
         for augment in self.recipe.augment:
             images = augment(images, draws)
+        self.waited += time.monotonic() - started
         label = self.model.labels_of(self.images, indices)
         if label is not None and self.settings.drops:
             label = dropped(label, self.settings.drops, draws)
@@ -124,6 +127,8 @@ class Training:
         for name, value in {**found, "steps": torch.ones(())}.items():
             # Stays on the device: to read it here would make a GPU wait in every step.
             self.sums[name] = self.sums.get(name, 0.0) + value.detach()
+        highest = self.sums.get("highest", -math.inf)
+        self.sums["highest"] = found["loss"].detach().clamp(min=highest)
 
     def _descend(self, loss: Tensor) -> None:
         factor = self.settings.lr_schedule(self.step)
@@ -156,8 +161,10 @@ class Training:
             "epoch": self.step / self.batches.per_epoch,
             **{f"train_{name}": value for name, value in means.items()},
             "seconds": self.seconds,
+            "data_seconds": self.waited,
             "images_per_second": self._speed(),
             **validate(self.model, self.recipe, self.registry, self.images, self.measures),
+            **self._raw_losses(),
         }
         save_pictures(self.model, self.recipe, self._grid(self.step))
         for name, found in record.items():
@@ -171,6 +178,12 @@ class Training:
             file.write(json.dumps(record, allow_nan=False) + "\n")
         note(_line(record))
         watch(self.views)
+
+    def _raw_losses(self) -> dict[str, float]:
+        """Of the weights as they are, on the images, times and noise of their average's losses."""
+        model = self.model.of(self.network.eval())
+        found = losses(model, self.recipe, self.images)
+        return {f"validation_raw_{name}": value for name, value in found.items()}
 
     def _choices(self, last: dict[str, Any]) -> dict[Choice, State]:
         now: State = (self._weights(), last)
@@ -192,7 +205,7 @@ class Training:
         codec = named("codec", self.model.codec_state)
         tensors = {**self._weights(), **named("optimizer", optimizer), **codec}
         sums = {name: float(value) for name, value in self.sums.items()}
-        state = {"sums": sums, "seconds": self.seconds}
+        state = {"sums": sums, "seconds": self.seconds, "waited": self.waited}
         checkpoint.save(self.folder, self.step, tensors, state)
         self.saved = time.monotonic()
 
@@ -200,7 +213,8 @@ class Training:
         self.network.load_state_dict(part("raw", tensors))
         self.ema.average.load_state_dict(part("ema", tensors))
         checkpoint.restore_optimizer(self.optimizer, part("optimizer", tensors))
-        self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
+        self.step, self.sums = state["step"], state["sums"]
+        self.seconds, self.waited = state["seconds"], state["waited"]
 
     def _fit_codec(self) -> dict[str, Tensor]:
         indices = self.images.indices("train")
@@ -234,10 +248,12 @@ class Training:
     def _means(self) -> dict[str, float]:
         """Of the losses since the last regular validation. Raises Failed when one is not finite."""
         sums = {name: float(value) for name, value in self.sums.items()}
-        count = sums.pop("steps", 0.0)
+        count, highest = sums.pop("steps", 0.0), sums.pop("highest", 0.0)
         if not all(math.isfinite(value) for value in sums.values()):
             raise self._diverged(f"the loss became {sums['loss']}")
-        return {name: value / count for name, value in sums.items()} if count else {}
+        if not count:
+            return {}
+        return {**{name: value / count for name, value in sums.items()}, "highest_loss": highest}
 
     def _refuse_diverged(self) -> None:
         """Raises Failed for weights that are not finite: the loss tells only a step later."""
