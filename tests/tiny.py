@@ -114,7 +114,11 @@ def history(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The validation records of a run, without what depends on the machine's speed."""
     lines = (Path(found["folder"]) / "history.jsonl").read_text().splitlines()
     return [
-        {k: v for k, v in json.loads(line).items() if k not in ("seconds", "data_seconds", "images_per_second")}
+        {
+            k: v
+            for k, v in json.loads(line).items()
+            if k not in ("seconds", "data_seconds", "images_per_second")
+        }
         for line in lines
     ]
 
