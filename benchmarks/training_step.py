@@ -63,7 +63,7 @@ def main() -> None:
         place = Path(folder)
         loop = Training(recipe, registry, images, batches, [], "cpu", place, place / "views")
         compare("contiguous / channels-last", *formats(loop), asked.pairs)
-        compare("whole loop / bare step", loop._one_step, bare(loop), asked.pairs)
+        compare("whole loop / bare step", loop.one_step, bare(loop), asked.pairs)
 
 
 def formats(loop: Training) -> tuple[Callable[[], object], Callable[[], object]]:

@@ -5,7 +5,6 @@ Each returns plain data, the same that ``--json`` prints. Torch is imported once
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -36,9 +35,9 @@ def run(
     """
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
-    from .runs import RUNS, RunFolder, open_store, recipe_of
+    from .runs import RUNS, RunFolder, open_store, recipe_of, run_name
 
-    folder = RUNS / (_run_name(loaded) if name is None else name)
+    folder = RUNS / (run_name(loaded) if name is None else name)
     # What has run to its end needs no probe, which costs seconds of imports.
     if dry_run or recipe_of(folder) != loaded.data:
         from .probe import probe
@@ -76,6 +75,13 @@ def evaluate(what: Path, **options: Any) -> dict[str, Any]:
     from .evaluate import evaluate as score
 
     return score(what, **options)
+
+
+def compare(sources: Sequence[str], **options: Any) -> dict[str, Any]:
+    """Which recipe or run is better; ``pipeline.compare.compare`` has the options."""
+    from .compare import compare as judge
+
+    return judge(sources, **options)
 
 
 def validate(
@@ -137,10 +143,3 @@ def cache(
         return kept.verify()
     records = kept.gc(live_keys(kept), dry_run=dry_run) if action == "gc" else kept.ls()
     return [{**vars(record), "path": str(record.path)} for record in records]
-
-
-def _run_name(loaded: Loaded) -> str:
-    """The recipe's name and what ``--set`` changed, short enough for any file system."""
-    full = "+".join([loaded.base, *loaded.changed])
-    digest = hashlib.sha256(full.encode()).hexdigest()[:8]
-    return full if len(full) <= 150 else f"{full[:140]}+{digest}"

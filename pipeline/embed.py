@@ -74,7 +74,7 @@ class Embedder:
 
     def extractor(self, features: Features) -> Extractor:
         """Weights and all, on the device."""
-        key = json.dumps(self.registry.describe(features), sort_keys=True)
+        key = json.dumps(self.registry.spec(features), sort_keys=True)  # places too: other weights
         if key not in self._loaded:
             self._loaded[key] = features().to(self.device)
         return self._loaded[key]

@@ -82,7 +82,7 @@ def evaluate(
     compared = any(getattr(metric, "ideal", 0.0) is not None for metric in built)
     if compared and not run and not against:
         raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
-    wanted = _wanted(built, features, recipe, registry)
+    wanted = metrics_of(built, features, recipe, registry)
     place = choose(device)
     if run:
         fake = _drawn(run, drawing, registry, kept, place)
@@ -105,7 +105,7 @@ def evaluate(
     return {"what": str(what), "against": str(against or what), "scores": found}
 
 
-def _wanted(
+def metrics_of(
     built: Sequence[Metric], features: str | None, recipe: Recipe | None, registry: Registry
 ) -> dict[str, tuple[Metric, Features]]:
     """Each metric, by name, with its features: those asked for, its own, or the recipe's."""

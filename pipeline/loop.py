@@ -102,10 +102,11 @@ class Training:
 
     def _timed_step(self) -> None:
         started = time.monotonic()
-        self._one_step()
+        self.one_step()
         self.seconds += time.monotonic() - started
 
-    def _one_step(self) -> None:
+    def one_step(self) -> None:
+        """A batch, a loss, a change of the weights and of their average."""
         seed = stream(self.recipe.seed, "train_network", step=self.step).integers(2**63)
         torch.manual_seed(int(seed))  # dropout's
         indices = self.batches[self.step]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -84,6 +85,17 @@ class RunFolder:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         _write(self.path / RUN, _json(about))
+
+
+def run_name(loaded: Loaded) -> str:
+    """The recipe's name and what ``--set`` changed."""
+    return short_name("+".join([loaded.base, *loaded.changed]))
+
+
+def short_name(text: str) -> str:
+    """Of a folder, short enough for any file system."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return text if len(text) <= 150 else f"{text[:140]}+{digest}"
 
 
 def recipe_of(folder: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .numbers import number, signed
 from .progress import clock
 
 
@@ -89,6 +90,100 @@ def _conditioning(about: Mapping[str, Any]) -> str:
     if "labels" not in about:
         return ""
     return f", labels {about['labels']}, guidance {about['guidance_scale']:g}"
+
+
+def plan(found: Mapping[str, Any]) -> str:
+    """The end of ``pipeline compare --plan``: lines that any shell runs."""
+    return "\n".join([*found["commands"], f"# when all have ended: {found['then']}"])
+
+
+def comparison(found: Mapping[str, Any]) -> str:
+    """The end of ``pipeline compare``: verdicts, differences to the first, costs."""
+    lines = [f"{found['name']}: compared in {clock(found['seconds'])}", ""]
+    for pair in found["pairs"]:
+        lines += [f"  {pair['first']} against {pair['second']}: {pair['verdict']}"]
+    reference = found["variants"][0]["name"]
+    for metric, about in found["metrics"].items():
+        lines += ["", *_differences(found, metric, about, reference)]
+    lines += ["", *_costs(found["variants"]), ""]
+    lines += [f"  note: {text}" for text in found["notes"]]
+    lines += [f"  page  {found['page']}", f"  data  {found['folder']}/compare.json"]
+    return "\n".join(lines)
+
+
+def _differences(
+    found: Mapping[str, Any], metric: str, about: Mapping[str, Any], reference: str
+) -> list[str]:
+    seeds = found["seeds"]
+    source = f"training seeds {', '.join(map(str, seeds))}" if seeds[1:] else "finite samples"
+    correction = f"; p by {about['correction']}" if about["correction"] else ""
+    better = "higher" if about["higher_is_better"] else "lower"
+    rows = [("", metric, f"− {reference}", "95 % interval", "p", "finite samples alone")]
+    for variant in found["variants"]:
+        values = [score["value"] for score in variant["scores"][metric]]
+        row = (variant["name"], number(sum(values) / len(values)))
+        pair = next(
+            (p for p in found["pairs"] if _is_of(p, metric, reference, variant["name"])), None
+        )
+        rows.append((*row, *_interval(pair)) if pair else (*row, "", "", "", ""))
+    return [
+        f"  {metric}, {better} is better; intervals from {source}{correction}",
+        *table(rows),
+    ]
+
+
+def _is_of(pair: Mapping[str, Any], metric: str, first: str, second: str) -> bool:
+    return (pair["metric"], pair["first"], pair["second"]) == (metric, first, second)
+
+
+def _interval(pair: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    samples = pair["finite_samples"]
+    source = pair["training_seeds"] or samples
+    p = source["p"] if pair["p_corrected"] is None else pair["p_corrected"]
+    return (
+        signed(pair["difference"]),
+        _ends(source),
+        "-" if p is None else f"{p:.3f}",
+        _ends(samples),
+    )
+
+
+def _ends(source: Mapping[str, Any]) -> str:
+    if source["interval"] is None:
+        return "-"
+    low, high = source["interval"]
+    return f"{signed(low)} to {signed(high)}"
+
+
+def _costs(variants: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [("cost", "parameters", "steps", "seconds a step", "images/s", "NFE", "peak memory")]
+    for variant in variants:
+        cost = variant["cost"]
+        rows.append(
+            (
+                variant["name"],
+                f"{cost['parameters']:,}",
+                f"{cost['steps']:,}",
+                f"{cost['seconds_a_step']:.3f}",
+                f"{cost['images_per_second']:.1f}",
+                str(cost["nfe"]),
+                megabytes(cost["peak_memory"]),
+            )
+        )
+    return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with columns as wide as they need, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(
+            f"{c:{'<' if i == 0 else '>'}{w}}"
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def records(found: Sequence[Mapping[str, Any]]) -> str:

@@ -41,7 +41,7 @@ def train(
     watch: Watch,
 ) -> Artifact:
     """The model of a recipe: reused, or trained from its last checkpoint on."""
-    trajectory = _trajectory(recipe, registry, prepared)
+    trajectory = trajectory_of(recipe, registry, prepared)
     checks = _checks(recipe, registry, measures)
     images = Images(prepared.path / FILE)
     batches = Batches(
@@ -62,7 +62,7 @@ def train(
     return store.get_or_build("model", {**trajectory, "validate": checks, "steps": total}, build)
 
 
-def _trajectory(recipe: Recipe, registry: Registry, prepared: Artifact) -> dict[str, Any]:
+def trajectory_of(recipe: Recipe, registry: Registry, prepared: Artifact) -> dict[str, Any]:
     """All that a step's weights depend on: not how long it goes on, nor how it is watched."""
     settings = recipe.train
     return {

@@ -1,0 +1,43 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path)
+store = click.option(
+    "--store", type=FOLDER, help="Where artifacts are kept  [default: $PIPELINE_STORE or .pipeline]"
+)
+device = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, mps; auto: cuda or cpu",
+)
+changes = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value, such as backbone.upsampler=nearest. Repeatable.",
+)
+num_steps = click.option(
+    "--num-steps", type=click.IntRange(1), help="Sampling steps  [default: the recipe's]"
+)
+spacing = click.option(
+    "--spacing",
+    type=click.Choice(["uniform", "log_snr", "karras"]),
+    help="Of the noise levels: in t, log-SNR or sigma^(1/7)  [default: the recipe's]",
+)
+seed = click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
+sampler = click.option(
+    "--sampler", help="Its name, or {name: …, option: …}  [default: the recipe's]"
+)
+
+guidance_scale = click.option(
+    "--guidance-scale",
+    type=click.FloatRange(0),
+    help="Towards the class and beyond; 1 is off  [default: the recipe's]",
+)

@@ -1,0 +1,1 @@
+"""The parts of ``compare.py``: what is compared, how it is trained, scored, and judged."""
