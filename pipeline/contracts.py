@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer as TorchOptimizer
 
+    from .comparing.difference import Difference
     from .draws import Draws
 
 Number = TypeVar("Number", bound="float | Tensor")
@@ -283,3 +284,16 @@ class Metric(Protocol):
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         """Features (N, D) and (M, D), float32 or float64."""
+
+
+class PairedMetric(Metric, Protocol):
+    """A metric that knows how sure a difference of two of its values is."""
+
+    def differences(
+        self, real: Tensor, models: Sequence[Sequence[Tensor]]
+    ) -> dict[tuple[int, int], Difference] | None:
+        """Of each two models (a, b), a < b: b's value minus a's. None: not with these options.
+
+        Features (N, D), and for each model one (M, D) a training seed, row i of all sets drawn from
+        the same noise. Without this method a jackknife is used, ``comparing/samples.py``.
+        """

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from pipeline import InputError
-from pipeline_metrics import kid
+from pipeline_metrics import kid, mmd
 from pipeline_metrics.kid import KID
 
 
@@ -45,7 +45,7 @@ def test_full_is_the_double_loop_for_unequal_sizes(monkeypatch):
     real, fake = features(23), features(31, seed=1, shift=0.2)
     expected = double_loop(real, fake)
     for block in (5, 23, 1024):
-        monkeypatch.setattr(kid, "BLOCK", block)
+        monkeypatch.setattr(mmd, "BLOCK", block)
         assert KID()(real, fake).value == pytest.approx(expected, rel=0, abs=1e-12)
 
 
