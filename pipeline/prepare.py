@@ -121,7 +121,7 @@ def write_images(
 
     count = len(source)
     with h5py.File(path, "w") as file, _one_torch_thread():
-        results = track(_in_order(work, range(count), _cores()), "prepare images", total=count)
+        results = track(_in_order(work, range(count), cores()), "prepare images", total=count)
         _write_pixels(file, source, results)
         file["labels"] = np.array([-1 if n is None else n for n in source.labels], np.int64)
         file["validation"] = validation
@@ -192,7 +192,7 @@ def _unusable(failures: Sequence[InputError], count: int) -> InputError:
     )
 
 
-def _cores() -> int:
+def cores() -> int:
     """Those this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
