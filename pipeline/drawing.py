@@ -17,7 +17,7 @@ from .model import class_names_of
 from .pictures import save_grid, to_picture
 from .recipe import Spacing
 from .registry import Registry
-from .runs import read_run, plugins_of, store_of
+from .runs import plugins_of, read_run, store_of
 from .sample import Order, conditioning, read_samples
 from .sample import sample as draw
 from .store import Artifact

@@ -19,7 +19,7 @@ from .prepare import FILE, prepare_images
 from .reading.yaml12 import Node, Origin
 from .recipe import Recipe, Spacing
 from .registry import Registry
-from .runs import is_run, read_run, open_store, plugins_of, store_of
+from .runs import is_run, open_store, plugins_of, read_run, store_of
 from .sample import Order, sample
 from .score import as_data, read_score, score_artifact
 from .store import Artifact, Store

@@ -23,7 +23,7 @@ from .prepare import preprocessed
 from .progress import track
 from .recipe import Spacing
 from .registry import Registry
-from .runs import read_run, plugins_of, store_of
+from .runs import plugins_of, read_run, store_of
 
 FIRST = 10
 """Evaluations of the first step. Near clean the fixed point is a contraction by a factor that is

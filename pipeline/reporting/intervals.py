@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .axes import Tick, axis
-from .curves import LEFT, RIGHT, WIDTH
+from .curves import LEFT, RIGHT
 
 ROW, LABEL, MARK = 26, 20, 15
 """Heights: between rows, of a row's label, of a mark."""
@@ -149,7 +149,7 @@ def histograms(title: str, groups: Sequence[tuple[str, Sequence[float]]], note: 
                     across(low),
                     round((RIGHT - LEFT) / BARS - 1, 1),
                     round(share / highest * BAR_HEIGHT, 1),
-                    f"{label}: {share:.0%} from {low:.4g} to {high:.4g}",
+                    f"{label}: {100 * share:.0f} % from {low:.4g} to {high:.4g}",
                 )
                 for (low, high), share in zip(bins, shares[style], strict=True)
                 if share

@@ -40,7 +40,7 @@ def run_page(run: Finished) -> str:
         diagnosis=about.get("diagnosis"),
         recipe=_recipe(run),
         artifacts=[{**one, "size": wording.amount(one["size"])} for one in run.artifacts()],
-        machine=machine(about.get("machine", {"device": about["device"]})),
+        machine=wording.machine(about.get("machine", {"device": about["device"]})),
         versions=about["versions"],
         command=about["command"],
         again=f"pipeline run {run.folder / 'recipe.yaml'}",
@@ -48,20 +48,16 @@ def run_page(run: Finished) -> str:
     )
 
 
-def machine(found: Mapping[str, Any]) -> dict[str, Any]:
-    """With memory in words."""
-    return {k: wording.amount(v) if k == "memory" else v for k, v in found.items()}
-
-
 def _samples(run: Finished) -> dict[str, Any]:
     images = run.samples(SAMPLES)
     made = pictures([png(image) for image in images], BUDGETS["samples"])
-    captions = run.about.get("captions") or [None] * len(images)
+    captions = run.about.get("captions") or [""] * len(images)
     shown = [
-        {"uri": uri, "caption": caption, "alt": f"Sample {i + 1}" + (f": {caption}" * bool(caption))}
-        for i, (uri, caption) in enumerate(zip(made.uris, captions, strict=False))
+        {"uri": uri, "caption": text, "alt": f"Sample {i}: {text}" if text else f"Sample {i}"}
+        for i, (uri, text) in enumerate(zip(made.uris, captions, strict=False), start=1)
     ]
-    return {"images": shown, "exact": made.exact, "total": run.about["recipe"]["sample"]["num_images"]}
+    total = run.about["recipe"]["sample"]["num_images"]
+    return {"images": shown, "exact": made.exact, "total": total}
 
 
 def _selection(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -126,7 +122,7 @@ def _speed(history: list[dict[str, Any]]) -> str | None:
     last = history[-1]
     waited = ""
     if "data_seconds" in last:
-        waited = f", {last['data_seconds'] / last['seconds']:.1%} of it waiting for data"
+        waited = f", {100 * last['data_seconds'] / last['seconds']:.1f} % of it waiting for data"
     return (
         f"Training took {clock(last['seconds'])} without validations{waited}: "
         f"{last['images_per_second']:,.0f} images a second on average."

@@ -54,19 +54,7 @@ def better(direction: Mapping[str, Any]) -> str:
 
 def protocol(about: Mapping[str, Any]) -> str:
     """How a score was measured, as one sentence; what the protocol does not tell is left out."""
-    parts = [f"{about['num_fake']:,} samples" if "num_fake" in about else "Samples"]
-    if "sampler" in about:
-        parts[0] += f" drawn by {_stage(about['sampler'])} in {about['num_steps']} steps"
-    if about.get("spacing", "uniform") != "uniform":
-        parts[0] += f" ({about['spacing']} spacing)"
-    if "nfe" in about:
-        parts.append(f"{about['nfe']} evaluations of the network each")
-    if "labels" in about:
-        parts.append(f"classes {about['labels']}, guidance {about['guidance_scale']:g}")
-    if "weights" in about:
-        parts.append(f"{about['weights']} weights of the {about['checkpoint']} checkpoint")
-    if "seed" in about:
-        parts.append(f"noise of seed {about['seed']}")
+    parts = _drawn(about)
     if "num_real" in about:
         parts.append(f"compared with {about['num_real']:,} {about.get('split', 'real')} images")
     if "resolution" in about:
@@ -77,6 +65,25 @@ def protocol(about: Mapping[str, Any]) -> str:
         parts.append(f"estimator {about['estimator']}")
     biased = " It is biased: compare equal numbers of images only." if about.get("biased") else ""
     return ", ".join(parts) + "." + biased
+
+
+def _drawn(about: Mapping[str, Any]) -> list[str]:
+    """How the scored samples were made."""
+    first = f"{about['num_fake']:,} samples" if "num_fake" in about else "Samples"
+    if "sampler" in about:
+        first += f" drawn by {_stage(about['sampler'])} in {about['num_steps']} steps"
+    if about.get("spacing", "uniform") != "uniform":
+        first += f" ({about['spacing']} spacing)"
+    parts = [first]
+    if "nfe" in about:
+        parts.append(f"{about['nfe']} evaluations of the network each")
+    if "labels" in about:
+        parts.append(f"classes {about['labels']}, guidance {about['guidance_scale']:g}")
+    if "weights" in about:
+        parts.append(f"{about['weights']} weights of the {about['checkpoint']} checkpoint")
+    if "seed" in about:
+        parts.append(f"noise of seed {about['seed']}")
+    return parts
 
 
 def what_was_run(
@@ -113,6 +120,11 @@ def amount(size: int) -> str:
         if size >= factor:
             return f"{size / factor:.3g} {unit}"
     return f"{size} bytes"
+
+
+def machine(found: Mapping[str, Any]) -> dict[str, Any]:
+    """With its memory in words."""
+    return {k: amount(v) if k == "memory" else v for k, v in found.items()}
 
 
 def _stage(spec: Mapping[str, Any]) -> str:
