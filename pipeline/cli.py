@@ -171,6 +171,24 @@ def evaluate(as_json: bool, **options: Any) -> None:
         give(found, summary.scores(found["scores"]))
 
 
+@cli.command(
+    epilog="""\b
+    Examples:
+      pipeline report flowers_ddim
+      pipeline report runs/flowers_ddim runs/flowers_ddim+upsampler=nearest"""
+)
+@click.argument("runs", metavar="RUN…", nargs=-1, required=True, type=FOLDER)
+@store
+@as_json
+def report(as_json: bool, **options: Any) -> None:
+    """Write the page of each finished RUN, or comparison, anew: one HTML file."""
+    from . import commands
+
+    with output(as_json) as give:
+        found = commands.report(**options)
+        give(found, "\n".join(one["report"] for one in found))
+
+
 @cli.command(epilog="\b\nExample:\n  pipeline validate my.yaml --set train.epochs=80")
 @click.argument("recipe")
 @changes

@@ -47,12 +47,14 @@ def run(
             return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
     from . import engine
     from .device import choose
+    from .report import write_report
 
     started, place = time.monotonic(), choose(device)
     kept = open_store(store, fresh)
     run_folder = RunFolder(folder, loaded, kept, plugins)
     made, scores = engine.run(loaded.recipe, registry, kept, run_folder, place)
-    run_folder.finish(made, scores, place)
+    run_folder.finish(made, scores, place, engine.directions(loaded.recipe, registry))
+    write_report(folder, kept)
     about = json.loads((folder / "run.json").read_text())
     return {
         **about,
@@ -82,6 +84,13 @@ def compare(sources: Sequence[str], **options: Any) -> dict[str, Any]:
     from .compare import compare as judge
 
     return judge(sources, **options)
+
+
+def report(runs: Sequence[Path], *, store: Path | None = None) -> list[dict[str, Any]]:
+    """The pages of finished runs and comparisons, written anew; where each one is."""
+    from .report import report as write
+
+    return write(runs, store)
 
 
 def validate(

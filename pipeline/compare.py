@@ -33,7 +33,7 @@ from .probe import probe
 from .progress import note
 from .registry import Registry
 from .report import write_comparison
-from .runs import RUNS, open_run, open_store, short_name
+from .runs import RUNS, open_store, read_run, short_name
 from .score import as_data
 
 SEEDS = 3
@@ -136,7 +136,7 @@ def _subject(variant: Variant, asked: Asked, embedder: Embedder) -> Subject:
     """With its real images, which a finished run has already, and its metrics."""
     registry, recipe = embedder.registry, variant.loaded.recipe
     if variant.finished and variant.run:
-        about = open_run(variant.run)
+        about = read_run(variant.run)
         images = embedder.store.open("images", about["artifacts"]["images"]["key"])
     else:
         probe(recipe)

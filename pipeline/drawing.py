@@ -17,7 +17,7 @@ from .model import class_names_of
 from .pictures import save_grid, to_picture
 from .recipe import Spacing
 from .registry import Registry
-from .runs import open_run, plugins_of, store_of
+from .runs import plugins_of, read_run, store_of
 from .sample import Order, conditioning, read_samples
 from .sample import sample as draw
 from .store import Artifact
@@ -54,7 +54,7 @@ def sample(
     _check_numbers(num_images=num_images, num_steps=num_steps, interpolate=interpolate)
     if classes is not None and not classes:
         raise InputError("classes: name at least one, or leave it out for all")
-    about = open_run(Path(run))
+    about = read_run(Path(run))
     registry = Registry.load(plugins)
     wanted = about["recipe"]["sample"]
     scale = wanted["guidance_scale"] if guidance_scale is None else guidance_scale

@@ -18,6 +18,7 @@ from .runs import RunFolder
 from .sample import Order, conditioning, sample
 from .score import read_score, score_artifact
 from .store import Artifact, Store
+from .trace import trace
 from .train import train
 from .validate import Measure
 
@@ -46,6 +47,7 @@ def run(
     made["model"] = model = train(recipe, registry, store, images, measures, device, folder.watch)
     pictures = pictures_of(recipe, class_names_of(model.path))
     made["samples"] = sample(model, pictures, registry, store, device)
+    made["trace"] = trace(model, pictures, registry, store, device)
     if recipe.evaluate is None:
         return made, {}
     split = recipe.evaluate.split
@@ -75,6 +77,19 @@ def named(metrics: Sequence[Metric], registry: Registry) -> dict[str, Metric]:
     counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
     unique = [name if n == 1 else f"{name}_{n}" for name, n in zip(names, counts, strict=True)]
     return dict(zip(unique, metrics, strict=True))
+
+
+def directions(recipe: Recipe, registry: Registry) -> dict[str, dict[str, Any]]:
+    """Of each metric of a recipe, by name: whether higher is better, and its ideal value."""
+    scored = recipe.evaluate.metrics if recipe.evaluate else []
+    metrics = named(recipe.train.validate.metrics, registry) | named(scored, registry)
+    return {
+        name: {
+            "higher_is_better": getattr(metric, "higher_is_better", False),
+            "ideal": getattr(metric, "ideal", 0.0),
+        }
+        for name, metric in metrics.items()
+    }
 
 
 def features_of(metric: Metric, recipe: Recipe | None) -> Features:

@@ -19,7 +19,7 @@ from .prepare import FILE, prepare_images
 from .reading.yaml12 import Node, Origin
 from .recipe import Recipe, Spacing
 from .registry import Registry
-from .runs import is_run, open_run, open_store, plugins_of, store_of
+from .runs import is_run, open_store, plugins_of, read_run, store_of
 from .sample import Order, sample
 from .score import as_data, read_score, score_artifact
 from .store import Artifact, Store
@@ -69,8 +69,8 @@ def evaluate(
         "seed": seed,
     }
     drawing = {name: value for name, value in drawing.items() if value is not None}
-    run = open_run(what) if is_run(what) else None
-    other = open_run(against) if against and is_run(against) else None
+    run = read_run(what) if is_run(what) else None
+    other = read_run(against) if against and is_run(against) else None
     _check(what, against, run, other, size, drawing)
     if run and guidance_scale is not None:
         check_conditioning(run["recipe"]["train"], None, guidance_scale)
@@ -133,7 +133,7 @@ def _check(
 ) -> None:
     """Raise InputError for options that would have no effect, and for missing ones."""
     if not run and not what.is_dir():
-        open_run(what)  # says which runs there are
+        read_run(what)  # says which runs there are
     if against and not other and not against.is_dir():
         raise InputError(f"--against {against}: no folder and no run is called so")
     if drawing and not run:

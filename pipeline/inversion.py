@@ -23,7 +23,7 @@ from .prepare import preprocessed
 from .progress import track
 from .recipe import Spacing
 from .registry import Registry
-from .runs import open_run, plugins_of, store_of
+from .runs import plugins_of, read_run, store_of
 
 FIRST = 10
 """Evaluations of the first step. Near clean the fixed point is a contraction by a factor that is
@@ -112,7 +112,7 @@ def _way(
 ) -> _Way:
     if num_steps < 1:
         raise InputError(f"num_steps is {num_steps}: should be 1 or more")
-    about = open_run(Path(run))
+    about = read_run(Path(run))
     check_conditioning(about["recipe"]["train"], classes, 1)
     registry = Registry.load(plugins)
     with plugins_of(about, plugins):

@@ -149,6 +149,15 @@ def class_names_of(path: Path) -> list[str] | None:
     return names
 
 
+def count_parameters(recipe: Any, path: Path) -> int:
+    """Of the network of the model in this folder; needs no memory for them."""
+    about = json.loads((path / "last.json").read_text())
+    names = about["class_names"]
+    with torch.device("meta"):
+        network = recipe.backbone(tuple(about["shape"]), None if names is None else len(names))
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
 def _placed(network: nn.Module, device: str) -> nn.Module:
     # Channels-last convolutions are the faster ones, on CPU and GPU: docs/performance.md.
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,11 +40,11 @@ class RunFolder:
             if before:
                 changes = "; ".join(differences(before, self.loaded.data))
                 note(f"{self.path} was a run with another recipe ({changes}): replaced")
-            for old in (RUN, "scores.json", "samples.png", "history.jsonl"):
+            for old in (RUN, "scores.json", "samples.png", "history.jsonl", "report.html"):
                 (self.path / old).unlink(missing_ok=True)
             shutil.rmtree(self.path / "grids", ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        _write(self.path / "recipe.yaml", show(self.loaded))
+        write(self.path / "recipe.yaml", show(self.loaded))
         self.store.remember_runs(self.path.parent)
 
     def watch(self, views: Path) -> None:
@@ -51,10 +52,17 @@ class RunFolder:
         shutil.copy(views / "history.jsonl", self.path)
         shutil.copytree(views / "grids", self.path / "grids", dirs_exist_ok=True)
 
-    def finish(self, made: Mapping[str, Artifact], scores: Mapping[str, Any], device: str) -> None:
+    def finish(
+        self,
+        made: Mapping[str, Artifact],
+        scores: Mapping[str, Any],
+        device: str,
+        metrics: Mapping[str, Any],
+    ) -> None:
         """The pictures, the scores, and what everything was made from."""
         from .labels import captions, chosen_labels
-        from .model import class_names_of
+        from .machine import machine
+        from .model import class_names_of, count_parameters
         from .pictures import save_grid
         from .sample import read_samples
         from .score import as_data
@@ -68,7 +76,7 @@ class RunFolder:
             below = captions(labels, range(len(images)), names, wanted.guidance_scale)
         save_grid(images, wanted.grid, self.path / "samples.png", below)
         found = {name: as_data(score) for name, score in scores.items()}
-        _write(self.path / "scores.json", _json(found))
+        write(self.path / "scores.json", _json(found))
         about = {
             "name": self.path.name,
             "recipe": self.loaded.data,
@@ -78,13 +86,17 @@ class RunFolder:
                 for name, one in made.items()
             },
             "scores": found,
+            "metrics": metrics,
+            "parameters": count_parameters(self.loaded.recipe, made["model"].path),
+            **({"captions": below} if below else {}),
             "device": device,
+            "machine": machine(device),
             "plugins": [str(file.absolute()) for file in self.plugins],
-            "command": " ".join(["pipeline", *sys.argv[1:]]),
+            "command": shlex.join(["pipeline", *sys.argv[1:]]),
             "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        _write(self.path / RUN, _json(about))
+        write(self.path / RUN, _json(about))
 
 
 def run_name(loaded: Loaded) -> str:
@@ -109,7 +121,7 @@ def is_run(path: Path) -> bool:
     return any((folder / "recipe.yaml").is_file() for folder in (path, RUNS / path))
 
 
-def open_run(path: Path) -> dict[str, Any]:
+def read_run(path: Path) -> dict[str, Any]:
     """``run.json`` of a finished run, given by its folder or its name under ``runs/``."""
     for folder in (path, RUNS / path):
         if (folder / RUN).is_file():
@@ -193,7 +205,7 @@ def _json(data: Any) -> str:
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """At once: a reader sees the old file or the new one."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")

@@ -21,6 +21,7 @@ def run(found: Mapping[str, Any]) -> str:
     lines += ["", scores(found["scores"]), ""] if found["scores"] else [""]
     folder = found["folder"]
     lines += [
+        f"  report    {folder}/report.html",
         f"  samples   {folder}/samples.png",
         f"  progress  {folder}/grids/, {folder}/history.jsonl",
         *([f"  scores    {folder}/scores.json"] if found["scores"] else []),

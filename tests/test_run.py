@@ -190,9 +190,9 @@ def test_the_same_images_in_a_new_process_without_the_data(here: Path, photos: P
 
 def test_image_i_does_not_depend_on_the_batch(after_first: Path, monkeypatch) -> None:
     from pipeline.model import load_model
-    from pipeline.runs import open_run, store_of
+    from pipeline.runs import read_run, store_of
 
-    about = open_run(Path("tiny"))
+    about = read_run(Path("tiny"))
     registry = Registry.load([STAGES])
     key = about["artifacts"]["model"]["key"]
     made = load_model(store_of(about, None).open("model", key).path, registry, "cpu")

@@ -14,7 +14,7 @@ from ..engine import protocol_of, scored_of
 from ..evaluate import recipe_of_run
 from ..images import Images
 from ..prepare import FILE
-from ..runs import open_run
+from ..runs import read_run
 from ..sample import Order, read_samples, sample
 from ..score import read_score, score_artifact
 from ..store import Artifact
@@ -48,7 +48,7 @@ def scored(
 ) -> Scored:
     """The trial's samples from the noise of ``seed``, as its recipe scores them."""
     registry, store = embedder.registry, embedder.store
-    about = open_run(trial.folder)
+    about = read_run(trial.folder)
     recipe = replace(recipe_of_run(about, registry), seed=seed)
     real = store.open("images", about["artifacts"]["images"]["key"])
     images = Images(real.path / FILE)

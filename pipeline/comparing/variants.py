@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..load import Loaded, load
 from ..reading.yaml12 import Origin, Problem, flow, parse
 from ..registry import Registry
-from ..runs import RUN, RUNS, is_run, open_run
+from ..runs import RUN, RUNS, is_run, read_run
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _run(source: str) -> Path | None:
     path = Path(source)
     if path.is_file() or not is_run(path):
         return None
-    open_run(path)  # says what to do where it has not finished
+    read_run(path)  # says what to do where it has not finished
     return path if (path / RUN).is_file() else RUNS / path
 
 

@@ -1,0 +1,38 @@
+"""What a run was made on, for its ``run.json``: figures mean little without the machine."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .prepare import cores
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Processor, cores that this process may use, memory in bytes, device, Python and platform."""
+    return {
+        "cpu": _cpu(),
+        "cores": cores(),
+        "memory": psutil.virtual_memory().total,
+        "device": _device(device),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def _cpu() -> str:
+    """The model's name; where the system does not tell it, the architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _device(device: str) -> str:
+    import torch
+
+    cuda = device.startswith("cuda")
+    return f"{device} ({torch.cuda.get_device_name(device)})" if cuda else device

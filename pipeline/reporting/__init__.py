@@ -1,0 +1,1 @@
+"""Pages for people: the parts of ``report.py``. They read plain data and import no torch."""
