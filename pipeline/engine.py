@@ -11,6 +11,7 @@ from .errors import InputError
 from .images import Images
 from .labels import chosen_labels, split_labels
 from .model import class_names_of
+from .neighbours import neighbours
 from .prepare import FILE, prepare
 from .recipe import Evaluate, Recipe
 from .registry import Registry
@@ -34,6 +35,8 @@ def run(
     scored = recipe.evaluate.metrics if recipe.evaluate else []
     for metric in (*recipe.train.validate.metrics, *scored):
         embedder.extractor(features_of(metric, recipe))  # weights that are missing fail first
+    if recipe.features:
+        embedder.extractor(recipe.features)  # of the nearest neighbours
     made: Made = {}
     made["images"] = images = prepare(recipe, registry, store)
     measures = []
@@ -44,10 +47,13 @@ def run(
         extractor = embedder.extractor(features)
         measures.append(Measure(name, metric, extractor, read_features(real)))
     folder.begin()
-    made["model"] = model = train(recipe, registry, store, images, measures, device, folder.watch)
+    with folder.telling_failure():
+        model = train(recipe, registry, store, images, measures, device, folder.watch)
+    made["model"] = model
     pictures = pictures_of(recipe, class_names_of(model.path))
     made["samples"] = sample(model, pictures, registry, store, device)
     made["trace"] = trace(model, pictures, registry, store, device)
+    made["neighbours"] = neighbours(images, made["samples"], recipe, embedder, registry, store)
     if recipe.evaluate is None:
         return made, {}
     split = recipe.evaluate.split
@@ -129,7 +135,9 @@ def scored_of(recipe: Recipe, images: Images) -> Order:
         guidance_scale=like.guidance_scale,
         metrics=[],
     )
-    labels = split_labels(images, wanted.split, recipe.seed) if recipe.train.condition else None
+    labels = None
+    if recipe.train.condition:
+        labels = split_labels(images, wanted.split, recipe.seed, fresh=True)
     return Order(
         sampler=wanted.sampler,
         num_steps=wanted.num_steps,

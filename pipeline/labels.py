@@ -45,11 +45,14 @@ def chosen_labels(wanted: Sequence[int | str] | None, names: Sequence[str]) -> L
     return Labels(", ".join(map(str, values)), values)
 
 
-def split_labels(images: Images, split: str, seed: int) -> Labels:
-    """Those of a split's images, in an order drawn from the seed: any first few are typical."""
+def split_labels(images: Images, split: str, seed: int, *, fresh: bool = False) -> Labels:
+    """Those of a split's images, in an order drawn from the seed: any first few are typical.
+
+    ``fresh`` draws another order: scores are not to share it with what chose the checkpoint.
+    """
     indices = images.indices("train" if split == "train" else "validation")
-    labels = images.labels[stream(seed, "labels").permutation(indices)]
-    return Labels(f"as in {split}", tuple(labels.tolist()))
+    labels = images.labels[stream(seed, "labels", draw=int(fresh)).permutation(indices)]
+    return Labels(f"as in {split}" + " (drawn anew)" * fresh, tuple(labels.tolist()))
 
 
 def dropped(label: Tensor, share: float, draws: Draws) -> Tensor:

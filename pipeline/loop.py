@@ -6,18 +6,19 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import checkpoint
+from . import checkpoint, diagnosis
 from .batches import Batches, in_batches
 from .checkpoint import named, part
+from .diagnosis import Diverged
 from .draws import Draws, stream
 from .ema import EmaNetwork
-from .errors import Failed
 from .images import Images
 from .labels import dropped
 from .model import Choice, Model, build_network
@@ -25,7 +26,7 @@ from .progress import note, progress
 from .recipe import Every, Recipe
 from .registry import Registry
 from .signals import Stop, stopping_softly
-from .validate import Measure, is_better, losses, save_pictures, validate
+from .validate import Measure, is_better, losses, loss_of_zeros, save_pictures, validate
 
 Watch = Callable[[Path], None]
 """Called with the folder of ``history.jsonl`` and ``grids/`` when there is something new."""
@@ -166,11 +167,12 @@ class Training:
             "images_per_second": self._speed(),
             **validate(self.model, self.recipe, self.registry, self.images, self.measures),
             **self._raw_losses(),
+            "loss_of_zeros": self._loss_of_zeros,
         }
         save_pictures(self.model, self.recipe, self._grid(self.step))
         for name, found in record.items():
             if isinstance(found, float) and not math.isfinite(found):
-                raise self._diverged(f"{name} is {found}")
+                raise Diverged(f"{name} is {found}", self.step)
         best = _record_of(self.views / "best")
         # Another end of the same training would not have validated at an irregular step.
         if regular and is_better(record, best, self.measures):
@@ -178,6 +180,7 @@ class Training:
         with (self.views / "history.jsonl").open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
         note(_line(record))
+        diagnosis.say_news(self.history(), self.settings.ema)
         watch(self.views)
 
     def _raw_losses(self) -> dict[str, float]:
@@ -185,6 +188,10 @@ class Training:
         model = self.model.of(self.network.eval())
         found = losses(model, self.recipe, self.images)
         return {f"validation_raw_{name}": value for name, value in found.items()}
+
+    @cached_property
+    def _loss_of_zeros(self) -> float:
+        return loss_of_zeros(self.model, self.recipe, self.images)
 
     def _choices(self, last: dict[str, Any]) -> dict[Choice, State]:
         now: State = (self._weights(), last)
@@ -247,26 +254,20 @@ class Training:
         return time.monotonic() - self.saved > seconds
 
     def _means(self) -> dict[str, float]:
-        """Of the losses since the last regular validation. Raises Failed when one is not finite."""
+        """Of the losses since the last regular validation. Raises Diverged when one is not finite."""
         sums = {name: float(value) for name, value in self.sums.items()}
         count, highest = sums.pop("steps", 0.0), sums.pop("highest", 0.0)
         if not all(math.isfinite(value) for value in sums.values()):
-            raise self._diverged(f"the loss became {sums['loss']}")
+            raise Diverged(f"the loss became {sums['loss']}", self.step)
         if not count:
             return {}
         return {**{name: value / count for name, value in sums.items()}, "highest_loss": highest}
 
     def _refuse_diverged(self) -> None:
-        """Raises Failed for weights that are not finite: the loss tells only a step later."""
+        """Raises Diverged for weights that are not finite: the loss tells only a step later."""
         for name, tensor in self.network.state_dict().items():
             if not tensor.isfinite().all():
-                raise self._diverged(f"{name} is no longer finite")
-
-    def _diverged(self, what: str) -> Failed:
-        return Failed(
-            f"{what} by step {self.step}; the last checkpoint before stands. "
-            "Lower train.optimizer.lr or set train.clip_gradients."
-        )
+                raise Diverged(f"{name} is no longer finite", self.step)
 
     def _speed(self) -> float:
         return self.step * self.settings.batch_size / self.seconds if self.seconds else 0.0

@@ -24,6 +24,9 @@ from .storing import manifest
 
 RUNS, RUN = Path("runs"), "run.json"
 
+DIAGNOSIS = "diagnosis.json"
+"""Of a run that failed: why. What there is to say of a finished one is in ``run.json``."""
+
 
 class RunFolder:
     """A run's folder: the recipe first, history and grids as they come, the rest at the end."""
@@ -40,7 +43,8 @@ class RunFolder:
             if before:
                 changes = "; ".join(differences(before, self.loaded.data))
                 note(f"{self.path} was a run with another recipe ({changes}): replaced")
-            for old in (RUN, "scores.json", "samples.png", "history.jsonl", "report.html"):
+            pages = ("scores.json", "samples.png", "history.jsonl", "report.html")
+            for old in (RUN, DIAGNOSIS, *pages):
                 (self.path / old).unlink(missing_ok=True)
             shutil.rmtree(self.path / "grids", ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -60,6 +64,7 @@ class RunFolder:
         metrics: Mapping[str, Any],
     ) -> None:
         """The pictures, the scores, and what everything was made from."""
+        from .diagnosis import of_run
         from .labels import captions, chosen_labels
         from .machine import machine
         from .model import class_names_of, count_parameters
@@ -89,6 +94,8 @@ class RunFolder:
             "metrics": metrics,
             "parameters": count_parameters(self.loaded.recipe, made["model"].path),
             **({"captions": below} if below else {}),
+            "selection": _selection(made["model"].path, found),
+            "diagnosis": [one._asdict() for one in of_run(self.loaded.recipe, made, scores)],
             "device": device,
             "machine": machine(device),
             "plugins": [str(file.absolute()) for file in self.plugins],
@@ -97,6 +104,41 @@ class RunFolder:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write(self.path / RUN, _json(about))
+        (self.path / DIAGNOSIS).unlink(missing_ok=True)
+
+    @contextmanager
+    def telling_failure(self) -> Iterator[None]:
+        """Keep what ended training in the folder, so that it can be told of the unfinished run."""
+        from .diagnosis import Diverged
+
+        try:
+            yield
+        except Diverged as error:
+            write(self.path / DIAGNOSIS, _json([error.finding._asdict()]))
+            raise
+
+
+def _selection(model: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """By what the best checkpoint was chosen, and its scores on samples that did not choose it."""
+    record = json.loads((model / "best.json").read_text())["record"]
+    name = next(iter(record.get("protocol", {})), "validation_loss")
+    chosen = {"name": name, "value": record[name]}
+    if (error := f"{name}_standard_error") in record:
+        chosen["standard_error"] = record[error]
+    if name in record.get("protocol", {}):
+        chosen["protocol"] = record["protocol"][name]
+    parts = ("value", "standard_error")
+    fresh = {one: {k: score[k] for k in parts if k in score} for one, score in scores.items()}
+    return {"checkpoint": "best", "step": record["step"], "chosen_by": chosen, "fresh": fresh}
+
+
+def _what_now(path: Path) -> str:
+    """With an unfinished run."""
+    for folder in (path, RUNS / path):
+        if (folder / DIAGNOSIS).is_file():
+            [found] = json.loads((folder / DIAGNOSIS).read_text())
+            return f"{found['what']} {found['do']}"
+    return "run its recipe again to go on"
 
 
 def run_name(loaded: Loaded) -> str:
@@ -128,7 +170,7 @@ def read_run(path: Path) -> dict[str, Any]:
             about: dict[str, Any] = json.loads((folder / RUN).read_text())
             return {**about, "folder": folder}
     if is_run(path):
-        raise InputError(f"{path}: this run has not finished; run its recipe again to go on")
+        raise InputError(f"{path}: this run has not finished; {_what_now(path)}")
     here = sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))
     raise InputError(f"{path}: there is no such run. Finished runs: {', '.join(here) or 'none'}")
 

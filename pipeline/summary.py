@@ -18,7 +18,9 @@ def run(found: Mapping[str, Any]) -> str:
         size = megabytes(found["sizes"][name])
         state = "reused" if one["reused"] else f"built, because {one['why']}"
         lines.append(f"  {name:{width}}  {size:>8}  {state}")
-    lines += ["", scores(found["scores"]), ""] if found["scores"] else [""]
+    lines += ["", selection(found["selection"]), ""]
+    lines += [scores(found["scores"]), ""] if found["scores"] else []
+    lines += [diagnosis(found["diagnosis"]), ""]
     folder = found["folder"]
     lines += [
         f"  report    {folder}/report.html",
@@ -31,6 +33,32 @@ def run(found: Mapping[str, Any]) -> str:
         f"More images: pipeline sample {folder} --num-images 80 --grid 10x8 --seed 1",
     ]
     return "\n".join(lines)
+
+
+def selection(found: Mapping[str, Any]) -> str:
+    """How the best checkpoint was chosen, and what it has on samples that did not choose it."""
+    chosen, fresh = found["chosen_by"], found["fresh"]
+    about = chosen.get("protocol")
+    on = f" of {about['num_fake']} samples in {about['num_steps']} steps" if about else ""
+    line = (
+        f"  best checkpoint: step {found['step']}, chosen by {chosen['name']} {_value(chosen)}{on}"
+    )
+    if not fresh:
+        return line
+    scored = ", ".join(f"{name} {_value(score)}" for name, score in fresh.items())
+    return f"{line}\n    on fresh samples: {scored}"
+
+
+def diagnosis(found: Sequence[Mapping[str, str]]) -> str:
+    """What is wrong, and what to do."""
+    if not found:
+        return "  diagnosis: nothing unusual was found"
+    return "\n".join(f"  {one['name']}: {one['what']}\n    {one['do']}" for one in found)
+
+
+def _value(score: Mapping[str, Any]) -> str:
+    error = f" ± {score['standard_error']:.4f}" if "standard_error" in score else ""
+    return f"{score['value']:.4f}{error}"
 
 
 def dry(found: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline import IOOnly, Rates, hookimpl, stage
 from pipeline.contracts import Denoise
@@ -86,6 +87,49 @@ class Loud:
         return denoise(x, levels[0]).x0
 
 
+@stage
+class Dense:
+    """A backbone of two layers that learns its few training images by heart in a second."""
+
+    width: int = 256
+    """Of the hidden layer."""
+
+    def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
+        """For images of this shape; it knows no classes."""
+        return _Dense(shape[0] * shape[1] * shape[2], self.width)
+
+
+class _Dense(nn.Module):
+    def __init__(self, pixels: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(pixels + 2, width), nn.ReLU(), nn.Linear(width, pixels)
+        )
+
+    def forward(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
+        seen = [x.flatten(1), *(rate.reshape(len(x), 1) for rate in rates)]
+        return self.layers(torch.cat(seen, 1)).reshape(x.shape)
+
+
+@stage
+class Slow:
+    """An augmentation that changes nothing and takes its time."""
+
+    seconds: Annotated[float, IOOnly()] = 0.2
+    """A batch."""
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """The same images, later."""
+        time.sleep(self.seconds)
+        return images
+
+
+@hookimpl
+def register_backbones() -> Mapping[str, type]:
+    """By name."""
+    return {"dense": Dense}
+
+
 @hookimpl
 def register_features() -> Mapping[str, type]:
     """By name."""
@@ -95,7 +139,7 @@ def register_features() -> Mapping[str, type]:
 @hookimpl
 def register_augmentations() -> Mapping[str, type]:
     """By name."""
-    return {"trip": Trip}
+    return {"trip": Trip, "slow": Slow}
 
 
 @hookimpl

@@ -65,8 +65,8 @@ def _differences(
 ) -> list[str]:
     why = [f"{key} {one[key]} and {other[key]}" for key in one if one[key] != other[key]]
     if a.images.key != b.images.key and one["resolution"] == other["resolution"]:
-        sides = [{k: s.variant.loaded.data[k] for k in DATA} for s in (a, b)]
-        changes = "; ".join(differences(*sides)) or "the files differ"
+        one, other = ({k: s.variant.loaded.data[k] for k in DATA} for s in (a, b))
+        changes = "; ".join(differences(one, other)) or "the files differ"
         why.append(f"other real images ({changes})")
     return why
 

@@ -1,0 +1,1 @@
+"""The parts of the diagnosis: what curves, pictures and scores tell."""
