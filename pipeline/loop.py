@@ -26,7 +26,7 @@ from .progress import note, progress
 from .recipe import Every, Recipe
 from .registry import Registry
 from .signals import Stop, stopping_softly
-from .validate import Measure, is_better, losses, loss_of_zeros, save_pictures, validate
+from .validate import Measure, is_better, loss_of_zeros, losses, save_pictures, validate
 
 Watch = Callable[[Path], None]
 """Called with the folder of ``history.jsonl`` and ``grids/`` when there is something new."""

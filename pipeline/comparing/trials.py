@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import commands
 from ..errors import Failed
@@ -98,20 +99,37 @@ def run(todo: Sequence[Trial], place: Place, jobs: int, logs: Path) -> None:
 def _here(waiting: Sequence[Trial], place: Place) -> None:
     """In this process. What was reused says nothing about how long the others take."""
     taken: list[float] = []
+    failed = []
     for number, trial in enumerate(waiting):
         left = len(waiting) - number
         time_left = f" · about {clock(sum(taken) / len(taken) * left)} left" if taken else ""
         note(f"trial {number + 1}/{len(waiting)} · {trial.variant}, seed {trial.seed}{time_left}")
-        found = commands.run(
-            trial.file,
-            trial.overrides,
-            name=trial.name if trial.named else None,
-            plugins=place.plugins,
-            store=place.store,
-            device=place.device,
-        )
-        if not found["artifacts"]["model"]["reused"]:
-            taken.append(found["seconds"])
+        try:
+            found = _one(trial, place)
+        except Failed as error:
+            note(str(error))
+            failed.append(f"{trial.variant}, seed {trial.seed}: {error}")
+        else:
+            if not found["artifacts"]["model"]["reused"]:
+                taken.append(found["seconds"])
+    _raise(failed)
+
+
+def _one(trial: Trial, place: Place) -> Mapping[str, Any]:
+    return commands.run(
+        trial.file,
+        trial.overrides,
+        name=trial.name if trial.named else None,
+        plugins=place.plugins,
+        store=place.store,
+        device=place.device,
+    )
+
+
+def _raise(failed: Sequence[str]) -> None:
+    """Failed, with all that went wrong."""
+    if failed:
+        raise Failed("\n".join([*failed, "Nothing else is lost: the other trials are kept."]))
 
 
 def _apart(waiting: Sequence[Trial], place: Place, jobs: int, logs: Path) -> None:
@@ -139,8 +157,7 @@ def _apart(waiting: Sequence[Trial], place: Place, jobs: int, logs: Path) -> Non
                 process.terminate()
             for process in running.values():
                 process.wait()
-    if failed:
-        raise Failed("\n".join([*failed, "the same command goes on with what is left"]))
+    _raise(failed)
 
 
 def _start(
