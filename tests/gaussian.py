@@ -28,8 +28,8 @@ REAL = Gaussian()
 def kernel_mean(a: Gaussian, b: Gaussian) -> float:
     """E (x·y/d + 1)³ for independent x of a and y of b.
 
-    Given x, x·y/d + 1 is normal with mean m = 1 + x·μ/d and variance v = (σ|x|/d)², and its cube has
-    the mean m³ + 3mv; m is normal too, and the mean of (x·μ)|x|² is a Gaussian's third moment.
+    Given x, x·y/d + 1 is normal with mean m = 1 + x·μ/d and variance v = (σ|x|/d)², and its cube
+    has the mean m³ + 3mv; m is normal too, and the mean of (x·μ)|x|² a Gaussian's third moment.
     """
     d, inner, square = a.dim, a.dim * a.mean * b.mean, a.dim * (a.mean**2 + a.deviation**2)
     centre, spread = 1 + inner / d, a.deviation**2 * b.mean**2 / d
