@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Metric, Score
+from . import paired
 from .core import Context, Wrong, untouched
 from .sets import COUNT, DISTANCES, by_first, drawn, fewest, mean_value, of_logits, scale, tried
 
@@ -228,6 +229,7 @@ CHECKS = (
     is_symmetric_if_it_says_so,
     ignores_real_images_if_it_says_so,
     changes_nothing_in_place,
+    *paired.CHECKS,
 )
 
 

@@ -65,14 +65,15 @@ def _mean(
 
     Adds each block's weighted sum to ``values`` (S,), without the diagonal of a set with itself.
     """
-    mean = values.new_zeros(())
+    found: Tensor | None = None
     for index, x in enumerate(sets):
         block = kernel((x if real is None else real)[i], x[j])
         if real is None and i == j:
             block.fill_diagonal_(0)
         values[index] += weight * block.sum()
-        mean = mean + block / len(sets)
-    return mean
+        found = block if found is None else found.add_(block)
+    assert found is not None
+    return found.div_(len(sets))
 
 
 def _difference(by_pair: Tensor, own: Sums, cross: Sums) -> Difference:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pipeline import InputError, Score, stage
+from pipeline.comparing.difference import Difference
 
 
 def _check(real: Tensor, fake: Tensor) -> None:
@@ -224,3 +226,57 @@ class LooksAtRealImages:
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
         return Score(_mmd2(real, fake), None, {"metric": "kid"})
+
+
+@stage
+class SubtractsTheSecond:
+    """Its difference is the first model's value minus the second's, not the other way."""
+
+    caught_by: ClassVar = "differences are those of its values"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        return Score(_mmd2(real, fake), None, {"metric": "kid"})
+
+    def differences(
+        self, real: Tensor, models: Sequence[Sequence[Tensor]]
+    ) -> dict[tuple[int, int], Difference]:
+        values = [[self(real, fake).value for fake in sets] for sets in models]
+        found = {}
+        for b, second in enumerate(values):
+            for a, first in enumerate(values[:b]):
+                by_pair = [y - z for y, z in zip(first, second, strict=True)]
+                mean = sum(by_pair) / len(by_pair)
+                found[a, b] = Difference(mean, tuple(by_pair), None, "none")
+        return found
+
+
+@stage
+class AddsVariances:
+    """The variance of a difference is the sum of both scores', as if images were not paired."""
+
+    caught_by: ClassVar = "has the right standard error of a difference"
+    higher_is_better: ClassVar[bool] = True
+    ideal: ClassVar[None] = None
+    biased: ClassVar[bool] = False
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(fake, fake)
+        rows = fake.double().mean(1)
+        return Score(float(rows.mean()), float(rows.std()) / len(rows) ** 0.5, {"metric": "mean"})
+
+    def differences(
+        self, real: Tensor, models: Sequence[Sequence[Tensor]]
+    ) -> dict[tuple[int, int], Difference]:
+        scores = [[self(real, fake) for fake in sets] for sets in models]
+        found = {}
+        for b, second in enumerate(scores):
+            for a, first in enumerate(scores[:b]):
+                by_pair = [z.value - y.value for y, z in zip(first, second, strict=True)]
+                squares = sum((score.standard_error or 0) ** 2 for score in first + second)
+                mean, error = sum(by_pair) / len(by_pair), squares**0.5 / len(by_pair)
+                found[a, b] = Difference(mean, tuple(by_pair), error, "variances added")
+        return found
