@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import browser as chromium
 import numpy as np
 import pytest
-from browser import browser as browser
+import tiny
 from browser import check_page, check_policy, shown
 from comparisons import comparison, sheets
 from PIL import Image
 from playwright.sync_api import Browser, Page
-from tiny import first as first
 
 from pipeline.report import report, write_comparison
 from pipeline.store import Store
+
+first, one_thread = tiny.first, tiny.one_thread
+browser = chromium.browser
 
 EVIL = '"><script>window.ran = true</script><img src=x onerror="window.ran = true">'
 
@@ -100,7 +104,7 @@ def test_evil_words_are_only_words(
         assert page.locator("body").inner_text().count(EVIL) >= 5
 
 
-def test_a_page_without_anything_optional(browser: Browser, tmp_path: Path, bare: Path) -> None:
+def test_a_page_without_anything_optional(browser: Browser, bare: Path) -> None:
     check_page(browser, bare)
     with shown(browser, bare) as page:
         there = page.locator("h2").all_inner_texts()
@@ -114,21 +118,17 @@ def test_a_page_without_anything_optional(browser: Browser, tmp_path: Path, bare
 
 
 @pytest.fixture(scope="module")
-def bare(first: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run that was scored with nothing and has no grids."""
-    from contextlib import chdir
-
-    from tiny import RECIPE, run
-
     root = tmp_path_factory.mktemp("bare")
     text = "".join(
         line + "\n"
-        for line in RECIPE.replace(", metrics: [kid]}", "}").splitlines()
+        for line in tiny.RECIPE.replace(", metrics: [kid]}", "}").splitlines()
         if not line.startswith(("features", "evaluate"))
     )
     (root / "tiny.yaml").write_text(text)
     with chdir(root):
-        folder = root / run()["folder"]
+        folder = root / tiny.run()["folder"]
         shutil.rmtree(folder / "grids")
         report([folder])
     return folder / "report.html"

@@ -24,7 +24,7 @@ here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, 
 
 SCORED = {"scored samples", "features of scored samples", "kid"}
 REAL = {"images", "features of validation images"}
-ALL = REAL | SCORED | {"model", "samples"}
+ALL = REAL | SCORED | {"model", "samples", "trace"}
 
 
 def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> None:
