@@ -1,7 +1,8 @@
 """A plugin-based framework for image diffusion models. Importing it imports no torch.
 
 A plugin author needs what stands here: ``hookimpl``, ``stage``, ``Stage`` and the contracts. The
-commands are functions of ``pipeline.commands``; ``invert`` finds the noise of an image.
+commands are functions of ``pipeline.commands``; ``invert`` finds the noise of an image, and
+``open_run`` shows a finished run in a notebook.
 
 Where to read on: ``engine.py`` is the way of the data, as a list of calls; each call is a function
 in the file of its name (``prepare``, ``embed``, ``train``, ``sample``, ``score``). ``contracts.py``
@@ -18,6 +19,7 @@ from .stage import IOOnly, Stage, stage
 
 if TYPE_CHECKING:
     from .inversion import invert, reconstruct
+    from .opened import open_run
 
 __all__ = [
     "CLEAN",
@@ -30,13 +32,18 @@ __all__ = [
     "Stage",
     "hookimpl",
     "invert",
+    "open_run",
     "reconstruct",
     "stage",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """What works on finished runs needs torch, and is imported when it is asked for."""
+    """What works on finished runs is imported when it is asked for."""
+    if name == "open_run":
+        from .opened import open_run
+
+        return open_run
     if name in ("invert", "reconstruct"):
         from . import inversion
 

@@ -24,7 +24,8 @@ here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, 
 
 SCORED = {"scored samples", "features of scored samples", "kid"}
 REAL = {"images", "features of validation images"}
-ALL = REAL | SCORED | {"model", "samples"}
+DRAWN = {"samples", "trace"}
+ALL = REAL | SCORED | DRAWN | {"model"}
 
 
 def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> None:
@@ -43,10 +44,10 @@ def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> No
 @pytest.mark.parametrize(
     ("change", "made", "why"),
     [
-        ("sample.sampler=ddpm", {"samples"}, "sampler changed: ddim -> ddpm"),
+        ("sample.sampler=ddpm", DRAWN, "sampler changed: ddim -> ddpm"),
         ("sample.num_images=5", {"samples"}, "num_images changed: 4 -> 5"),
         ("evaluate.num_steps=3", SCORED, "num_steps changed: 2 -> 3"),
-        ("sample.spacing=karras", {"samples"}, "spacing changed: uniform -> karras"),
+        ("sample.spacing=karras", DRAWN, "spacing changed: uniform -> karras"),
         ("evaluate.spacing=log_snr", SCORED, "spacing changed: uniform -> log_snr"),
         (
             "evaluate.metrics.kid.estimator=subsets",

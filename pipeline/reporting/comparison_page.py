@@ -61,7 +61,7 @@ def _metric(data: Data, name: str, about: Data) -> dict[str, Any]:
         "name": name,
         "better": wording.better(about),
         "standing": standing([variant["name"] for variant in data["variants"]], pairs),
-        "verdicts": [pair["verdict"] for pair in pairs],
+        "verdicts": [(_pair(pair), pair["verdict"]) for pair in pairs],
         "differences": _differences(data, name, pairs),
         "rows": [_row(pair) for pair in pairs],
         "correction": about.get("correction"),
@@ -84,7 +84,11 @@ def standing(names: Sequence[str], pairs: Sequence[Data]) -> str | None:
     wins = [pair for pair in found if best and pair["better"] == best[0]]
     if len(best) == 1 and len(wins) == len(names) - 1:
         return f"{best[0]} is better than every other variant."
-    return f"Found worse than no other variant: {', '.join(best)}." if best else None
+    return f"No variant was found better than {' or '.join(best)}." if best else None
+
+
+def _pair(pair: Data) -> str:
+    return f"{pair['second']} against {pair['first']}"
 
 
 def _differences(data: Data, name: str, pairs: Sequence[Data]) -> Intervals | None:
@@ -113,10 +117,10 @@ def _values(pair: Data) -> list[Value]:
 
 def _row(pair: Data) -> dict[str, Any]:
     """A line of the table."""
-    rests = next((pair[key] for key, _ in SOURCES if pair[key]), {})
+    rests: Data = next((pair[key] for key, _ in SOURCES if pair[key]), {})
     error, p = rests.get("standard_error"), pair["p_corrected"]
     return {
-        "pair": f"{pair['second']} against {pair['first']}",
+        "pair": _pair(pair),
         "difference": wording.number(pair["difference"], error, sign=True),
         "by_seed": ", ".join(wording.number(d, error, sign=True) for d in pair["by_seed"]),
         "intervals": [_interval(pair[key]) for key, _ in SOURCES],
@@ -222,19 +226,19 @@ def conclusions(data: Data) -> list[str]:
             f"With {seeds} seeds this speaks of the recipes, trained as long as here, on this "
             "data, at this size. A longer training or another dataset may order them otherwise."
         ]
-    if any(pair["better"] is None for pair in data["pairs"]):
+    unclear = [pair for pair in data["pairs"] if pair["better"] is None]
+    if unclear:
         said.append(
             "That no difference was found does not say that there is none: it may be smaller "
             "than what so many seeds and images can show."
         )
     smallest = [
-        (f"{pair['second']} against {pair['first']} ({pair['metric']})", found["smallest_seen"])
-        for pair in data["pairs"]
+        f"{found['smallest_seen']:.2g} in {pair['metric']} for {_pair(pair)}"
+        for pair in unclear
         if (found := pair["training_seeds"]) and found.get("smallest_seen") is not None
     ]
     if smallest:
-        told = "; ".join(f"{name} {value:.2g}" for name, value in smallest)
-        said.append(f"The smallest difference that would likely have been seen: {told}.")
+        said.append(f"The smallest differences that could have been seen: {'; '.join(smallest)}.")
     if seeds == 1 and any(pair["finite_samples"] for pair in data["pairs"]):
         said.append("The intervals cover what other images from the same networks would change.")
     return [*said, "A score is one number of many images: look at the pictures too."]

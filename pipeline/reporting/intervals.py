@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .axes import Tick, axis
 from .curves import LEFT, RIGHT
 
-ROW, LABEL, MARK = 26, 20, 15
+ROW, LABEL, MARK = 30, 22, 15
 """Heights: between rows, of a row's label, of a mark."""
 
 BARS = 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +44,7 @@ def run_page(run: Finished) -> str:
         machine=wording.machine(about.get("machine", {"device": about["device"]})),
         versions=about["versions"],
         command=about["command"],
-        again=f"pipeline run {run.folder / 'recipe.yaml'}",
+        again=_again(run),
         finished=about["finished"],
     )
 
@@ -174,9 +175,15 @@ def _copying(one: tuple[str, list[float]], other: tuple[str, list[float]]) -> st
     return (
         f"Half of the samples are nearer than {wording.number(samples[len(samples) // 2])} to a "
         f"training image, half of the validation images nearer than "
-        f"{wording.number(real[len(real) // 2])}. {near} of {len(samples)} samples are nearer than "
-        "all but the nearest 5 % of validation images."
+        f"{wording.number(real[len(real) // 2])}. {near} of {len(samples)} samples are nearer to "
+        "one than the nearest 5 % of validation images."
     )
+
+
+def _again(run: Finished) -> str:
+    """The command that makes the run from the recipe that is kept with it."""
+    plugins = [word for file in run.about["plugins"] for word in ("--plugin", file)]
+    return shlex.join(["pipeline", "run", str(run.folder / "recipe.yaml"), *plugins])
 
 
 def _recipe(run: Finished) -> list[tuple[str, str]]:
