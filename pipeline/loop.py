@@ -26,7 +26,7 @@ from .progress import note, progress
 from .recipe import Every, Recipe
 from .registry import Registry
 from .signals import Stop, stopping_softly
-from .validate import Measure, is_better, losses, loss_of_zeros, save_pictures, validate
+from .validate import Measure, is_better, loss_of_zeros, losses, save_pictures, validate
 
 Watch = Callable[[Path], None]
 """Called with the folder of ``history.jsonl`` and ``grids/`` when there is something new."""
@@ -253,7 +253,7 @@ class Training:
         return time.monotonic() - self.saved > seconds
 
     def _means(self) -> dict[str, float]:
-        """Of the losses since the last regular validation. Raises Diverged when one is not finite."""
+        """Of the losses since the last regular validation. Raises Diverged for what is not finite."""
         sums = {name: float(value) for name, value in self.sums.items()}
         count, highest = sums.pop("steps", 0.0), sums.pop("highest", 0.0)
         if not all(math.isfinite(value) for value in sums.values()):

@@ -38,7 +38,9 @@ def selection(found: Mapping[str, Any]) -> str:
     chosen, fresh = found["chosen_by"], found["fresh"]
     about = chosen.get("protocol")
     on = f" of {about['num_fake']} samples in {about['num_steps']} steps" if about else ""
-    line = f"  best checkpoint: step {found['step']}, chosen by {chosen['name']} {_value(chosen)}{on}"
+    line = (
+        f"  best checkpoint: step {found['step']}, chosen by {chosen['name']} {_value(chosen)}{on}"
+    )
     if not fresh:
         return line
     scored = ", ".join(f"{name} {_value(score)}" for name, score in fresh.items())
