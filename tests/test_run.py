@@ -24,7 +24,8 @@ here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, 
 
 SCORED = {"scored samples", "features of scored samples", "kid"}
 REAL = {"images", "features of validation images"}
-ALL = REAL | SCORED | {"model", "samples"}
+DRAWN = {"samples", "neighbours"}
+ALL = REAL | SCORED | DRAWN | {"model"}
 
 
 def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> None:
@@ -43,10 +44,10 @@ def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> No
 @pytest.mark.parametrize(
     ("change", "made", "why"),
     [
-        ("sample.sampler=ddpm", {"samples"}, "sampler changed: ddim -> ddpm"),
-        ("sample.num_images=5", {"samples"}, "num_images changed: 4 -> 5"),
+        ("sample.sampler=ddpm", DRAWN, "sampler changed: ddim -> ddpm"),
+        ("sample.num_images=5", DRAWN, "num_images changed: 4 -> 5"),
         ("evaluate.num_steps=3", SCORED, "num_steps changed: 2 -> 3"),
-        ("sample.spacing=karras", {"samples"}, "spacing changed: uniform -> karras"),
+        ("sample.spacing=karras", DRAWN, "spacing changed: uniform -> karras"),
         ("evaluate.spacing=log_snr", SCORED, "spacing changed: uniform -> log_snr"),
         (
             "evaluate.metrics.kid.estimator=subsets",
@@ -63,6 +64,7 @@ def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> No
         ("dataset.seed=1", ALL, "dataset.seed changed: 0 -> 1"),
         ("preprocess=[{name: resize, size: 8}]", ALL, "preprocess changed: [] -> [resize]"),
         ("sample.batch_size=3", set(), ""),
+        ("train.trackers=[tensorboard]", set(), ""),
         ("train.checkpoint_every=1 minute", set(), ""),
     ],
 )
@@ -143,7 +145,7 @@ def test_one_weight_of_the_features(here: Path) -> None:
     Path("weights").write_bytes(b"onE")
     found = run(*changes)
     assert set(built(found)) == {
-        "features of validation images", "features of scored samples", "kid",
+        "features of validation images", "features of scored samples", "kid", "neighbours",
     }  # fmt: skip
     assert "extractor changed: projection/" in built(found)["features of validation images"]
 
