@@ -51,21 +51,20 @@ def run(
     made["model"] = model
     pictures = pictures_of(recipe, class_names_of(model.path))
     made["samples"] = sample(model, pictures, registry, store, device)
-    made["neighbours"] = neighbours(images, made["samples"], recipe, embedder, registry, store)
-    if recipe.evaluate is None:
-        return made, {}
-    split = recipe.evaluate.split
-    order = scored_of(recipe, Images(images.path / FILE))
-    made["scored samples"] = drawn = sample(model, order, registry, store, device)
     scores = {}
-    for name, metric in named(recipe.evaluate.metrics, registry).items():
-        features = features_of(metric, recipe)
-        real, fake = embedder(images, split, features), embedder(drawn, "all", features)
-        _add(made, f"features of {split} images", real, registry.name_of(features))
-        _add(made, "features of scored samples", fake, registry.name_of(features))
-        protocol = {**protocol_of(order, registry, Images(images.path / FILE)), "split": split}
-        made[name] = found = score_artifact(real, fake, metric, protocol, registry, store)
-        scores[name] = read_score(found)
+    if recipe.evaluate:
+        split = recipe.evaluate.split
+        order = scored_of(recipe, Images(images.path / FILE))
+        made["scored samples"] = drawn = sample(model, order, registry, store, device)
+        for name, metric in named(recipe.evaluate.metrics, registry).items():
+            features = features_of(metric, recipe)
+            real, fake = embedder(images, split, features), embedder(drawn, "all", features)
+            _add(made, f"features of {split} images", real, registry.name_of(features))
+            _add(made, "features of scored samples", fake, registry.name_of(features))
+            protocol = {**protocol_of(order, registry, Images(images.path / FILE)), "split": split}
+            made[name] = found = score_artifact(real, fake, metric, protocol, registry, store)
+            scores[name] = read_score(found)
+    made["neighbours"] = neighbours(images, made["samples"], recipe, embedder, registry, store)
     return made, scores
 
 
