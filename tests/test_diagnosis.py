@@ -67,7 +67,8 @@ def test_what_is_not_finite(here: Path) -> None:
 
 def test_the_average_is_not_warm(here: Path, capsys) -> None:
     cold = [
-        *PLAIN, "train.ema.warmup=false", "train.optimizer.lr=3e-3", "train.validate.every=10 steps",
+        *PLAIN, "train.ema.warmup=false", "train.optimizer.lr=3e-3",
+        "train.validate.every=10 steps",
     ]  # fmt: skip
     run(*cold, "train.max_steps=20")
     said = capsys.readouterr().err

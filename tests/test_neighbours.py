@@ -45,8 +45,8 @@ def test_fewer_than_are_asked_for() -> None:
 
 
 def test_a_copy_has_no_distance_even_far_from_zero() -> None:
-    """A product of matrices would cancel: 1e6 ± 1."""
-    rows = normal(50, 100) + 1e6
+    """A product of matrices would cancel: 1000 ± 1, squared."""
+    rows = normal(50, 100) + 1000
     _, distances = nearest(rows[:10], lambda block: rows[block], 50, 2)
     assert (distances[:, 0] == 0).all()
     assert (distances[:, 1] > 1).all()
