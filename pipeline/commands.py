@@ -36,7 +36,10 @@ def run(
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
     from .runs import RUNS, RunFolder, open_store, recipe_of, run_name
+    from .trackers import check as check_trackers
 
+    if loaded.recipe.train.trackers:
+        check_trackers(loaded.recipe.train.trackers)
     folder = RUNS / (run_name(loaded) if name is None else name)
     # What has run to its end needs no probe, which costs seconds of imports.
     if dry_run or recipe_of(folder) != loaded.data:

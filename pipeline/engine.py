@@ -32,11 +32,9 @@ def run(
 ) -> tuple[Made, dict[str, Score]]:
     """Prepare, embed, train, sample, embed, score: each from the store where it is there."""
     embedder = Embedder(registry, store, device)
-    scored = recipe.evaluate.metrics if recipe.evaluate else []
-    for metric in (*recipe.train.validate.metrics, *scored):
-        embedder.extractor(features_of(metric, recipe))  # weights that are missing fail first
-    if recipe.features:
-        embedder.extractor(recipe.features)  # of the nearest neighbours
+    used = [features_of(metric, recipe) for metric in metrics_in(recipe)]
+    for features in used:
+        embedder.extractor(features)  # weights that are missing fail first
     made: Made = {}
     made["images"] = images = prepare(recipe, registry, store)
     measures = []
@@ -53,12 +51,19 @@ def run(
     pictures = pictures_of(recipe, class_names_of(model.path))
     made["samples"] = sample(model, pictures, registry, store, device)
     made["trace"] = trace(model, pictures, registry, store, device)
-    made["neighbours"] = neighbours(images, made["samples"], recipe, embedder, registry, store)
-    if recipe.evaluate is None:
-        return made, {}
-    split = recipe.evaluate.split
+    scores = _scored(made, recipe, embedder) if recipe.evaluate else {}
+    space = used[0] if used else None
+    made["neighbours"] = neighbours(images, made["samples"], space, embedder, registry, store)
+    return made, scores
+
+
+def _scored(made: Made, recipe: Recipe, embedder: Embedder) -> dict[str, Score]:
+    """The section ``evaluate``: sample, embed, score."""
+    assert recipe.evaluate is not None
+    registry, store, split = embedder.registry, embedder.store, recipe.evaluate.split
+    images = made["images"]
     order = scored_of(recipe, Images(images.path / FILE))
-    made["scored samples"] = drawn = sample(model, order, registry, store, device)
+    made["scored samples"] = drawn = sample(made["model"], order, registry, store, embedder.device)
     scores = {}
     for name, metric in named(recipe.evaluate.metrics, registry).items():
         features = features_of(metric, recipe)
@@ -68,7 +73,15 @@ def run(
         protocol = {**protocol_of(order, registry, Images(images.path / FILE)), "split": split}
         made[name] = found = score_artifact(real, fake, metric, protocol, registry, store)
         scores[name] = read_score(found)
-    return made, scores
+    return scores
+
+
+def metrics_in(recipe: Recipe) -> list[Metric]:
+    """All that a recipe measures, in validation first."""
+    return [
+        *recipe.train.validate.metrics,
+        *(recipe.evaluate.metrics if recipe.evaluate else ()),
+    ]
 
 
 def _add(made: Made, name: str, artifact: Artifact, features: str) -> None:

@@ -254,7 +254,7 @@ class Training:
         return time.monotonic() - self.saved > seconds
 
     def _means(self) -> dict[str, float]:
-        """Of the losses since the last regular validation. Raises Diverged when one is not finite."""
+        """Of the losses since the last regular validation. Raises Diverged if one is not finite."""
         sums = {name: float(value) for name, value in self.sums.items()}
         count, highest = sums.pop("steps", 0.0), sums.pop("highest", 0.0)
         if not all(math.isfinite(value) for value in sums.values()):

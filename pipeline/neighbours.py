@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .contracts import Features
 from .embed import Embedder, read_features
 from .images import Images, Indices, evenly
 from .prepare import FILE
 from .progress import progress
-from .recipe import Recipe
 from .registry import Registry
 from .sample import read_samples
 from .store import Artifact, Store
@@ -49,16 +49,15 @@ class Space:
 def neighbours(
     images: Artifact,
     samples: Artifact,
-    recipe: Recipe,
+    features: Features | None,
     embedder: Embedder,
     registry: Registry,
     store: Store,
 ) -> Artifact:
     """An artifact with ``neighbours.json``, which ``read_neighbours`` reads.
 
-    Distances are between the recipe's features, or between pixels where it has none.
+    Distances are between these features, or between pixels where there are none.
     """
-    features = recipe.features
     ingredients: dict[str, Any] = {
         "features": registry.describe(features) if features else None,
         "extractor": embedder.extractor(features).id if features else None,
@@ -71,7 +70,7 @@ def neighbours(
         held = reader.indices("validation")
         some = evenly(np.arange(len(held)), FOR_SCALE)
         if features:
-            space = _of_features(images, samples, some, recipe, embedder)
+            space = _of_features(images, samples, some, features, embedder)
         else:
             space = _of_pixels(reader, samples, held[some])
         found = compare(space, reader.indices("train"))
@@ -134,14 +133,13 @@ def nearest(
 
 
 def _of_features(
-    images: Artifact, samples: Artifact, some: Indices, recipe: Recipe, embedder: Embedder
+    images: Artifact, samples: Artifact, some: Indices, features: Features, embedder: Embedder
 ) -> Space:
-    assert recipe.features
-    drawn = read_features(embedder(samples, "all", recipe.features))
+    drawn = read_features(embedder(samples, "all", features))
     train, held = (
-        read_features(embedder(images, part, recipe.features)) for part in ("train", "validation")
+        read_features(embedder(images, part, features)) for part in ("train", "validation")
     )
-    unit = f"distance of features of {embedder.extractor(recipe.features).id}"
+    unit = f"distance of features of {embedder.extractor(features).id}"
     return Space(drawn[:SAMPLES], held[some], lambda rows: train[rows], unit)
 
 

@@ -33,6 +33,11 @@ Spacing = Literal["uniform", "log_snr", "karras"]
 Guidance = Annotated[float, Field(ge=0)]
 """Of classifier-free guidance: ``Model.denoiser``."""
 
+Tracker = Literal[
+    "tensorboard", "wandb", "aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "trackio"
+]
+"""What accelerate knows: https://huggingface.co/docs/accelerate/usage_guides/tracking."""
+
 DROP_LABEL = 0.1
 """Of Ho & Salimans 2022, https://arxiv.org/abs/2207.12598, section 4."""
 
@@ -157,6 +162,9 @@ class Train:
         5, "minute"
     )
     """How much work a kill may cost. Ctrl-C and SIGTERM save first and cost none."""
+    trackers: Annotated[list[Tracker], IOOnly()] = Field(default_factory=list)
+    """What else shows the history and its grids, such as tensorboard; needs the extra ``trackers``
+    and, beside TensorBoard, the tracker's own package."""
 
     @property
     def drops(self) -> float:

@@ -21,6 +21,7 @@ from .progress import note
 from .reading.show import differences
 from .store import Artifact, Store
 from .storing import manifest
+from .trackers import Trackers
 
 RUNS, RUN = Path("runs"), "run.json"
 
@@ -35,6 +36,8 @@ class RunFolder:
         self, path: Path, loaded: Loaded, store: Store, plugins: Sequence[Path] = ()
     ) -> None:
         self.path, self.loaded, self.store, self.plugins = path, loaded, store, plugins
+        names = loaded.recipe.train.trackers
+        self.trackers = Trackers(names, path, loaded.data) if names else None
 
     def begin(self) -> None:
         """Make the folder, or clear it if it is another recipe's; the store keeps its results."""
@@ -47,6 +50,9 @@ class RunFolder:
             for old in (RUN, DIAGNOSIS, *pages):
                 (self.path / old).unlink(missing_ok=True)
             shutil.rmtree(self.path / "grids", ignore_errors=True)
+            shutil.rmtree(self.path / "trackers", ignore_errors=True)
+        elif not self.store.fresh:
+            self.trackers = None  # have been told all of this finished run
         self.path.mkdir(parents=True, exist_ok=True)
         write(self.path / "recipe.yaml", show(self.loaded))
         self.store.remember_runs(self.path.parent)
@@ -55,6 +61,8 @@ class RunFolder:
         """Copy what training has found so far."""
         shutil.copy(views / "history.jsonl", self.path)
         shutil.copytree(views / "grids", self.path / "grids", dirs_exist_ok=True)
+        if self.trackers:
+            self.trackers.tell(views)
 
     def finish(
         self,
@@ -73,6 +81,8 @@ class RunFolder:
         from .score import as_data
 
         self.watch(made["model"].path)
+        if self.trackers:
+            self.trackers.close()
         wanted = self.loaded.recipe.sample
         images, names = read_samples(made["samples"]), class_names_of(made["model"].path)
         below = None

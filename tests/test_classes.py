@@ -180,7 +180,7 @@ def test_scored_images_have_the_labels_of_the_split(conditional: dict) -> None:
         again = labels.of(range(len(indices), 2 * len(indices)))
         assert torch.equal(again, labels.of(range(len(indices))))
     protocol = conditional["scores"]["kid"]["protocol"]
-    assert protocol["labels"] == "as in validation"
+    assert protocol["labels"] == "as in validation (drawn anew)"
     assert protocol["guidance_scale"] == 1.0
     record = json.loads((Path(conditional["folder"]) / "history.jsonl").read_text().split("\n")[0])
     assert record["protocol"]["kid"]["labels"] == "as in validation"
@@ -228,7 +228,7 @@ def test_the_shell_takes_classes_and_names_them_when_wrong(conditional, capsys) 
     assert main("sample", "tiny", "--classes", "3,,4", *options) == 2
     assert main("sample", "tiny", "--guidance-scale", "-1", *options) == 2
     assert main("evaluate", "tiny", "--guidance-scale", "2") == 0
-    assert "labels as in validation, guidance 2" in capsys.readouterr().out
+    assert "labels as in validation (drawn anew), guidance 2" in capsys.readouterr().out
 
 
 def test_what_a_changed_class_or_guidance_makes_anew(conditional: dict) -> None:

@@ -24,7 +24,7 @@ here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, 
 
 SCORED = {"scored samples", "features of scored samples", "kid"}
 REAL = {"images", "features of validation images"}
-DRAWN = {"samples", "trace"}
+DRAWN = {"samples", "trace", "neighbours"}
 ALL = REAL | SCORED | DRAWN | {"model"}
 
 
@@ -45,7 +45,7 @@ def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> No
     ("change", "made", "why"),
     [
         ("sample.sampler=ddpm", DRAWN, "sampler changed: ddim -> ddpm"),
-        ("sample.num_images=5", {"samples"}, "num_images changed: 4 -> 5"),
+        ("sample.num_images=5", {"samples", "neighbours"}, "num_images changed: 4 -> 5"),
         ("evaluate.num_steps=3", SCORED, "num_steps changed: 2 -> 3"),
         ("sample.spacing=karras", DRAWN, "spacing changed: uniform -> karras"),
         ("evaluate.spacing=log_snr", SCORED, "spacing changed: uniform -> log_snr"),
@@ -64,6 +64,7 @@ def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> No
         ("dataset.seed=1", ALL, "dataset.seed changed: 0 -> 1"),
         ("preprocess=[{name: resize, size: 8}]", ALL, "preprocess changed: [] -> [resize]"),
         ("sample.batch_size=3", set(), ""),
+        ("train.trackers=[tensorboard]", set(), ""),
         ("train.checkpoint_every=1 minute", set(), ""),
     ],
 )
@@ -144,7 +145,7 @@ def test_one_weight_of_the_features(here: Path) -> None:
     Path("weights").write_bytes(b"onE")
     found = run(*changes)
     assert set(built(found)) == {
-        "features of validation images", "features of scored samples", "kid",
+        "features of validation images", "features of scored samples", "kid", "neighbours",
     }  # fmt: skip
     assert "extractor changed: projection/" in built(found)["features of validation images"]
 

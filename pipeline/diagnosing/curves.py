@@ -162,12 +162,15 @@ def too_few(name: str, protocol: Mapping[str, Any], key: str) -> Finding | None:
     }
     if not few:
         return None
-    counted = " and ".join(f"{count} {word}" for word, count in few.items())
+    advice = {
+        "generated": f"set {key} to {FEW_IMAGES} at least, better 1000",
+        "real": "raise split.validation or add images",
+    }
+    advised = " and ".join(advice[word] for word in few)
     return Finding(
         f"{name} cannot be trusted",
-        f"it was measured on {counted} images only.",
-        f"Set {key} to {FEW_IMAGES} at least, better 1000"
-        + ("." if "real" not in few else ", and raise split.validation or add images."),
+        f"it was measured on {' and '.join(f'{n} {word}' for word, n in few.items())} images only.",
+        f"{advised[0].upper()}{advised[1:]}.",
     )
 
 
