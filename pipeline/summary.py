@@ -172,9 +172,15 @@ def _interval(pair: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return (
         signed(pair["difference"]),
         _ends(source),
-        "-" if p is None else f"{p:.3f}",
+        _p(p),
         _ends(samples),
     )
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _ends(source: Mapping[str, Any]) -> str:
