@@ -234,11 +234,9 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
 
 @pytest.mark.parametrize(("n", "m"), [(100, 100), (130, 70), (50, 219)])
 def test_the_jackknife_holds_both_sides_errors(n, m):
-    found = jackknifed(Gap(), (NEAR, FAR), n, m, 500)
-    assert 0.97 <= ratio(found) <= 1.25
-    assert claimed(jackknifed(Gap(), (FAR, FAR), n, m, 500, shared=0)) == pytest.approx(
-        0.05, abs=0.03
-    )
+    assert 0.9 <= ratio(jackknifed(Gap(), (NEAR, FAR), n, m, 200)) <= 1.25
+    claims = claimed(jackknifed(Gap(), (FAR, FAR), n, m, 200, shared=0))
+    assert claims == pytest.approx(0.05, abs=0.04)
 
 
 def test_kid_by_jackknife_is_as_sure_as_by_its_joint_variance():
@@ -252,22 +250,22 @@ def test_kid_by_jackknife_is_as_sure_as_by_its_joint_variance():
 
 
 @pytest.mark.parametrize(
-    "metric",
+    ("metric", "at_most"),
     [
-        FID(),
-        PrecisionRecall(),
-        InceptionScore(splits=2),
-        KID(estimator="batch_mean", batch_size=16),
+        (FID(), 1.6),
+        (PrecisionRecall(), 1.6),
+        (InceptionScore(splits=2), 1.6),
+        (KID(estimator="batch_mean", batch_size=16), 3),  # each group left out mixes the batches
     ],
 )
-def test_every_metric_tells_how_sure_its_difference_is(metric):
+def test_every_metric_tells_how_sure_its_difference_is(metric, at_most):
     """Never too sure, and seldom unsure for nothing: by the spread over 40 pairs of sets."""
     models = Gaussian(0.2, 1.2, 6), Gaussian(0.2, 1.5, 6)
     draws = Draws(3, 6)
     found = [
         difference(metric, draws.noise(100), [draws.pair(*models, 100, 0.9)]) for _ in range(40)
     ]
-    assert 0.8 <= ratio(found) <= 2
+    assert 0.8 <= ratio(found) <= at_most
 
 
 def test_too_few_images_have_no_standard_error():

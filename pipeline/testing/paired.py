@@ -73,7 +73,7 @@ def _paired(stage: Metric, seed: int) -> Difference | None:
     own = [drawn(stage, 1, 128, 1001 + seed + k, 0.5)[1] for k in range(2)]
     first, second = (SHARED * start + (1 - SHARED**2) ** 0.5 * x for x in own)
     found = _found(stage, real, [[first], [second]])
-    return found[0, 1] if found else None
+    return None if found is None else found[0, 1]
 
 
 def _found(
