@@ -60,7 +60,7 @@ def full(first: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pat
     about["selection"] = {
         "checkpoint": "best",
         "step": 6,
-        "chosen_by": {"metric": "kid", "value": 0.5, "standard_error": 0.1, "protocol": {}},
+        "chosen_by": {"name": "kid", "value": 0.5, "standard_error": 0.1, "protocol": {}},
         "fresh": {"kid": 0.6},
     }
     (folder / "run.json").write_text(json.dumps(about))

@@ -64,6 +64,26 @@ def test_reports_are_written_again(after_first: Path) -> None:
     assert shell("report", "tiny", plugin=False).stdout == "runs/tiny/report.html\n"
 
 
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (
+            {"name": "kid", "value": 14.26, "standard_error": 0.62, "protocol": {"num_fake": 40}},
+            "chosen by kid 14.26 (13.04 to 15.48) on other samples.",
+        ),
+        ({"name": "validation_loss", "value": 0.5}, "chosen by validation loss 0.5</p>"),
+    ],
+)
+def test_what_chose_the_checkpoint(after_first: Path, chosen: dict[str, Any], said: str) -> None:
+    file = Path("runs/tiny/run.json")
+    selection = {"checkpoint": "best", "step": 1200, "chosen_by": chosen, "fresh": {}}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "selection": selection}))
+    report([Path("tiny")])
+    text = Path("runs/tiny/report.html").read_text(encoding="utf-8")
+    assert "The best checkpoint, of step 1,200, was " + said in text
+    assert ("Chosen on: 40 samples" in text) == ("protocol" in chosen)
+
+
 def test_a_run_that_is_not_there_or_not_finished(after_first: Path) -> None:
     said = shell("report", "tinny", code=2, plugin=False).stderr
     assert "tinny: there is no such run. Finished runs: tiny" in said

@@ -66,12 +66,9 @@ def _selection(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not found:
         return None
     chosen = found["chosen_by"]
-    name = chosen.get("metric", "validation loss")
-    value = chosen["value"] if "value" in chosen else chosen["validation_loss"]
-    told = wording.score(name, {"protocol": {}, **chosen, "value": value}, None)
-    if "protocol" not in chosen:
-        told["protocol"] = None
-    return {"checkpoint": found["checkpoint"], "step": found["step"], **told}
+    drawn = "protocol" in chosen
+    told = wording.score(wording.words(chosen["name"]), {"protocol": {}, **chosen}, None)
+    return {**told, **found, "drawn": drawn}
 
 
 def _growth(run: Finished) -> dict[str, Any] | None:
