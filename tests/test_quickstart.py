@@ -97,6 +97,10 @@ def test_kid_is_lower_than_that_of_gaussian_images(run: Finished) -> None:
     assert run.about["scores"]["kid"]["value"] < run.kid(iter(torch.split(gaussian, 64)))
 
 
+def test_nothing_is_wrong_with_a_healthy_run(run: Finished) -> None:
+    assert run.about["diagnosis"] == []
+
+
 def test_samples_are_no_copies(run: Finished) -> None:
     """Distances to the nearest training image, in feature space."""
     indices = run.images.indices("train")
