@@ -215,7 +215,6 @@ def _result(
             for subject in subjects
         ],
         "pairs": pairs,
-        "not_comparable": [],
     }
     return data, {name: ones[0].pictures(PICTURES) for name, ones in found.items()}
 

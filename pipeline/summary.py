@@ -167,8 +167,8 @@ def _is_of(pair: Mapping[str, Any], metric: str, first: str, second: str) -> boo
 
 def _interval(pair: Mapping[str, Any]) -> tuple[str, str, str, str]:
     samples = pair["finite_samples"]
-    source = pair["training_seeds"] or samples
-    p = source["p"] if pair["p_corrected"] is None else pair["p_corrected"]
+    source = pair["training_seeds"] if pair["by_seed"][1:] else samples
+    p = source and (source["p"] if pair["p_corrected"] is None else pair["p_corrected"])
     return (
         signed(pair["difference"]),
         _ends(source),
@@ -183,8 +183,8 @@ def _p(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _ends(source: Mapping[str, Any]) -> str:
-    if source["interval"] is None:
+def _ends(source: Mapping[str, Any] | None) -> str:
+    if source is None:
         return "-"
     low, high = source["interval"]
     return f"{signed(low)} to {signed(high)}"

@@ -102,7 +102,6 @@ def comparison(seeds: int = 3) -> dict[str, Any]:
         },
         "variants": [variant(name, [v + s for s in steps]) for name, v in values.items()],
         "pairs": pairs,
-        "not_comparable": [],
     }
 
 

@@ -80,7 +80,6 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side in ("first", "second"):
             pair[side] = EVIL if pair[side] == "nearest" else pair[side]
         pair["verdict"] += EVIL
-    data["not_comparable"] = [{"first": "bilinear", "second": "other", "why": EVIL}]
     return write_comparison(tmp_path_factory.mktemp("compared"), data, sheets(data))
 
 

@@ -110,15 +110,19 @@ class Judged:
         return "; ".join(reasons)
 
     def data(self) -> Pair:
-        """For ``compare.json``."""
-        seeds = self.seeds and {
-            "standard_error": self.seeds.standard_error,
-            "interval": self.seeds.interval(),
-            "p": self.seeds.p,
-            "degrees_of_freedom": self.seeds.degrees_of_freedom,
-            "smallest_seen": self.seeds.smallest_seen,
-        }
-        samples = {
+        """For ``compare.json``; a source of error of which nothing is known is None."""
+        seeds = (
+            self.seeds
+            and self.seeds.interval()
+            and {
+                "standard_error": self.seeds.standard_error,
+                "interval": self.seeds.interval(),
+                "p": self.seeds.p,
+                "degrees_of_freedom": self.seeds.degrees_of_freedom,
+                "smallest_seen": self.seeds.smallest_seen,
+            }
+        )
+        samples = self.samples.interval() and {
             "standard_error": self.samples.standard_error,
             "interval": self.samples.interval(),
             "p": self.samples.p,

@@ -40,7 +40,6 @@ def comparison_page(data: Data, sheets: Mapping[str, ArrayLike]) -> str:
         "comparison.html",
         title=data["name"],
         metrics=[_metric(data, name, about) for name, about in data["metrics"].items()],
-        not_comparable=data["not_comparable"],
         conclusions=conclusions(data),
         sheet=_sheet(data, sheets),
         costs=[_cost(variant) for variant in data["variants"]],
