@@ -6,6 +6,7 @@ Each returns plain data, the same that ``--json`` prints. Torch is imported once
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def run(
     """
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
-    from .runs import RUNS, RunFolder, open_store, recipe_of, run_name
+    from .runs import RUNS, RunFolder, open_store, recipe_of, run_name, words_of
     from .trackers import check as check_trackers
 
     if loaded.recipe.train.trackers:
@@ -54,7 +55,8 @@ def run(
 
     started, place = time.monotonic(), choose(device)
     kept = open_store(store, fresh)
-    run_folder = RunFolder(folder, loaded, kept, plugins)
+    command = shlex.join(words_of(recipe, overrides, name, plugins, store, device))
+    run_folder = RunFolder(folder, loaded, kept, plugins, command)
     made, scores = engine.run(loaded.recipe, registry, kept, run_folder, place)
     run_folder.finish(made, scores, place, engine.directions(loaded.recipe, registry))
     write_report(folder, kept)

@@ -6,7 +6,6 @@ import json
 import math
 import re
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +32,7 @@ from .probe import probe
 from .progress import note
 from .registry import Registry
 from .report import write_comparison
-from .runs import RUNS, open_store, read_run, short_name
+from .runs import RUNS, open_store, options_as_words, read_run, short_name
 from .score import as_data
 
 SEEDS = 3
@@ -81,6 +80,20 @@ def compare(
     cannot be compared.
     """
     started, place = time.monotonic(), choose(device)
+    given = options_as_words(
+        swap=swaps,
+        set=overrides,
+        seeds=seeds,
+        budget=budget,
+        metric=metrics,
+        num_steps=num_steps,
+        effect=effect,
+        name=name,
+        plugin=plugins,
+        store=store,
+        device=None if device == "auto" else device,
+    )
+    command = shlex.join(["pipeline", "compare", *map(str, sources), *given])
     asked = Asked(seeds, _budget(budget), metrics, num_steps, effect)
     registry, kept = Registry.load(plugins), open_store(store)
     found = variants(sources, swaps, overrides, registry)
@@ -92,12 +105,12 @@ def compare(
     subjects = [_equal(subject, asked, where, embedder) for subject in subjects]
     todo = trials.trials([s.variant for s in subjects], _seeds(asked, found), registry)
     if plan:
-        return {"commands": trials.plan(todo, where), "then": _command()}
+        return {"commands": trials.plan(todo, where), "then": command}
     trials.run(todo, where, jobs, folder / "logs")
     data, sheets = _result(subjects, todo, asked, where, embedder)
     data = {
         "name": folder.name,
-        "command": _command(),
+        "command": command,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(place),
         "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
@@ -239,7 +252,3 @@ def _told(subject: Subject, found: Sequence[Scored], cost: Cost) -> dict[str, An
         "scores": {name: [as_data(one.scores[name]) for one in found] for name in subject.metrics},
         "cost": {**cost, "steps": found[0].steps, "nfe": found[0].nfe},
     }
-
-
-def _command() -> str:
-    return shlex.join(["pipeline", *(word for word in sys.argv[1:] if word != "--plan")])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,9 +31,16 @@ class RunFolder:
     """A run's folder: the recipe first, history and grids as they come, the rest at the end."""
 
     def __init__(
-        self, path: Path, loaded: Loaded, store: Store, plugins: Sequence[Path] = ()
+        self,
+        path: Path,
+        loaded: Loaded,
+        store: Store,
+        plugins: Sequence[Path],
+        command: str,
     ) -> None:
+        """``command`` makes it again."""
         self.path, self.loaded, self.store, self.plugins = path, loaded, store, plugins
+        self.command = command
         names = loaded.recipe.train.trackers
         self.trackers = Trackers(names, path, loaded.data) if names else None
 
@@ -109,7 +114,7 @@ class RunFolder:
             "device": device,
             "machine": machine(device),
             "plugins": [str(file.absolute()) for file in self.plugins],
-            "command": shlex.join(["pipeline", *sys.argv[1:]]),
+            "command": self.command,
             "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -154,6 +159,29 @@ def _what_now(path: Path) -> str:
 def run_name(loaded: Loaded) -> str:
     """The recipe's name and what ``--set`` changed."""
     return short_name("+".join([loaded.base, *loaded.changed]))
+
+
+def words_of(
+    recipe: str | Path,
+    overrides: Sequence[str],
+    name: str | None = None,
+    plugins: Sequence[Path] = (),
+    store: Path | None = None,
+    device: str = "auto",
+) -> list[str]:
+    """``pipeline run`` with these options, as a shell takes it."""
+    given = options_as_words(set=overrides, name=name, plugin=plugins, store=store)
+    place = [] if device == "auto" else ["--device", device]
+    return ["pipeline", "run", str(recipe), *given, *place]
+
+
+def options_as_words(**options: Any) -> list[str]:
+    """``--num-steps 5`` of num_steps=5: nothing of None, once for each of several values."""
+    words = []
+    for name, given in options.items():
+        values = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
+        words += [word for v in values for word in ("--" + name.replace("_", "-"), str(v))]
+    return words
 
 
 def short_name(text: str) -> str:

@@ -16,7 +16,7 @@ from .. import commands
 from ..errors import Failed
 from ..progress import clock, note, progress
 from ..registry import Registry
-from ..runs import RUNS, run_name
+from ..runs import RUNS, run_name, words_of
 from .variants import Variant
 
 TAIL = 5
@@ -49,12 +49,9 @@ class Place:
     plugins: tuple[Path, ...]
 
     def words(self, trial: Trial) -> list[str]:
-        """``pipeline`` and what follows it."""
-        sets = [word for text in trial.overrides for word in ("--set", text)]
-        name = ["--name", trial.name] if trial.named else []
-        files = [word for file in self.plugins for word in ("--plugin", str(file))]
-        place = ["--store", str(self.store), "--device", self.device]
-        return ["run", trial.file, *sets, *name, *files, *place]
+        """The trial as a command."""
+        name = trial.name if trial.named else None
+        return words_of(trial.file, trial.overrides, name, self.plugins, self.store, self.device)
 
 
 def trials(variants: Sequence[Variant], seeds: int | None, registry: Registry) -> list[Trial]:
@@ -84,7 +81,7 @@ def _trial(variant: Variant, seed: int, registry: Registry) -> Trial:
 
 def plan(todo: Sequence[Trial], place: Place) -> list[str]:
     """The trials as commands, for any shell, in any order, at the same time."""
-    return [shlex.join(["pipeline", *place.words(t)]) for t in todo if not t.finished]
+    return [shlex.join(place.words(t)) for t in todo if not t.finished]
 
 
 def run(todo: Sequence[Trial], place: Place, jobs: int, logs: Path) -> None:
@@ -165,7 +162,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     with log.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *place.words(trial)],
+            [sys.executable, "-m", *place.words(trial)],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
