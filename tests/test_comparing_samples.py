@@ -234,7 +234,8 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
 
 @pytest.mark.parametrize(("n", "m"), [(100, 100), (130, 70), (50, 219)])
 def test_the_jackknife_holds_both_sides_errors(n, m):
-    assert 0.9 <= ratio(jackknifed(Gap(), (NEAR, FAR), n, m, 200)) <= 1.25
+    apart = Gaussian(-0.3, 1.1), FAR  # on either side of the real images, whose error counts twice
+    assert 0.85 <= ratio(jackknifed(Gap(), apart, n, m, 200)) <= 1.25
     claims = claimed(jackknifed(Gap(), (FAR, FAR), n, m, 200, shared=0))
     assert claims == pytest.approx(0.05, abs=0.04)
 
@@ -253,7 +254,7 @@ def test_kid_by_jackknife_is_as_sure_as_by_its_joint_variance():
     ("metric", "at_most"),
     [
         (FID(), 1.6),
-        (PrecisionRecall(), 1.6),
+        (PrecisionRecall(), 2),
         (InceptionScore(splits=2), 1.6),
         (KID(estimator="batch_mean", batch_size=16), 3),  # each group left out mixes the batches
     ],
