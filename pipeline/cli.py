@@ -171,12 +171,7 @@ def evaluate(as_json: bool, **options: Any) -> None:
         give(found, summary.scores(found["scores"]))
 
 
-@cli.command(
-    epilog="""\b
-    Examples:
-      pipeline report flowers_ddim
-      pipeline report runs/flowers_ddim runs/flowers_ddim+upsampler=nearest"""
-)
+@cli.command(epilog="\b\nExample:\n  pipeline report flowers_ddim runs/flowers32_ddim")
 @click.argument("runs", metavar="RUN…", nargs=-1, required=True, type=FOLDER)
 @store
 @as_json
