@@ -13,18 +13,19 @@ if TYPE_CHECKING:
 History = Sequence[Mapping[str, Any]]
 
 LEARNT_BY = 300
-"""Steps after which a network should be better than zeros. The slowest that was measured, the
-smallest one of the tests, has 0.7 of the zeros' loss by then, the recipes' networks a third."""
+"""Steps after which a network should be better than zeros. The smallest one of the tests has 0.4 of
+the zeros' loss after 150."""
 
 NOTHING_LEARNT = 0.95
 """Of the loss of zeros. To see that a picture of noise is noise takes a network below a half."""
 
-LAGS = 1.1
-"""The average's loss over that of the weights: usually it is lower, or 3 % higher at most."""
+LAGS = 1.2
+"""The average's loss over that of the weights. Soon it is lower; in its first 150 steps, when the
+loss falls fastest, the smallest network of the tests has 1.1 with warm-up."""
 
 RISES = 1.02
 """The validation loss over its lowest. Its images, times and noise are the same every time, so it
-hardly trembles; without overfitting it stays within 1 %."""
+hardly trembles: without overfitting it falls from validation to validation."""
 
 SPIKES, SPIKES_AT_FIRST = 1.5, 5.0
 """The highest loss of a step over that of zeros. A network that has learned anything stays below
@@ -38,8 +39,8 @@ WAITS_SECONDS = 1.0
 """So long since the last validation at least: a hiccup of the machine is nothing to mend."""
 
 FEW_IMAGES = 100
-"""Fewer make scores that are mostly chance: KID's standard error is then about as large as the
-difference between a good and a mediocre model of the recipes."""
+"""Fewer make scores that are mostly chance. Of recipes/flowers32_small.yaml, KID is 7.6 ± 0.2 on
+1,638 images; 100 would make that ± 0.9, more than one upsampler gains over another there."""
 
 INTERVAL = 1.96
 """Standard errors on each side of a 95 % interval."""
