@@ -110,8 +110,11 @@ def test_a_page_without_anything_optional(browser: Browser, bare: Path) -> None:
     assert there == [
         "Samples",
         "What was run",
+        "The best checkpoint",
         "From noise to image",
         "Training",
+        "Is it copying?",
+        "Diagnosis",
         "How it was made",
     ]
 

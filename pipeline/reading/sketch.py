@@ -42,10 +42,16 @@ def _known(tree: ast.Module, module: str) -> dict[str, Any]:
     """The names that annotations may use: imports of loaded modules, and aliases of types."""
     known: dict[str, Any] = {"__name__": module, "__package__": module.rpartition(".")[0]}
     for node in tree.body:
-        loaded = isinstance(node, ast.ImportFrom) and _source(node, known) in sys.modules
+        loaded = isinstance(node, ast.ImportFrom) and _is_loaded(node, known)
         if loaded or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)):
             _evaluate(ast.Module([node], []), "exec", known)
     return known
+
+
+def _is_loaded(node: ast.ImportFrom, known: dict[str, Any]) -> bool:
+    """Whether it would import nothing: ``from . import x`` may stand for a module too."""
+    module = sys.modules.get(_source(node, known))
+    return module is not None and all(hasattr(module, alias.name) for alias in node.names)
 
 
 def _source(node: ast.ImportFrom, known: dict[str, Any]) -> str:
