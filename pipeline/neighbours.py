@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,16 @@ def neighbours(
 
     Distances are between these features, or between pixels where there are none.
     """
+    inputs = {"samples": samples, "images": images}
+    if features:
+        inputs["features of samples"] = embedder(samples, "all", features)
+        inputs["features of training images"] = embedder(images, "train", features)
+        inputs["features of validation images"] = embedder(images, "validation", features)
     ingredients: dict[str, Any] = {
         "features": registry.describe(features) if features else None,
         "extractor": embedder.extractor(features).id if features else None,
         "counts": {"samples": SAMPLES, "nearest": NEAREST, "for scale": FOR_SCALE},
-        "inputs": {"samples": samples.key, "images": images.key},
+        "inputs": {name: one.key for name, one in inputs.items()},
     }
 
     def build(folder: Path) -> None:
@@ -70,7 +75,7 @@ def neighbours(
         held = reader.indices("validation")
         some = evenly(np.arange(len(held)), FOR_SCALE)
         if features:
-            space = _of_features(images, samples, some, features, embedder)
+            space = _of_features(inputs, some, embedder.extractor(features).id)
         else:
             space = _of_pixels(reader, samples, held[some])
         found = compare(space, reader.indices("train"))
@@ -132,14 +137,12 @@ def nearest(
     return places.gather(1, order), exact
 
 
-def _of_features(
-    images: Artifact, samples: Artifact, some: Indices, features: Features, embedder: Embedder
-) -> Space:
-    drawn = read_features(embedder(samples, "all", features))
-    train, held = (
-        read_features(embedder(images, part, features)) for part in ("train", "validation")
+def _of_features(inputs: Mapping[str, Artifact], some: Indices, extractor: str) -> Space:
+    drawn, train, held = (
+        read_features(inputs[f"features of {name}"])
+        for name in ("samples", "training images", "validation images")
     )
-    unit = f"distance of features of {embedder.extractor(features).id}"
+    unit = f"distance of features of {extractor}"
     return Space(drawn[:SAMPLES], held[some], lambda rows: train[rows], unit)
 
 
