@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .comparing import trials
 from .comparing.comparable import Subject, cautions, not_comparable
 from .comparing.cost import Cost, measure
@@ -31,15 +33,15 @@ from .prepare import prepare
 from .probe import probe
 from .progress import note
 from .registry import Registry
-from .report import write_comparison
-from .runs import RUNS, open_store, options_as_words, read_run, short_name
+from .report import PICTURES, write_comparison
+from .runs import RUNS, is_run, open_store, options_as_words, read_run, short_name
 from .score import as_data
 
 SEEDS = 3
 """Trainings of each recipe: the fewest that say how much they differ among themselves."""
 
-PICTURES = 12
-"""Samples of each variant on the page."""
+SHOWN = 12
+"""Samples of each variant that are kept for the page."""
 
 DATA = "compare.json"
 
@@ -97,7 +99,7 @@ def compare(
     asked = Asked(seeds, _budget(budget), metrics, num_steps, effect)
     registry, kept = Registry.load(plugins), open_store(store)
     found = variants(sources, swaps, overrides, registry)
-    folder = RUNS / (name or short_name(_name(found, swaps)))
+    folder = _folder(short_name(_name(found, swaps)) if name is None else name)
     embedder = Embedder(registry, kept, place)
     subjects = [_subject(variant, asked, embedder) for variant in found]
     _refuse(not_comparable(subjects, num_steps, embedder))
@@ -120,6 +122,7 @@ def compare(
     text = json.dumps(data, indent=2, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DATA).write_text(text + "\n")
+    np.save(folder / PICTURES, np.stack(list(sheets.values())))
     data = json.loads(text)  # the same for those who call it and those who read the file
     page = write_comparison(folder, data, sheets)
     return {**data, "folder": str(folder), "page": str(page)}
@@ -139,6 +142,15 @@ def _name(found: Sequence[Variant], swaps: Sequence[str]) -> str:
     bases = dict.fromkeys(v.run.name if v.run else v.loaded.base for v in found)
     changed = [re.sub(r"[^\w.+=,-]+", "-", swap.rpartition(".")[2]) for swap in swaps]
     return "+".join(["compare-" + "-".join(bases), *changed])
+
+
+def _folder(name: str) -> Path:
+    """Of the comparison; no run's."""
+    if not re.fullmatch(r"\w[\w.+=,-]*", name):
+        raise InputError(f"--name {name}: may have letters, digits and _ . + = , - in it")
+    if is_run(RUNS / name):
+        raise InputError(f"--name {name}: is a run's already; give the comparison another")
+    return RUNS / name
 
 
 def _seeds(asked: Asked, found: Sequence[Variant]) -> int:
@@ -218,7 +230,7 @@ def _result(
         pairs += judge(name, metric, found, asked.effect)
     data = {
         "seeds": [todo[i].seed for i in range(0, len(todo), len(subjects))],
-        "budget": asked.budget and f"{asked.budget[1]:g} {asked.budget[0]}",
+        "budget": asked.budget and f"{asked.budget[1]:,.10g} {asked.budget[0]}",
         "notes": cautions(subjects, {name: ones[0].steps for name, ones in found.items()}),
         "metrics": {
             name: _about(name, metric, found) for name, (metric, _) in subjects[0].metrics.items()
@@ -229,7 +241,7 @@ def _result(
         ],
         "pairs": pairs,
     }
-    return data, {name: ones[0].pictures(PICTURES) for name, ones in found.items()}
+    return data, {name: ones[0].pictures(SHOWN) for name, ones in found.items()}
 
 
 def _about(name: str, metric: Any, found: Mapping[str, Sequence[Scored]]) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from .errors import InputError
 from .reporting.comparison_page import comparison_page
 from .reporting.finished import Finished
 from .reporting.run_page import run_page
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from .store import Store
 
 RUN_PAGE, COMPARISON, COMPARISON_PAGE = "report.html", "compare.json", "compare.html"
+
+PICTURES = "pictures.npy"
+"""Of a comparison: uint8 (variants, N, C, H, W), picture i of each from the same noise."""
 
 
 def report(runs: Sequence[Path], store: Path | None = None) -> list[dict[str, Any]]:
@@ -50,15 +56,10 @@ def _write_again(path: Path, store: Path | None) -> Path:
     for folder in (path, RUNS / path):
         if (folder / COMPARISON).is_file():
             data = json.loads((folder / COMPARISON).read_text())
-            return write_comparison(folder, data, _sheets(data, store))
+            names = [variant["name"] for variant in data["variants"]]
+            if not (folder / PICTURES).is_file():
+                raise InputError(f"{folder / PICTURES} is not there; compare again")
+            sheets = dict(zip(names, np.load(folder / PICTURES), strict=True))
+            return write_comparison(folder, data, sheets)
     about = read_run(path)
     return write_report(about["folder"], store_of(about, store))
-
-
-def _sheets(data: Mapping[str, Any], store: Path | None) -> dict[str, ArrayLike]:
-    """The samples of each variant's first seed."""
-    sheets: dict[str, ArrayLike] = {}
-    for variant in data["variants"]:
-        about = read_run(Path(variant["runs"][0]))
-        sheets[variant["name"]] = Finished(about, store_of(about, store)).samples(most=8)
-    return sheets

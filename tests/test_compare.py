@@ -110,12 +110,23 @@ def test_a_sampler_retrains_nothing(many: Path) -> None:
     assert found["pairs"][0]["difference"] != 0
 
 
+def test_the_page_written_again_has_the_same_pictures(many: Path) -> None:
+    found = compare("tiny.yaml", swaps=["evaluate.sampler=ddim,{name: ddim, eta: 1}"], seeds=1)
+    page = Path(found["page"])
+    before = page.read_text(encoding="utf-8")
+    commands.report([Path(found["name"])])
+    assert page.read_text(encoding="utf-8") == before
+
+
 def test_one_seed_says_nothing_of_recipes(many: Path) -> None:
     found = compare("tiny.yaml", swaps=[SWAP], seeds=1)
     (pair,) = found["pairs"]
     assert pair["training_seeds"] is None
     assert "these two networks" in pair["verdict"]
     assert "of the recipes one seed tells nothing" in pair["verdict"]
+    assert "may have been missed" not in pair["verdict"]
+    finer = compare("tiny.yaml", swaps=[SWAP], seeds=1, effect=1e-9)
+    assert "one of 1e-09 may have been missed" in finer["pairs"][0]["verdict"]
 
 
 def test_three_variants_are_corrected(many: Path) -> None:
@@ -145,7 +156,7 @@ def test_itself_is_no_different(many: Path) -> None:
     run(name="other")
     found = compare("one", "other")
     assert found["pairs"][0]["difference"] == 0
-    assert found["pairs"][0]["verdict"] == "no difference: the images are the same"
+    assert found["pairs"][0]["verdict"] == "no difference: KID is the same for both"
 
 
 def test_budget_in_steps(many: Path) -> None:
@@ -155,6 +166,7 @@ def test_budget_in_steps(many: Path) -> None:
     alike = compare("tiny.yaml", "longer.yaml", seeds=1, budget="steps=20")
     assert [variant["cost"]["steps"] for variant in alike["variants"]] == [20, 20]
     assert alike["notes"] == []
+    assert alike["budget"] == "20 steps"
 
 
 def test_unequal_training_is_said(many: Path) -> None:
@@ -263,6 +275,7 @@ BAD = {
     "budget": (("tiny.yaml",), {"swaps": [SWAP], "budget": "hours=1"}, "should be like steps="),
     "no such": (("tiny.yaml", "tony.yaml"), {}, "there is no such recipe"),
     "metric": (("tiny.yaml",), {"swaps": [SWAP], "metrics": ["kod"]}, "did you mean 'kid'"),
+    "name": (("tiny.yaml",), {"swaps": [SWAP], "name": "../x"}, "--name ../x: may have letters"),
 }
 
 
@@ -272,6 +285,12 @@ def test_bad_input(name: str, many: Path) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
         compare(*sources, **options)
     assert not trainings()
+
+
+def test_a_run_is_not_overwritten(many: Path) -> None:
+    run(name="mine")
+    with pytest.raises(InputError, match="--name mine: is a run's already"):
+        compare("tiny.yaml", swaps=[SWAP], name="mine")
 
 
 def test_seeds_go_round_before_variants(many: Path) -> None:

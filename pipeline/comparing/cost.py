@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ import psutil
 
 from ..batches import Batches
 from ..engine import scored_of
+from ..errors import Failed
 from ..images import Images
 from ..load import build
 from ..loop import Training
 from ..machine import machine
 from ..prepare import FILE
+from ..progress import note
 from ..reading.yaml12 import Node, Origin
 from ..registry import Registry
 from ..sample import generate
@@ -34,6 +35,8 @@ WARM_UP, STEPS = 2, 7
 
 IMAGES = 32
 """Drawn to time sampling."""
+
+RESULT = "cost.json"
 
 Cost = dict[str, Any]
 
@@ -65,14 +68,22 @@ def measure(
     }
 
     def write(folder: Path) -> None:
-        given = (dict(data), images.path / FILE, num_steps, tuple(plugins), device)
-        # A peak is of a whole process, which must not have done anything else.
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            found = pool.submit(_measure, *given).result()
-        (folder / "cost.json").write_text(json.dumps(found))
+        note("measuring seconds a step, images a second and memory of an untrained network")
+        file, places = str(images.path / FILE), [str(place.absolute()) for place in plugins]
+        given = [data, file, num_steps, places, device, str(folder / RESULT)]
+        # A peak is of a whole process, which must not have done anything else. Not by
+        # multiprocessing, which would run the caller's script again where nothing guards it.
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=json.dumps(given),
+            text=True,
+            capture_output=True,
+        )
+        if done.returncode:
+            raise Failed(f"the cost could not be measured:\n{done.stderr.strip()}")
 
     made = store.get_or_build("cost", ingredients, write)
-    found: Cost = json.loads((made.path / "cost.json").read_text())
+    found: Cost = json.loads((made.path / RESULT).read_text())
     return found
 
 
@@ -138,3 +149,14 @@ def _peak(device: str, before: int) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
     return max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before)
+
+
+def _main() -> None:
+    """What stdin asks for, into the file that it names."""
+    data, file, num_steps, plugins, device, result = json.load(sys.stdin)
+    found = _measure(data, Path(file), num_steps, [Path(place) for place in plugins], device)
+    Path(result).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    _main()

@@ -71,7 +71,11 @@ def variants(
         variant = Variant(name, file, loaded, changes, (), run)
         made.append(variant.changed([*common, *changes], registry))
     if twice := [name for name, n in Counter(v.name for v in made).items() if n > 1]:
-        raise InputError(f"{twice[0]} is there twice; compare what differs, under names of its own")
+        files = ", ".join(dict.fromkeys(v.file for v in made if v.name == twice[0]))
+        raise InputError(
+            f"{twice[0]} is there twice ({files}): give each recipe a name of its own (name: …), "
+            "and each run or swapped value once"
+        )
     return made
 
 

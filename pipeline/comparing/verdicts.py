@@ -41,7 +41,7 @@ def judge(
     for one, p in zip(judged, corrected, strict=True):
         better = one.better(higher) if p < LEVEL and one.samples_tell else None
         verdict = one.claim(better, shown(name)) if better else one.doubt(shown(name), p, worth)
-        several = p if len(judged) > 1 else None
+        several = p if len(judged) > 1 and one.p is not None else None
         pairs.append(
             {"metric": name, **one.data(), "p_corrected": several, "better": better}
             | {"verdict": verdict}
@@ -91,20 +91,24 @@ class Judged:
     def doubt(self, metric: str, p: float, worth: float) -> str:
         """Why nothing is claimed, and what would be needed."""
         reasons = [f"no difference found{self._range(metric)}"]
-        if self.samples.standard_error == 0 and self.samples.value == 0:
-            return "no difference: the images are the same"
+        if not any(self.samples.by_pair):
+            return f"no difference: {metric} is the same for both"
         if self.seeds is None:
-            if self.p is None:
+            seen = self.samples.smallest_seen
+            if seen is None:
                 return f"nothing can be said of this difference: {self.samples.method}"
             reasons[0] += " between these two networks"
-            return "; ".join([*reasons, *self._lost(p), "of the recipes one seed tells nothing"])
+            reasons += [*self._lost(p), f"one of {number(seen)} would probably have been seen"]
+            if seen > worth > 0:
+                reasons.append(f"one of {number(worth)} may have been missed")
+            return "; ".join([*reasons, "of the recipes one seed tells nothing"])
         if self.p is None:
             reasons.append("all seeds gave the same, so nothing is known of their spread")
             return "; ".join(reasons)
         reasons += self._lost(p)
         count, seen = self.seeds.degrees_of_freedom + 1, self.seeds.smallest_seen
         reasons.append(f"with {count} seeds one of {number(seen)} would probably have been seen")
-        if seen > worth:
+        if seen > worth > 0:
             needed = seeds_needed(self.seeds.standard_error * count**0.5, worth)
             reasons.append(f"about {needed:,} seeds would be needed to see one of {number(worth)}")
         return "; ".join(reasons)

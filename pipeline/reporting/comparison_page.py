@@ -234,7 +234,7 @@ def conclusions(data: Data) -> list[str]:
     smallest = [
         f"{found['smallest_seen']:.2g} in {pair['metric']} for {_pair(pair)}"
         for pair in unclear
-        if (found := pair["training_seeds"]) and found.get("smallest_seen") is not None
+        if (found := pair["training_seeds"]) and found["smallest_seen"]
     ]
     if smallest:
         said.append(f"The smallest differences that could have been seen: {'; '.join(smallest)}.")
