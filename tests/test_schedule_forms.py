@@ -71,7 +71,9 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "form", "options"), FORMS, ids=lambda v: getattr(v, "__name__", str(v)))
+@pytest.mark.parametrize(
+    ("cls", "form", "options"), FORMS, ids=lambda v: getattr(v, "__name__", str(v))
+)
 def test_alpha_bar_is_the_papers_squeezed_by_the_square_of_the_edge(cls, form, options):
     """Both rates to 13 digits, also where they are small; alpha_bar itself within 2.2e-9."""
     rates = cls(**options)(torch.tensor(TIMES, dtype=torch.float64))
