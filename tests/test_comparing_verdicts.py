@@ -38,8 +38,8 @@ def pair(first: list[float], second: list[float], images: int = 50) -> dict[str,
 
 
 def test_scores_that_are_all_0_are_the_same() -> None:
-    assert pair([0, 0, 0], [0, 0, 0])["verdict"] == "no difference: mean is the same for both"
-    assert pair([0, 0], [0, 0], images=3)["verdict"] == "no difference: mean is the same for both"
+    assert pair([0, 0, 0], [0, 0, 0])["verdict"] == "no difference: MEAN is the same for both"
+    assert pair([0, 0], [0, 0], images=3)["verdict"] == "no difference: MEAN is the same for both"
 
 
 def test_a_tenth_of_nothing_is_no_effect_to_look_for() -> None:
