@@ -231,7 +231,11 @@ def _result(
     data = {
         "seeds": [todo[i].seed for i in range(0, len(todo), len(subjects))],
         "budget": asked.budget and f"{asked.budget[1]:,.10g} {asked.budget[0]}",
-        "notes": cautions(subjects, {name: ones[0].steps for name, ones in found.items()}),
+        "notes": cautions(
+            subjects,
+            {name: ones[0].steps for name, ones in found.items()},
+            timed=asked.budget is not None and asked.budget[0] == "minutes",
+        ),
         "metrics": {
             name: _about(name, metric, found) for name, (metric, _) in subjects[0].metrics.items()
         },

@@ -130,7 +130,8 @@ def comparison(found: Mapping[str, Any]) -> str:
     """The end of ``pipeline compare``: verdicts, differences to the first, costs."""
     lines = [f"{found['name']}: compared in {clock(found['seconds'])}", ""]
     for pair in found["pairs"]:
-        lines += [f"  {pair['first']} against {pair['second']}: {pair['verdict']}"]
+        metric = f"{pair['metric']}, " if len(found["metrics"]) > 1 else ""
+        lines += [f"  {metric}{pair['first']} against {pair['second']}: {pair['verdict']}"]
     reference = found["variants"][0]["name"]
     for metric, about in found["metrics"].items():
         lines += ["", *_differences(found, metric, about, reference)]

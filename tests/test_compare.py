@@ -176,6 +176,13 @@ def test_unequal_training_is_said(many: Path) -> None:
     assert "--budget" in note
 
 
+def test_a_learning_rate_that_has_not_come_to_its_end_is_said(many: Path) -> None:
+    rate = "train.lr_schedule={name: cosine, total_steps: 70}"
+    found = compare("tiny.yaml", swaps=[SWAP], overrides=[rate], seeds=1)
+    assert len(found["notes"]) == 2
+    assert "bilinear ends at 98% of its learning rate" in found["notes"][0]
+
+
 def test_budget_in_minutes(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(data: Any, *_: Any) -> dict[str, Any]:
         slow = data["backbone"]["upsampler"]["name"] == "transposed_conv"
@@ -184,6 +191,7 @@ def test_budget_in_minutes(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.compare.measure", measured)
     found = compare("tiny.yaml", swaps=[SWAP], seeds=1, budget="minutes=0.1")
     assert [variant["cost"]["steps"] for variant in found["variants"]] == [12, 6]
+    assert "12, transposed_conv 6 steps (of the same time)" in found["notes"][0]
 
 
 def test_processes_give_the_same(many: Path, done: dict[str, Any]) -> None:

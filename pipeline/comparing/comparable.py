@@ -71,14 +71,26 @@ def _differences(
     return why
 
 
-def cautions(subjects: Sequence[Subject], steps: Mapping[str, int]) -> list[str]:
-    """What differs beside what is compared, and may explain a difference."""
+def cautions(subjects: Sequence[Subject], steps: Mapping[str, int], timed: bool) -> list[str]:
+    """What differs beside what is compared, and may explain a difference.
+
+    ``steps`` of training by variant; ``timed``: they are those that fit into the same time.
+    """
     notes = []
     if len(set(steps.values())) > 1:
         each = ", ".join(f"{name} {count:,}" for name, count in steps.items())
-        notes.append(f"not the same training: {each} steps. --budget steps=N gives all the same.")
+        what = "of the same time" if timed else "--budget steps=N gives all the same"
+        notes.append(f"not the same training: {each} steps ({what}).")
     sizes = {s.variant.name: s.variant.loaded.recipe.train.batch_size for s in subjects}
     if len(set(sizes.values())) > 1:
         each = ", ".join(f"{name} {count}" for name, count in sizes.items())
         notes.append(f"not the same batches: {each} images a step.")
+    for subject in subjects:
+        name, rate = subject.variant.name, subject.variant.loaded.recipe.train.lr_schedule
+        last, later = rate(steps[name] - 1), rate(10 * steps[name])
+        if later < last / 2:
+            notes.append(
+                f"{name} ends at {last:.0%} of its learning rate: train.lr_schedule is of a longer "
+                "training; set its total_steps to the steps of this one."
+            )
     return notes

@@ -96,7 +96,8 @@ class Judged:
         if self.seeds is None:
             seen = self.samples.smallest_seen
             if seen is None:
-                return f"nothing can be said of this difference: {self.samples.method}"
+                why = self.samples.method.removeprefix("none: ")
+                return f"nothing can be said of this difference: {why}"
             reasons[0] += " between these two networks"
             reasons += [*self._lost(p), f"one of {number(seen)} would probably have been seen"]
             if seen > worth > 0:
