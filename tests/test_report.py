@@ -125,6 +125,16 @@ def test_a_comparison_by_its_folder(after_first: Path) -> None:
     assert "of these trained networks, not of the recipes" in text
 
 
+SHARED = {"sampler": {"name": "ddim"}, "num_steps": 2, "labels": "all", "guidance_scale": 3.0}
+
+
+@pytest.mark.parametrize("swapped", SHARED)
+def test_what_variants_do_not_share_is_left_out(swapped: str) -> None:
+    said = wording.protocol({k: v for k, v in SHARED.items() if k != swapped})
+    told = {"sampler": "by ddim", "num_steps": "2 steps", "labels": "all", "guidance_scale": "3"}
+    assert [key for key, words in told.items() if words not in said] == [swapped]
+
+
 def test_a_comparison_says_what_was_not_measured(tmp_path: Path) -> None:
     data = comparison(1)
     text = write_comparison(tmp_path, data, sheets(data)).read_text(encoding="utf-8")

@@ -71,15 +71,19 @@ def _drawn(about: Mapping[str, Any]) -> list[str]:
     """How the scored samples were made."""
     first = f"{about['num_fake']:,} samples" if "num_fake" in about else "Samples"
     if "sampler" in about:
-        first += f" drawn by {_stage(about['sampler'])} in {about['num_steps']} steps"
+        first += f" drawn by {_stage(about['sampler'])}"
+    if "num_steps" in about:
+        first += f" in {about['num_steps']} steps"
     if about.get("spacing", "uniform") != "uniform":
         first += f" ({about['spacing']} spacing)"
     parts = [first]
     if "nfe" in about:
         parts.append(f"{about['nfe']} evaluations of the network each")
     if "labels" in about:
-        parts.append(f"classes {about['labels']}, guidance {about['guidance_scale']:g}")
-    if "weights" in about:
+        parts.append(f"classes {about['labels']}")
+    if "guidance_scale" in about:
+        parts.append(f"guidance {about['guidance_scale']:g}")
+    if "weights" in about and "checkpoint" in about:
         parts.append(f"{about['weights']} weights of the {about['checkpoint']} checkpoint")
     if "seed" in about:
         parts.append(f"noise of seed {about['seed']}")
