@@ -89,14 +89,20 @@ def test_overfitting(here: Path, capsys) -> None:
     assert f"({lowest:.4f})" in finding(found, "overfitting")["what"]
 
 
-@pytest.mark.parametrize("features", ["projection", "null"])
-def test_copying(here: Path, features: str) -> None:
+@pytest.mark.parametrize(
+    ("scored", "unit"),
+    [
+        ("{metrics: [kid], num_images: 8}", "features of projection/"),
+        ("null", "of pixels, 0 to 255"),
+    ],
+)
+def test_copying(here: Path, scored: str, unit: str) -> None:
     drawn = "sample={num_images: 32, num_steps: 10, grid: [8, 4]}"
     end = ["train.max_steps=400", "train.validate.every=400 steps"]
-    found = run(*BY_HEART, *end, drawn, f"features={features}")
+    found = run(*BY_HEART, *end, drawn, f"evaluate={scored}")
     told = finding(found, "copying")["what"]
     assert "of 32 samples" in told
-    assert ("of pixels, 0 to 255" if features == "null" else "features of projection/") in told
+    assert unit in told
 
 
 def test_a_learning_rate_too_high(here: Path, capsys) -> None:
