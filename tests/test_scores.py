@@ -52,7 +52,8 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 def test_several_metrics_share_one_embedding(here: Path, passes) -> None:
     found = run(f"train.validate.metrics={SEVERAL}", f"evaluate.metrics={SEVERAL}", name="several")
     real, scored = ("projection", 12), ("projection", 8)
-    assert passes == [real, *[scored] * 3, scored]  # validations at steps 3, 6 and 7
+    neighbours = [("projection", 4), ("projection", 48)]  # of the pictures and of training images
+    assert passes == [real, *[scored] * 3, scored, *neighbours]  # validated at steps 3, 6 and 7
     assert list(found["scores"]) == ["kid", "fid", "precision_recall"]
     record = json.loads(Path(found["folder"], "history.jsonl").read_text().splitlines()[-1])
     assert {"kid", "kid_standard_error", "fid", "precision_recall"} <= set(record)
