@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,16 @@ from .comparing.variants import Variant, variants
 from .comparing.verdicts import judge
 from .device import choose
 from .embed import Embedder
+from .engine import direction
 from .errors import InputError
 from .evaluate import metrics_of
 from .load import spec_of
-from .machine import machine
+from .machine import machine, versions
 from .prepare import prepare
 from .probe import probe
 from .progress import note
 from .registry import Registry
-from .report import PICTURES, write_comparison
+from .report import COMPARISON, PICTURES, write_comparison
 from .runs import RUNS, is_run, open_store, options_as_words, read_run, short_name
 from .score import as_data
 
@@ -42,8 +42,6 @@ SEEDS = 3
 
 SHOWN = 12
 """Samples of each variant that are kept for the page."""
-
-DATA = "compare.json"
 
 
 @dataclass(frozen=True)
@@ -115,13 +113,13 @@ def compare(
         "command": command,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(place),
-        "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
+        "versions": versions(),
         "seconds": time.monotonic() - started,
         **data,
     }
     text = json.dumps(data, indent=2, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / DATA).write_text(text + "\n")
+    (folder / COMPARISON).write_text(text + "\n")
     np.save(folder / PICTURES, np.stack(list(sheets.values())))
     data = json.loads(text)  # the same for those who call it and those who read the file
     page = write_comparison(folder, data, sheets)
@@ -251,8 +249,7 @@ def _result(
 def _about(name: str, metric: Any, found: Mapping[str, Sequence[Scored]]) -> dict[str, Any]:
     pairs = math.comb(len(found), 2)
     return {
-        "higher_is_better": getattr(metric, "higher_is_better", False),
-        "ideal": getattr(metric, "ideal", 0.0),
+        **direction(metric),
         "protocol": shared_protocol([one for ones in found.values() for one in ones], name),
         "correction": f"Holm over {pairs} pairs" if pairs > 1 else None,
     }

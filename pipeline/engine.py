@@ -102,12 +102,14 @@ def directions(recipe: Recipe, registry: Registry) -> dict[str, dict[str, Any]]:
     """Of each metric of a recipe, by name: whether higher is better, and its ideal value."""
     scored = recipe.evaluate.metrics if recipe.evaluate else []
     metrics = named(recipe.train.validate.metrics, registry) | named(scored, registry)
+    return {name: direction(metric) for name, metric in metrics.items()}
+
+
+def direction(metric: Metric) -> dict[str, Any]:
+    """Whether higher is better, and the ideal value."""
     return {
-        name: {
-            "higher_is_better": getattr(metric, "higher_is_better", False),
-            "ideal": getattr(metric, "ideal", 0.0),
-        }
-        for name, metric in metrics.items()
+        "higher_is_better": getattr(metric, "higher_is_better", False),
+        "ideal": getattr(metric, "ideal", 0.0),
     }
 
 

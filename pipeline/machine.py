@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ def machine(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    return {name: version(name) for name in ("diffusion-pipeline", "torch")}
 
 
 def _cpu() -> str:

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ class RunFolder:
         """The pictures, the scores, and what everything was made from."""
         from .diagnosis import of_run
         from .labels import captions, chosen_labels
-        from .machine import machine
+        from .machine import machine, versions
         from .model import class_names_of, count_parameters
         from .pictures import save_grid
         from .sample import read_samples
@@ -115,7 +114,7 @@ class RunFolder:
             "machine": machine(device),
             "plugins": [str(file.absolute()) for file in self.plugins],
             "command": self.command,
-            "versions": {n: version(n) for n in ("diffusion-pipeline", "torch")},
+            "versions": versions(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write(self.path / RUN, _json(about))

@@ -12,9 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from .errors import InputError
 
 TENSORBOARD = "tensorboard"
@@ -69,6 +66,9 @@ class Trackers:
         are written anew, so that an interrupted training has one curve; elsewhere there will be
         another run with the whole curve.
         """
+        import numpy as np
+        from PIL import Image
+
         for line in (views / "history.jsonl").read_text().splitlines():
             record = json.loads(line)
             if record["step"] <= self._step:
