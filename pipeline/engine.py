@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .contracts import Features, Metric, Score
 from .embed import Embedder, read_features
@@ -164,6 +164,11 @@ def scored_of(recipe: Recipe, images: Images) -> Order:
         purpose="evaluate",
         batch_size=wanted.batch_size,
     )
+
+
+def split_of(recipe: Recipe) -> Literal["validation", "train"]:
+    """The real images that a recipe's samples are scored against."""
+    return recipe.evaluate.split if recipe.evaluate else "validation"
 
 
 def protocol_of(order: Order, registry: Registry, images: Images) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .contracts import Features, Metric
 from .device import choose
 from .drawing import check_conditioning
 from .embed import Embedder, Part
-from .engine import features_of, named, protocol_of, scored_of
+from .engine import features_of, named, protocol_of, scored_of, split_of
 from .errors import InputError
 from .images import Images
 from .load import build, refusal, spec_of
@@ -155,8 +155,7 @@ def _images(about: About, store: Store) -> tuple[Artifact, Images]:
 
 
 def _real(about: About, registry: Registry, store: Store) -> Side:
-    wanted = recipe_of_run(about, registry).evaluate
-    split: Part = wanted.split if wanted else "validation"
+    split = split_of(recipe_of_run(about, registry))
     return Side(_images(about, store)[0], split, {"split": split})
 
 

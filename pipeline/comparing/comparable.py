@@ -8,7 +8,7 @@ from typing import Any
 
 from ..contracts import Features, Metric
 from ..embed import Embedder
-from ..engine import scored_of
+from ..engine import scored_of, split_of
 from ..images import Images
 from ..prepare import FILE
 from ..reading.show import differences
@@ -33,10 +33,9 @@ class Subject:
         registry, recipe = embedder.registry, self.variant.loaded.recipe
         images = Images(self.images.path / FILE)
         order = scored_of(recipe, images)
-        wanted = recipe.evaluate
         found = {
             "resolution": "×".join(map(str, images.shape[1:])),
-            "split": wanted.split if wanted else "validation",
+            "split": split_of(recipe),
             "number of scored images": order.num_images,
             "metrics": [registry.spec(metric) for metric, _ in self.metrics.values()],
             "extractors": sorted({embedder.extractor(f).id for _, f in self.metrics.values()}),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..contracts import Features, Metric, Score
 from ..embed import Embedder, read_features
-from ..engine import protocol_of, scored_of
+from ..engine import protocol_of, scored_of, split_of
 from ..evaluate import recipe_of_run
 from ..images import Images
 from ..prepare import FILE
@@ -56,7 +56,7 @@ def scored(
     order = replace(order, num_steps=num_steps or order.num_steps)
     model = store.open("model", about["artifacts"]["model"]["key"])
     drawn = sample(model, order, registry, store, embedder.device)
-    split = recipe.evaluate.split if recipe.evaluate else "validation"
+    split = split_of(recipe)
     protocol = {**protocol_of(order, registry, images), "split": split}
     scores, features = {}, {}
     for name, (metric, wanted) in metrics.items():
