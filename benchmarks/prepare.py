@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.load import load
-from pipeline.prepare import prepare
-from pipeline.registry import Registry
-from pipeline.store import Store
+from pipeline.artifacts.prepare import prepare
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.load import load
+from pipeline.store.store import Store
 
 
 def main() -> None:

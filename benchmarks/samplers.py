@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pipeline import InputError
-from pipeline.contracts import Sampler
-from pipeline.evaluate import evaluate
-from pipeline.load import spec_of
+from pipeline.plugin.contracts import Sampler
+from pipeline.plugin.registry import Registry
 from pipeline.progress import note
-from pipeline.recipe import Spacing
-from pipeline.registry import Registry
+from pipeline.recipe.build import build_stage
+from pipeline.recipe.load import spec_of
+from pipeline.recipe.schema import Spacing
+from pipeline.runs.evaluate import evaluate
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, and grey.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#777777")
@@ -79,7 +80,7 @@ def samplers(specs: Sequence[str] | None, plugins: Sequence[Path]) -> dict[str, 
     """By what a recipe would write; unless some are given, every registered one as it is."""
     registry = Registry.load(plugins)
     names = specs or sorted({entry.name for entry in registry.entries("sampler")})
-    return {name: registry.build("sampler", spec_of(name, "--sampler")) for name in names}
+    return {name: build_stage(registry, "sampler", spec_of(name, "--sampler")) for name in names}
 
 
 def measured(asked: argparse.Namespace, made: dict[str, Sampler]) -> list[Cell]:

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from pipeline.batches import Batches
-from pipeline.draws import Draws
-from pipeline.images import Images
-from pipeline.load import load
-from pipeline.loop import Training
-from pipeline.prepare import FILE, prepare
-from pipeline.registry import Registry
-from pipeline.store import Store
+from pipeline.artifacts.prepare import FILE, prepare
+from pipeline.diffusion.images import Images
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.load import load
+from pipeline.store.store import Store
+from pipeline.training.batches import Batches
+from pipeline.training.loop import Training
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -12,14 +12,14 @@ recipes with the parts in ``reading/``, ``store.py`` keeps results with the part
 
 from typing import TYPE_CHECKING
 
-from .contracts import CLEAN, NO_CLASS, Prediction, Rates, Score
 from .errors import InputError
-from .hookspecs import hookimpl
-from .stage import IOOnly, Stage, stage
+from .plugin.contracts import CLEAN, NO_CLASS, Prediction, Rates, Score
+from .plugin.hookspecs import hookimpl
+from .plugin.stage import IOOnly, Stage, stage
 
 if TYPE_CHECKING:
-    from .inversion import invert, reconstruct
-    from .opened import open_run
+    from .runs.finished import open_run
+    from .runs.invert import invert, reconstruct
 
 __all__ = [
     "CLEAN",
@@ -41,11 +41,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """What works on finished runs is imported when it is asked for."""
     if name == "open_run":
-        from .opened import open_run
+        from .runs.finished import open_run
 
         return open_run
     if name in ("invert", "reconstruct"):
-        from . import inversion
+        from .runs import invert as inversion
 
         return getattr(inversion, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

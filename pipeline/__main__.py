@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from .cli import cli
+from .cli.main import cli
 from .errors import Failed, InputError, Interrupted
 
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .load import Loaded, load
-from .registry import Registry
+from .plugin.registry import Registry
+from .recipe.load import Loaded, load
 
 if TYPE_CHECKING:
     from .testing import Report
@@ -36,24 +36,24 @@ def run(
     """
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
-    from .runs import RUNS, RunFolder, open_store, recipe_of, run_name, words_of
-    from .trackers import check as check_trackers
+    from .runs.folder import RUNS, RunFolder, open_store, recipe_of, run_name, words_of
+    from .training.trackers import check as check_trackers
 
     if loaded.recipe.train.trackers:
         check_trackers(loaded.recipe.train.trackers)
     folder = RUNS / (run_name(loaded) if name is None else name)
     # What has run to its end needs no probe, which costs seconds of imports.
     if dry_run or recipe_of(folder) != loaded.data:
-        from .probe import probe
+        from .runs.probe import probe
 
         found = probe(loaded.recipe)
         if dry_run:
             return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
-    from . import engine
-    from .device import choose
-    from .report import write_report
+    from .machine import choose_device
+    from .runs import run as engine
+    from .runs.page import write_report
 
-    started, place = time.monotonic(), choose(device)
+    started, place = time.monotonic(), choose_device(device)
     kept = open_store(store, fresh)
     command = shlex.join(words_of(recipe, overrides, name, plugins, store, device))
     run_folder = RunFolder(folder, loaded, kept, plugins, command)
@@ -71,29 +71,29 @@ def run(
 
 
 def sample(run: str | Path, **options: Any) -> dict[str, Any]:
-    """Images of a trained model; ``pipeline.drawing.sample`` has the options."""
-    from .drawing import sample as draw
+    """Images of a trained model; ``pipeline.runs.sample.sample`` has the options."""
+    from .runs.sample import sample as draw
 
     return draw(run, **options)
 
 
 def evaluate(what: Path, **options: Any) -> dict[str, Any]:
-    """Scores of a run or of a folder of images; ``pipeline.evaluate.evaluate`` has the options."""
-    from .evaluate import evaluate as score
+    """Scores of a run or a folder; ``pipeline.runs.evaluate.evaluate`` has the options."""
+    from .runs.evaluate import evaluate as score
 
     return score(what, **options)
 
 
 def compare(sources: Sequence[str], **options: Any) -> dict[str, Any]:
-    """Which recipe or run is better; ``pipeline.compare.compare`` has the options."""
-    from .compare import compare as judge
+    """Which recipe or run is better; ``pipeline.compare.compare.compare`` has the options."""
+    from .compare.compare import compare as judge
 
     return judge(sources, **options)
 
 
 def report(runs: Sequence[Path], *, store: Path | None = None) -> list[dict[str, Any]]:
     """The pages of finished runs and comparisons, written anew; where each one is."""
-    from .report import report as write
+    from .runs.page import report as write
 
     return write(runs, store)
 
@@ -107,14 +107,14 @@ def validate(
 
 def show(recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()) -> str:
     """The resolved recipe as YAML, the origin of each value behind it."""
-    from .load import show as text
+    from .recipe.load import show as text
 
     return text(validate(recipe, overrides, plugins=plugins))
 
 
 def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
     """Two recipes, by stage."""
-    from .load import diff as between
+    from .recipe.load import diff as between
 
     registry = Registry.load(plugins)
     return between(load(a, registry=registry), load(b, registry=registry))
@@ -122,7 +122,7 @@ def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
 
 def plugins(kind: str = "", name: str = "", *, plugins: Sequence[Path] = ()) -> str:
     """What is installed, as a table; of one stage, its documentation, options and package."""
-    from .catalogue import describe_stage, plugins_table
+    from .recipe.catalogue import describe_stage, plugins_table
 
     registry = Registry.load(plugins)
     return describe_stage(registry, kind, name) if kind else plugins_table(registry)
@@ -150,7 +150,7 @@ def cache(
     action: Literal["ls", "verify", "gc"], *, store: Path | None = None, dry_run: bool = False
 ) -> Any:
     """The store: what is in it, what is damaged, or what no run needs (removed)."""
-    from .runs import live_keys, open_store
+    from .runs.folder import live_keys, open_store
 
     kept = open_store(store)
     if action == "verify":

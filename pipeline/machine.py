@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from .prepare import cores
+from .errors import InputError
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -27,6 +28,27 @@ def machine(device: str) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of what computes."""
     return {name: version(name) for name in ("diffusion-pipeline", "torch")}
+
+
+def choose_device(device: str) -> str:
+    """``auto`` is torch's ``cuda`` where there is one. A device asked for is used or refused."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"--device {device}: not to be had here ({reason}); try auto") from error
+    return device
+
+
+def cores() -> int:
+    """Those this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from .format import clock
+
 T = TypeVar("T")
 
 PLAIN_SECONDS = 30.0
@@ -126,10 +128,3 @@ def note(message: str) -> None:
     shown = _shown.get()
     console = shown.console if shown else Console(stderr=True, highlight=False)
     console.print(message, markup=False, highlight=False, soft_wrap=True)
-
-
-def clock(seconds: float) -> str:
-    """75 -> 1:15"""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from torch import Tensor
 
 from pipeline import Rates
-from pipeline.levels import levels
-from pipeline.recipe import Spacing
-from pipeline.registry import Registry
+from pipeline.diffusion.levels import levels
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
+from pipeline.recipe.schema import Spacing
 from pipeline.testing.analytic import (
     GaussianData,
     Impulses,
@@ -54,7 +55,9 @@ def registered_schedules(*, examples: bool = False) -> dict[str, Callable[[Tenso
     """Every schedule there is, with its defaults and, if asked, with its declared examples."""
     registry, found = Registry.load(), {}
     for entry in registry.entries("schedule"):
-        found[entry.name] = made = registry.build("schedule", entry.name)
+        found[entry.name] = made = build_stage(registry, "schedule", entry.name)
         for i, options in enumerate(getattr(made, "examples", ()) if examples else (), start=1):
-            found[f"{entry.name}_{i}"] = registry.build("schedule", {"name": entry.name, **options})
+            found[f"{entry.name}_{i}"] = build_stage(
+                registry, "schedule", {"name": entry.name, **options}
+            )
     return found

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.load import load
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.load import load
 
 PLUGIN = '''
 from pathlib import Path
@@ -85,7 +85,7 @@ backbone: {name: net, widths: [4, 8]}
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr("pipeline.registry.metadata.entry_points", lambda group: [])
+    monkeypatch.setattr("pipeline.plugin.registry.metadata.entry_points", lambda group: [])
     file = tmp_path / "stages.py"
     file.write_text(PLUGIN)
     return Registry.load([file])

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from pipeline import NO_CLASS, InputError, Rates
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_backbones import adm_unet
 from pipeline_backbones.adm_unet import ADMUNet, group_norm
 from pipeline_backbones.attention import attend
@@ -38,7 +39,9 @@ def build(name: str, shape=(3, 8, 16), num_classes: int | None = 5, **options) -
 
 
 def fresh(name: str, shape=(3, 8, 16), num_classes: int | None = 5, **options) -> nn.Module:
-    return REGISTRY.build("backbone", {"name": name, **TINY[name], **options})(shape, num_classes)
+    return build_stage(REGISTRY, "backbone", {"name": name, **TINY[name], **options})(
+        shape, num_classes
+    )
 
 
 def rates_of(noise: Tensor) -> Rates[Tensor]:
@@ -225,7 +228,7 @@ def test_every_option_of_the_examples_matters(name, example, option, size):
     for left_out in (None, option):
         options = {key: value for key, value in example.items() if key != left_out}
         torch.manual_seed(0)
-        network = REGISTRY.build("backbone", {"name": name, **options})((3, size, size), 5)
+        network = build_stage(REGISTRY, "backbone", {"name": name, **options})((3, size, size), 5)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter += 0.02 * torch.randn_like(parameter)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import InputError, Rates
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_backbones.residual_unet import ResidualUNet
 from pipeline_upsamplers.bilinear import Bilinear
 from pipeline_upsamplers.nearest import Nearest
@@ -167,7 +168,7 @@ def test_weights_are_glorot_uniform_and_biases_zero():
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
 def test_with_every_upsampler_by_name_every_parameter_learns(upsampler):
     spec = {"name": "residual_unet", **TINY, "widths": [3, 5, 8], "upsampler": upsampler}
-    network = disturbed(Registry.load().build("backbone", spec)((3, 8, 12), None))
+    network = disturbed(build_stage(Registry.load(), "backbone", spec)((3, 8, 12), None))
     x, rates = inputs()
     out = network(x, rates)
     assert out.shape == x.shape
@@ -197,7 +198,7 @@ def test_the_noise_level_matters():
 @pytest.mark.parametrize("name", UPSAMPLERS)
 @pytest.mark.parametrize("size", [(4, 6), (1, 1), (3, 5)])
 def test_every_upsampler_doubles_height_and_width(name, size):
-    module = Registry.load().build("upsampler", name)(7)
+    module = build_stage(Registry.load(), "upsampler", name)(7)
     assert module(torch.randn(2, 7, *size)).shape == (2, 7, 2 * size[0], 2 * size[1])
 
 

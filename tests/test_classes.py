@@ -16,15 +16,15 @@ from scipy.stats import binomtest
 from tiny import RECIPE, STAGES, built, draw, main, reused, run
 
 from pipeline import NO_CLASS, InputError, Rates, commands
-from pipeline.cli import Classes
-from pipeline.draws import Draws
-from pipeline.images import Images
-from pipeline.labels import Labels, captions, chosen_labels, dropped, split_labels
-from pipeline.model import Model, load_model
-from pipeline.pictures import save_grid
-from pipeline.registry import Registry
-from pipeline.sample import generate, slerp
-from pipeline.store import Store
+from pipeline.cli.main import Classes
+from pipeline.diffusion.generate import generate, slerp
+from pipeline.diffusion.grid import save_grid
+from pipeline.diffusion.images import Images
+from pipeline.diffusion.labels import Labels, captions, chosen_labels, dropped, split_labels
+from pipeline.diffusion.model import Model, load_model
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.store.store import Store
 from pipeline_objectives.denoising import Denoising
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.ddpm import DDPM
@@ -408,7 +408,7 @@ def test_what_a_stochastic_sampler_draws_is_the_same_along_a_row(model: Model) -
             return calls[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.sample.Draws", Draw)
+        patch.setattr("pipeline.artifacts.sample.Draws", Draw)
         list(generate(
             model, DDPM(), 3, range(4), interpolate=4, seed=0, purpose="sample", batch_size=4
         ))  # fmt: skip

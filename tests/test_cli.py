@@ -16,7 +16,7 @@ import tiny
 from click.testing import CliRunner
 from tiny import RECIPE, main, run, shell
 
-from pipeline.cli import cli
+from pipeline.cli.main import cli
 from pipeline.errors import InputError
 
 here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, tiny.one_thread

@@ -15,7 +15,7 @@ from tiny import RECIPE, STAGES, first, here, main, one_thread, run, shell
 
 from pipeline import InputError, commands
 from pipeline.errors import Failed
-from pipeline.store import Store
+from pipeline.store.store import Store
 
 __all__ = ["first", "here", "one_thread"]
 
@@ -36,7 +36,7 @@ def compare(*sources: str, **options: Any) -> dict[str, Any]:
 def many(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the recipe; costs are not measured, which takes seconds."""
     (here / "tiny.yaml").write_text(MANY)
-    monkeypatch.setattr("pipeline.compare.measure", lambda *_: COST)
+    monkeypatch.setattr("pipeline.compare.compare.measure", lambda *_: COST)
     return here
 
 
@@ -188,7 +188,7 @@ def test_budget_in_minutes(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         slow = data["backbone"]["upsampler"]["name"] == "transposed_conv"
         return {**COST, "seconds_a_step": 1.0 if slow else 0.5}
 
-    monkeypatch.setattr("pipeline.compare.measure", measured)
+    monkeypatch.setattr("pipeline.compare.compare.measure", measured)
     found = compare("tiny.yaml", swaps=[SWAP], seeds=1, budget="minutes=0.1")
     assert [variant["cost"]["steps"] for variant in found["variants"]] == [12, 6]
     assert "12, transposed_conv 6 steps (of the same time)" in found["notes"][0]

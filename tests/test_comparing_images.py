@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.comparing.samples import difference
-from pipeline.embed import extract
+from pipeline.compare.samples import difference
+from pipeline.diffusion.measure import extract
 from pipeline_datasets.procedural_flowers import ProceduralFlowers
 from pipeline_features.efficientnet_lite0 import EfficientNetLite0
 from pipeline_metrics.kid import KID

@@ -14,8 +14,8 @@ from gaussian import REAL, Draws, Gaussian, kernel_mean, kid
 from torch import Tensor
 
 from pipeline import InputError, Score
-from pipeline.comparing.difference import Difference
-from pipeline.comparing.samples import GROUPS, SEED, difference, differences, jackknife
+from pipeline.compare.samples import GROUPS, SEED, difference, differences, jackknife
+from pipeline.plugin.difference import Difference
 from pipeline_metrics import mmd
 from pipeline_metrics.fid import FID
 from pipeline_metrics.inception_score import InceptionScore

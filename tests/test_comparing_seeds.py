@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.comparing.inference import holm, interval, p_value, smallest_seen
-from pipeline.comparing.seeds import over_seeds, seeds_needed
+from pipeline.compare.seeds import over_seeds, seeds_needed
+from pipeline.plugin.inference import holm, interval, p_value, smallest_seen
 
 
 def test_it_is_scipys_paired_t_test():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline import Score
-from pipeline.comparing.verdicts import judge
+from pipeline.compare.verdicts import judge
 
 
 class Mean:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import testing
-from pipeline.cli import cli
-from pipeline.reading.options import is_stage_class
-from pipeline.registry import Registry
-from pipeline.stage import stage
+from pipeline.cli.main import cli
+from pipeline.plugin.options import is_stage_class
+from pipeline.plugin.registry import Registry
+from pipeline.plugin.stage import stage
 from pipeline.testing import examine
 
 KINDS = ["schedule", "sampler", "objective", "backbone", "upsampler"]

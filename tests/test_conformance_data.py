@@ -12,8 +12,8 @@ from broken.dataset import PHOTOS
 from PIL import Image
 
 from pipeline import testing
-from pipeline.reading.options import is_stage_class
-from pipeline.registry import Registry
+from pipeline.plugin.options import is_stage_class
+from pipeline.plugin.registry import Registry
 from pipeline.testing import examine
 from pipeline_datasets.image_folder import ImageFolder
 

@@ -18,10 +18,11 @@ import torch
 from pydantic import Field
 
 from pipeline import Rates, Stage, stage
-from pipeline.contracts import Upsampler
 from pipeline.errors import InputError
-from pipeline.reading.options import options
-from pipeline.registry import Registry
+from pipeline.plugin.contracts import Upsampler
+from pipeline.plugin.options import options
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline.testing import (
     ConformanceError,
     check_schedule,
@@ -200,7 +201,7 @@ def test_a_plugin_file_is_found_by_the_worker(tmp_path: Path):
     file = tmp_path / "mine.py"
     file.write_text(PLUGIN)
     registry = Registry.load([file])
-    made = registry.build("upsampler", "loud")
+    made = build_stage(registry, "upsampler", "loud")
     here, there = (run("upsampler", made) for run in (_here, worker.behaviour))
     assert same(here, there, rounding=100)
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from pipeline import InputError
-from pipeline.draws import Draws
+from pipeline.plugin.draws import Draws
 from pipeline_augmentations.horizontal_flip import HorizontalFlip
 from pipeline_datasets import flowers102
 from pipeline_datasets.flowers102 import CLASS_NAMES, Flowers102

@@ -12,10 +12,10 @@ import tiny
 import torch
 from tiny import draw, run
 
-from pipeline.diagnosing import pictures
-from pipeline.diagnosis import of_training
+from pipeline.diagnosis import pictures
+from pipeline.diagnosis.diagnosis import of_training
 from pipeline.errors import Failed, InputError
-from pipeline.recipe import Ema
+from pipeline.recipe.schema import Ema
 
 here, one_thread = tiny.here, tiny.one_thread  # fixtures
 
@@ -146,8 +146,8 @@ def test_samples_all_alike_and_washed_out(here: Path) -> None:
 
 def test_pictures_that_are_blurred_are_no_copies_and_not_washed_out(here: Path) -> None:
     found = run(*PLAIN, "train.max_steps=2", "dataset={name: procedural_flowers, size: 32}")
-    from pipeline.images import Images
-    from pipeline.store import Store
+    from pipeline.diffusion.images import Images
+    from pipeline.store.store import Store
 
     store, one = Store(Path(found["store"])), found["artifacts"]["images"]
     images = Images(store.open("images", one["key"]).path / "images.h5")

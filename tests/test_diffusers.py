@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from trained import STEPS, Network, flowers, loss_of, trained
 
 from pipeline import CLEAN, Prediction, Rates
-from pipeline.draws import Draws
+from pipeline.plugin.draws import Draws
 from pipeline_objectives.denoising import Denoising
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.dpmpp_2m import DPMpp2M

@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from pipeline.batches import Batches
-from pipeline.draws import Draws, stream
 from pipeline.errors import InputError
+from pipeline.plugin.draws import Draws, stream
+from pipeline.training.batches import Batches
 
 
 def like(n: int, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

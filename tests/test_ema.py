@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.ema import EmaNetwork
+from pipeline.diffusion.ema import EmaNetwork
 
 
 def network() -> nn.Module:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import Store
-from pipeline.storing.explain import explain
-from pipeline.storing.manifest import canonical
+from pipeline.store.explain import explain
+from pipeline.store.manifest import canonical
+from pipeline.store.store import Store
 
 
 def stage(name, source="s", **options):

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from pipeline import InputError, Score, stage
-from pipeline.embed import embed, extract, extractor_id, read_features
-from pipeline.registry import Registry
-from pipeline.score import as_data, read_score, score, score_artifact
-from pipeline.store import Artifact, Store
+from pipeline.artifacts.embed import embed, extractor_id, read_features
+from pipeline.artifacts.score import read_score, score_artifact
+from pipeline.diffusion.measure import as_data, extract, score_features
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
+from pipeline.store.store import Artifact, Store
 from pipeline_features.efficientnet_lite0 import EfficientNetLite0
 from pipeline_features.inception_v3 import InceptionV3
 from pipeline_metrics.inception_score import InceptionScore
@@ -154,7 +156,9 @@ def test_wrong_weights_are_an_error_that_names_the_file(inception_file, tmp_path
     truncated.write_bytes(inception_file.read_bytes()[:100_000])
     for file in (tmp_path / "missing.pth", tmp_path, nonsense, other, truncated):
         with pytest.raises(InputError) as error:
-            Registry.load().build("features", {"name": "inception_v3", "weights": str(file)})()
+            build_stage(
+                Registry.load(), "features", {"name": "inception_v3", "weights": str(file)}
+            )()
         assert str(file) in str(error.value)
         assert "\n" not in str(error.value)
 
@@ -308,7 +312,7 @@ def test_features_of_different_extractors_are_not_compared(tmp_path):
     with pytest.raises(InputError, match="only features of one extractor"):
         score_artifact(real, fake, KID(), {}, registry, store)
     with pytest.raises(InputError, match="same features"):
-        score(torch.zeros(5, 3), torch.zeros(5, 4), KID(), {})
+        score_features(torch.zeros(5, 3), torch.zeros(5, 4), KID(), {})
 
 
 def test_what_was_not_measured_is_absent():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.store import Store
-from pipeline.storing import manifest
+from pipeline.store import manifest
+from pipeline.store.store import Store
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def hashing(monkeypatch):
         read.append(path.name)
         return manifest.sha256_of(path)
 
-    monkeypatch.setattr("pipeline.storing.fingerprints.sha256_of", sha256_of)
+    monkeypatch.setattr("pipeline.store.fingerprints.sha256_of", sha256_of)
     return read
 
 

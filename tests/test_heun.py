@@ -20,9 +20,10 @@ from analytic import (
 )
 
 from pipeline import CLEAN, InputError
-from pipeline.draws import Draws
-from pipeline.levels import levels
-from pipeline.registry import Registry
+from pipeline.diffusion.levels import levels
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_samplers.heun import Heun
 from pipeline_schedules.cosine import Cosine
 
@@ -164,4 +165,4 @@ def test_order_and_draws_depend_on_churn():
 )
 def test_options_without_effect_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        Registry.load().build("sampler", {"name": "heun", **options})
+        build_stage(Registry.load(), "sampler", {"name": "heun", **options})

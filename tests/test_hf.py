@@ -17,10 +17,12 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from PIL import Image
 
 from pipeline import InputError
-from pipeline.images import Images, open_rgb
-from pipeline.prepare import FILE, prepare_images
-from pipeline.registry import Registry
-from pipeline.store import Store
+from pipeline.artifacts.prepare import FILE, prepare_images
+from pipeline.diffusion.images import Images
+from pipeline.plugin.photo import open_rgb
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
+from pipeline.store.store import Store
 from pipeline_datasets.hf import HF
 from pipeline_datasets.image_folder import ImageFolder
 
@@ -203,13 +205,13 @@ def test_images_are_read_from_any_thread(photos: Path) -> None:
 
 def test_is_prepared_as_any_dataset(photos: Path, tmp_path: Path) -> None:
     registry, store = Registry.load(), Store(tmp_path / "store")
-    stage = registry.build("dataset", {"name": "hf", "path": str(photos)})
+    stage = build_stage(registry, "dataset", {"name": "hf", "path": str(photos)})
     made = prepare_images(stage, [], None, registry, store)
     images = Images(made.path / FILE)
     assert images.class_names == NAMES
     assert np.array_equal(images.batch([7])[0].permute(1, 2, 0).numpy(), pixels(7))
     photos.rename(tmp_path / "moved")
-    moved = registry.build("dataset", {"name": "hf", "path": str(tmp_path / "moved")})
+    moved = build_stage(registry, "dataset", {"name": "hf", "path": str(tmp_path / "moved")})
     assert prepare_images(moved, [], None, registry, store).reused
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.identity import code_identity
+from pipeline.plugin.identity import code_identity
 
 STAGE = '''
 """Module docstring."""

@@ -13,7 +13,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from pipeline import InputError
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
 from pipeline_features import inception_fid
 from pipeline_features.inception_2015 import Inception2015
 from pipeline_features.inception_fid import InceptionFID, tensorflow1

@@ -13,9 +13,9 @@ from tiny import RECIPE, draw, run
 
 import pipeline
 from pipeline import InputError
-from pipeline.draws import Draws
-from pipeline.inversion import upwards
-from pipeline.levels import levels
+from pipeline.diffusion.levels import levels
+from pipeline.diffusion.upwards import upwards
+from pipeline.plugin.draws import Draws
 from pipeline_samplers.ddim import DDIM
 from pipeline_schedules.cosine import Cosine
 

@@ -16,11 +16,11 @@ from analytic import exploding, flow, karras, widest
 from tiny import STAGES, built, draw, history, main, run
 
 from pipeline import CLEAN, Rates
-from pipeline.cli import cli
+from pipeline.cli.main import cli
+from pipeline.diffusion.levels import levels, time_of
 from pipeline.errors import InputError
-from pipeline.evaluate import evaluate
-from pipeline.levels import levels, time_of
-from pipeline.recipe import Spacing
+from pipeline.recipe.schema import Spacing
+from pipeline.runs.evaluate import evaluate
 from pipeline_schedules.cosine import Cosine
 
 here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, tiny.one_thread

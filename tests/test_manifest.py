@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.recipe import Every
-from pipeline.store import Store
-from pipeline.storing import manifest
-from pipeline.storing.manifest import canonical, key_of
+from pipeline.plugin.every import Every
+from pipeline.store import manifest
+from pipeline.store.manifest import canonical, key_of
+from pipeline.store.store import Store
 
 
 def test_key_does_not_depend_on_order_or_container():

@@ -10,12 +10,12 @@ import pytest
 import tiny
 import torch
 
-from pipeline import neighbours
-from pipeline.diagnosing.pictures import copying
-from pipeline.images import Images
-from pipeline.neighbours import NEAREST, Space, compare, nearest, read_neighbours
-from pipeline.sample import read_samples
-from pipeline.store import Artifact, Store
+from pipeline.artifacts import neighbours
+from pipeline.artifacts.neighbours import NEAREST, Space, compare, nearest, read_neighbours
+from pipeline.artifacts.sample import read_samples
+from pipeline.diagnosis.pictures import copying
+from pipeline.diffusion.images import Images
+from pipeline.store.store import Artifact, Store
 
 first, one_thread = tiny.first, tiny.one_thread  # fixtures
 

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from scipy.stats import kstest
 
 from pipeline import InputError, Rates
-from pipeline.draws import Draws
-from pipeline.registry import Registry
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_objectives.denoising import Denoising
 from pipeline_objectives.flow_matching import FlowMatching
 from pipeline_schedules.cosine import Cosine
@@ -139,7 +140,11 @@ def test_training_shows_the_network_the_label_and_what_sampling_will(schedule, p
 @pytest.mark.parametrize("spec", CASES)
 def test_every_objective_keeps_the_contract(schedule, spec):
     """In float32: scalars, repeatable, the label passed on, gradients of loss alone."""
-    objective, x0, label = REGISTRY.build("objective", spec), images().float(), torch.arange(6)
+    objective, x0, label = (
+        build_stage(REGISTRY, "objective", spec),
+        images().float(),
+        torch.arange(6),
+    )
     weight, labels = torch.ones((), requires_grad=True), []
 
     def network(x, rates, label=None):
@@ -272,7 +277,7 @@ def test_the_book_predicts_noise_and_takes_the_absolute_error():
 
 @pytest.mark.parametrize("name", ["flow", "cosine_nichol", "sigmoid"])
 def test_eps_is_refused_where_a_schedule_ends_in_noise_alone(name):
-    schedule = Registry.load().build("schedule", name)
+    schedule = build_stage(Registry.load(), "schedule", name)
     end = Rates(*(rate.item() for rate in schedule(torch.ones((), dtype=torch.float64))))
     with pytest.raises(InputError, match="prediction eps"):
         Denoising().predict(lambda x, *_: x, images(), end, None)
@@ -280,6 +285,6 @@ def test_eps_is_refused_where_a_schedule_ends_in_noise_alone(name):
 
 @pytest.mark.parametrize("name", ["cosine", "linear", "karras"])
 def test_eps_is_at_home_where_a_schedule_keeps_some_signal(name):
-    schedule = Registry.load().build("schedule", name)
+    schedule = build_stage(Registry.load(), "schedule", name)
     end = Rates(*(rate.item() for rate in schedule(torch.ones((), dtype=torch.float64))))
     assert Denoising().predict(lambda x, *_: x, images(), end, None).x0.isfinite().all()

@@ -17,8 +17,8 @@ from comparisons import comparison, sheets
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from pipeline.report import report, write_comparison
-from pipeline.store import Store
+from pipeline.runs.page import report, write_comparison
+from pipeline.store.store import Store
 
 first, one_thread = tiny.first, tiny.one_thread
 browser = chromium.browser

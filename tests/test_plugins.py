@@ -15,7 +15,8 @@ import torch
 from analytic import GaussianData, NoDraws, exploding, flow, noisy_levels, order_of, variance_of
 
 from pipeline import CLEAN, InputError, Prediction, Rates
-from pipeline.registry import KINDS, Registry
+from pipeline.plugin.registry import KINDS, Registry
+from pipeline.recipe.build import build_stage
 from pipeline_schedules.cosine import Cosine
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +95,7 @@ EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCH
 
 @pytest.fixture(scope="module")
 def lms():
-    return Registry.load([EXAMPLE / "pipeline_lms.py"]).build("sampler", "lms")
+    return build_stage(Registry.load([EXAMPLE / "pipeline_lms.py"]), "sampler", "lms")
 
 
 @EVERY_SCHEDULE
@@ -258,7 +259,7 @@ def test_without_the_file_its_stages_are_unknown(tmp_path: Path) -> None:
 def test_the_documented_sampler_draws_from_the_data(tmp_path: Path, schedule) -> None:
     file = tmp_path / "my_sampler.py"
     file.write_text(FILES[0])
-    sampler = Registry.load([file]).build("sampler", "churn")
+    sampler = build_stage(Registry.load([file]), "sampler", "churn")
     data, steps = GaussianData([0.7], [[0.25]]), [200, 400]
     exact = data.at(noisy_levels(schedule, 1)[-1])[1].item()
     found = [variance_of(sampler, data, noisy_levels(schedule, n)) for n in steps]
@@ -273,7 +274,7 @@ def test_the_documented_backbone_holds_an_upsampler(tmp_path: Path) -> None:
     registry = Registry.load([file])
     rates = Rates(torch.full((2,), 0.6), torch.full((2,), 0.8))
     for spec in ["one_level", {"name": "one_level", "width": 4, "upsampler": "transposed_conv"}]:
-        backbone = registry.build("backbone", spec)
+        backbone = build_stage(registry, "backbone", spec)
         network = backbone((3, 6, 10), None)
         assert network(torch.zeros(2, 3, 6, 10), rates).shape == (2, 3, 6, 10)
     assert registry.name_of(backbone.upsampler) == "transposed_conv"

@@ -18,11 +18,19 @@ import torch
 from PIL import Image
 
 from pipeline import InputError
-from pipeline.images import Images, open_rgb, to_tensor
-from pipeline.prepare import FILE, _in_order, prepare, prepared, split_indices, write_images
-from pipeline.recipe import Split
-from pipeline.registry import Registry
-from pipeline.store import Store
+from pipeline.artifacts.prepare import (
+    FILE,
+    _in_order,
+    prepare,
+    prepared,
+    split_indices,
+    write_images,
+)
+from pipeline.diffusion.images import Images, to_tensor
+from pipeline.plugin.photo import open_rgb
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.schema import Split
+from pipeline.store.store import Store
 from pipeline_datasets.flowers102 import Flowers102
 from pipeline_datasets.image_folder import ImageFolder
 from pipeline_datasets.procedural_flowers import ProceduralFlowers

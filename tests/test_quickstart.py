@@ -13,14 +13,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.embed import extract, read_features
-from pipeline.images import Images
-from pipeline.load import load
-from pipeline.model import build_network, load_model
-from pipeline.prepare import FILE
-from pipeline.registry import Registry
-from pipeline.sample import generate
-from pipeline.store import Store
+from pipeline.artifacts.embed import read_features
+from pipeline.artifacts.prepare import FILE
+from pipeline.diffusion.generate import generate
+from pipeline.diffusion.images import Images
+from pipeline.diffusion.measure import extract
+from pipeline.diffusion.model import build_network, load_model
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
+from pipeline.recipe.load import load
+from pipeline.store.store import Store
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
 
@@ -51,7 +53,7 @@ class Finished:
         assert self.recipe.features is not None
         self.extractor = self.recipe.features()
         self.images = Images(self.open("images") / FILE)
-        self.metric = self.registry.build("metric", "kid")
+        self.metric = build_stage(self.registry, "metric", "kid")
         self.real = read_features(self.artifact("features of validation images"))
 
     def artifact(self, name: str) -> Any:

@@ -11,8 +11,9 @@ import recipe_stages
 from recipe_stages import BASE, problems
 
 from pipeline.errors import InputError
-from pipeline.load import Loaded, load
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
+from pipeline.recipe.load import Loaded, load
 
 registry, write = recipe_stages.registry, recipe_stages.write  # fixtures
 
@@ -95,7 +96,7 @@ def test_a_missing_recipe_says_which_there_are(registry: Registry, write, monkey
     Path("recipes").mkdir() if not Path("recipes").exists() else None
     write()
     write(BASE, "recipes/quickstart.yaml")
-    monkeypatch.setattr("pipeline.load.PACKAGED", (Path("recipes"),))
+    monkeypatch.setattr("pipeline.recipe.load.PACKAGED", (Path("recipes"),))
     assert load("quickstart", registry=registry).recipe.name == "quickstart"
     for wrong, meant in [("quikstart", "quickstart"), ("y.yaml", "x.yaml"), ("gone/quickstart.yaml", "quickstart")]:  # fmt: skip  # noqa: E501
         with pytest.raises(InputError, match=f"no such recipe; did you mean {meant}[?] There are"):
@@ -126,7 +127,7 @@ def heavy(registry: Registry, write, tmp_path: Path, monkeypatch) -> str:
     from types import ModuleType
 
     from pipeline import hookimpl
-    from pipeline.registry import Provider
+    from pipeline.plugin.registry import Provider
 
     (tmp_path / "heavy_stage_module.py").write_text(HEAVY)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -187,6 +188,6 @@ def test_a_wrong_list_is_one_problem(tmp_path, sizes, said):
     (tmp_path / "lists.py").write_text(LISTS)
     registry = Registry.load([tmp_path / "lists.py"])
     with pytest.raises(InputError) as error:
-        registry.build("backbone", {"name": "lists", "sizes": sizes})
+        build_stage(registry, "backbone", {"name": "lists", "sizes": sizes})
     [line] = str(error.value).splitlines()
     assert line.startswith(f"given: {said}")

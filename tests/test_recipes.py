@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from recipe_stages import BASE, PLUGIN, problems
 
 from pipeline.errors import InputError
-from pipeline.load import build, diff, load, resolved, show
-from pipeline.reading.yaml12 import Node, Origin, parse
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.load import build, diff, load, resolved, show
+from pipeline.recipe.yaml12 import Node, Origin, parse
 
 registry, write = recipe_stages.registry, recipe_stages.write  # fixtures
 
@@ -78,7 +78,7 @@ def REGISTRY(made: list[Registry] = []) -> Registry:  # noqa: B006
     if not made:
         from types import ModuleType
 
-        from pipeline.registry import Provider
+        from pipeline.plugin.registry import Provider
 
         module = sys.modules["stages_of_properties"] = ModuleType("stages_of_properties")
         exec(PLUGIN, vars(module))

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import hookimpl, hookspecs, stage
-from pipeline.catalogue import describe_stage, plugins_table
+from pipeline import hookimpl, stage
 from pipeline.errors import InputError
-from pipeline.registry import KINDS, Provider, Registry
+from pipeline.plugin import hookspecs
+from pipeline.plugin.registry import KINDS, Provider, Registry
+from pipeline.recipe.build import build_stage
+from pipeline.recipe.catalogue import describe_stage, plugins_table
 
 KIND_NAMES = [
     "dataset", "preprocessor", "augmentation", "codec", "schedule", "objective", "backbone",
@@ -162,14 +164,16 @@ def test_what_is_no_stage_is_told_when_it_is_used(tmp_path: Path) -> None:
 def test_a_plugin_file(tmp_path: Path) -> None:
     file = write(tmp_path / "my sampler.py", SAMPLER)
     registry = Registry.load([file])
-    made = registry.build("sampler", {"name": "mine", "steps": 2, "ups": ["up"], "where": "x"})
+    made = build_stage(
+        registry, "sampler", {"name": "mine", "steps": 2, "ups": ["up"], "where": "x"}
+    )
     assert pickle.loads(pickle.dumps(made)) == made
     spec = {
         "name": "mine", "eta": 0.5, "steps": 2, "where": "x",
         "ups": [{"name": "up"}], "up": {"name": "up"},
     }  # fmt: skip
     assert registry.spec(made) == spec
-    assert registry.build("sampler", spec) == made
+    assert build_stage(registry, "sampler", spec) == made
     again = Registry.load([file])
     assert again.spec(made) == spec  # though its class was made anew
     described = registry.describe(made)
@@ -203,13 +207,13 @@ def test_a_useless_plugin_file_is_an_error(
 def test_build_tells_all_that_is_wrong(tmp_path: Path) -> None:
     registry = Registry.load([write(tmp_path / "s.py", SAMPLER)])
     with pytest.raises(InputError) as error:
-        registry.build("sampler", {"name": "mine", "eta": 2, "stepz": 1, "up": "upp"})
+        build_stage(registry, "sampler", {"name": "mine", "eta": 2, "stepz": 1, "up": "upp"})
     said = str(error.value).splitlines()
     assert sorted(line.split(": ")[1] for line in said) == [
         "sampler.eta", "sampler.steps", "sampler.stepz", "sampler.up"
     ]  # fmt: skip
     with pytest.raises(InputError, match="should be the name of a sampler"):
-        registry.build("sampler", {"eta": 1})
+        build_stage(registry, "sampler", {"eta": 1})
 
 
 @stage
@@ -236,7 +240,7 @@ def test_a_stage_is_described(tmp_path: Path) -> None:
 
 def test_looking_for_plugins_imports_no_torch() -> None:
     code = (
-        "import sys; from pipeline.registry import Registry; r = Registry.load();"
+        "import sys; from pipeline.plugin.registry import Registry; r = Registry.load();"
         "assert not r.broken, r.broken; assert r.entries(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,14 +14,14 @@ from comparisons import comparison, pair, sheets, variant
 from tiny import run, shell
 
 from pipeline import InputError, commands
-from pipeline.report import report, write_comparison
-from pipeline.reporting import wording
-from pipeline.reporting.axes import axis
-from pipeline.reporting.comparison_page import conclusions, standing
-from pipeline.reporting.curves import Series, curves
-from pipeline.reporting.encode import evenly, pictures, png
-from pipeline.reporting.intervals import Value, histograms, intervals
-from pipeline.reporting.training_curves import charts, losses
+from pipeline.report import wording
+from pipeline.report.axes import axis
+from pipeline.report.comparison_page import conclusions, standing
+from pipeline.report.curves import Series, curves
+from pipeline.report.encode import evenly, pictures, png
+from pipeline.report.intervals import Value, histograms, intervals
+from pipeline.report.training_curves import charts, losses
+from pipeline.runs.page import report, write_comparison
 
 here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, tiny.one_thread
 
@@ -106,7 +106,7 @@ def stopped_run() -> None:
         raise RuntimeError("stopped")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.engine.train", stop)
+        patch.setattr("pipeline.runs.run.train", stop)
         run("seed=1", name="tiny")
 
 

@@ -15,10 +15,11 @@ from PIL import Image
 from tiny import RECIPE, STAGES, built, draw, model, reused, run, shell
 
 from pipeline import commands
+from pipeline.diffusion.generate import generate
 from pipeline.errors import InputError
-from pipeline.evaluate import evaluate
-from pipeline.registry import Registry
-from pipeline.sample import generate
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
+from pipeline.runs.evaluate import evaluate
 
 here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, tiny.one_thread
 
@@ -191,8 +192,8 @@ def test_the_same_images_in_a_new_process_without_the_data(here: Path, photos: P
 
 
 def test_image_i_does_not_depend_on_the_batch(after_first: Path, monkeypatch) -> None:
-    from pipeline.model import load_model
-    from pipeline.runs import read_run, store_of
+    from pipeline.diffusion.model import load_model
+    from pipeline.runs.folder import read_run, store_of
 
     about = read_run(Path("tiny"))
     registry = Registry.load([STAGES])
@@ -204,7 +205,7 @@ def test_image_i_does_not_depend_on_the_batch(after_first: Path, monkeypatch) ->
     )
     state = made.codec_state
     for name in ("ddim", "ddpm"):
-        sampler = registry.build("sampler", name)
+        sampler = build_stage(registry, "sampler", name)
         drawn = []
         for size in (1, 3, 8):
             seen.clear()

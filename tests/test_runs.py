@@ -10,7 +10,7 @@ from tiny import STAGES, draw, run, shell
 
 from pipeline import commands
 from pipeline.errors import Failed, InputError
-from pipeline.evaluate import evaluate
+from pipeline.runs.evaluate import evaluate
 
 here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, tiny.one_thread
 

@@ -10,8 +10,8 @@ import pytest
 import tiny
 from tiny import STAGES
 
-from pipeline.evaluate import evaluate
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.runs.evaluate import evaluate
 
 first, after_first, one_thread = tiny.first, tiny.after_first, tiny.one_thread
 here = tiny.here

@@ -18,9 +18,10 @@ from analytic import (
 )
 
 from pipeline import CLEAN, Prediction, Rates
-from pipeline.draws import Draws
-from pipeline.registry import Registry
-from pipeline.sample import levels
+from pipeline.diffusion.levels import levels
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.ddpm import DDPM
 from pipeline_samplers.dpmpp_2m import DPMpp2M
@@ -38,7 +39,7 @@ ALL_SCHEDULES = {
     "widest": widest,
 }
 REGISTRY = Registry.load()
-SAMPLERS = [REGISTRY.build("sampler", e.name) for e in REGISTRY.entries("sampler")]
+SAMPLERS = [build_stage(REGISTRY, "sampler", e.name) for e in REGISTRY.entries("sampler")]
 STOCHASTIC = [
     DDPM(), DDPM(variance="large"), DDIM(eta=1.0), DDIM(eta=0.5),
     EulerAncestral(), EulerAncestral(eta=0.5),

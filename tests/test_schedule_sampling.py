@@ -11,8 +11,9 @@ import pytest
 import torch
 from analytic import GaussianData, MixtureData, NoDraws, noisy_levels, order_of
 
-from pipeline.levels import levels
-from pipeline.registry import Registry
+from pipeline.diffusion.levels import levels
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.dpmpp_2m import DPMpp2M
 
@@ -35,7 +36,7 @@ def noise(data: GaussianData | MixtureData) -> torch.Tensor:
 @pytest.mark.parametrize("sampler", [DDIM(), DPMpp2M()], ids=["ddim", "dpmpp_2m"])
 @pytest.mark.parametrize("name", NAMES)
 def test_samplers_converge_to_the_exact_solution(name, sampler, data):
-    schedule, z = REGISTRY.build("schedule", name), noise(data)
+    schedule, z = build_stage(REGISTRY, "schedule", name), noise(data)
     steps, errors = [128, 256, 512], []
     for count in steps:
         noisy = levels(schedule, count + 1, "log_snr")[:-1]
@@ -49,7 +50,7 @@ def test_samplers_converge_to_the_exact_solution(name, sampler, data):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("spacing", ["uniform", "log_snr", "karras"])
 def test_a_clean_end_is_the_last_x0_at_any_number_of_steps(name, spacing, data):
-    schedule, z = REGISTRY.build("schedule", name), noise(data)
+    schedule, z = build_stage(REGISTRY, "schedule", name), noise(data)
     for count in (1, 2, 7):
         found = levels(schedule, count, spacing)
         start = data.draw(z, found[0])
@@ -62,7 +63,7 @@ def test_a_clean_end_is_the_last_x0_at_any_number_of_steps(name, spacing, data):
 @EVERY_DATA
 @pytest.mark.parametrize("name", NAMES)
 def test_first_order_converges_on_levels_evenly_spaced_in_t_too(name, data):
-    schedule, z = REGISTRY.build("schedule", name), noise(data)
+    schedule, z = build_stage(REGISTRY, "schedule", name), noise(data)
     steps, errors = [128, 256, 512], []
     for count in steps:
         noisy = noisy_levels(schedule, count)

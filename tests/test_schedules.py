@@ -8,8 +8,9 @@ import torch
 from pydantic import ValidationError
 
 from pipeline import Rates
-from pipeline.contracts import MAX_LOG_SNR
-from pipeline.registry import Registry
+from pipeline.plugin.contracts import MAX_LOG_SNR
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_schedules.cosine import Cosine
 
 EXTREMES = [
@@ -72,7 +73,7 @@ def test_cosine_log_snr_falls(options):
 @pytest.mark.parametrize(("name", "options"), CASES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_every_schedule_keeps_the_contract(name, options, dtype):
-    schedule = REGISTRY.build("schedule", {"name": name, **options})
+    schedule = build_stage(REGISTRY, "schedule", {"name": name, **options})
     t = grid(dtype, 10_001)
     rates = schedule(t)
     assert torch.equal(t, grid(dtype, 10_001))
@@ -86,7 +87,7 @@ def test_every_schedule_keeps_the_contract(name, options, dtype):
 @pytest.mark.parametrize(("name", "options"), CASES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_rates_depend_on_t_alone_bit_for_bit_whatever_its_shape(name, options, dtype):
-    schedule = REGISTRY.build("schedule", {"name": name, **options})
+    schedule = build_stage(REGISTRY, "schedule", {"name": name, **options})
     rates, square = schedule(grid(dtype)), schedule(grid(dtype)[:1000].reshape(2, 5, 100))
     assert all(torch.equal(a.flatten(), b[:1000]) for a, b in zip(square, rates, strict=True))
     for i in (0, 1, 500, 999, 1000):
@@ -99,7 +100,7 @@ def test_rates_depend_on_t_alone_bit_for_bit_whatever_its_shape(name, options, d
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_float32_is_float64_but_for_rounding(name, options):
-    schedule = REGISTRY.build("schedule", {"name": name, **options})
+    schedule = build_stage(REGISTRY, "schedule", {"name": name, **options})
     t = grid(torch.float32, 10_001)
     for single, exact in zip(schedule(t), schedule(t.double()), strict=True):
         torch.testing.assert_close(single.double(), exact, rtol=3e-6, atol=3e-7)

@@ -15,13 +15,15 @@ from PIL import Image
 from tiny import STAGES, main, run
 from torch import Tensor
 
-from pipeline import InputError, embed, validate
-from pipeline.contracts import Extractor
-from pipeline.evaluate import evaluate
-from pipeline.load import load
-from pipeline.registry import Registry
-from pipeline.store import Store
-from pipeline.validate import Measure, is_better
+from pipeline import InputError
+from pipeline.artifacts import embed
+from pipeline.plugin.contracts import Extractor
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.load import load
+from pipeline.runs.evaluate import evaluate
+from pipeline.store.store import Store
+from pipeline.training import validate
+from pipeline.training.validate import Measure, is_better
 from pipeline_metrics.kid import KID
 from pipeline_metrics.precision_recall import PrecisionRecall
 

@@ -14,10 +14,10 @@ import torch
 from tiny import STAGES, run
 from torch import Tensor
 
-from pipeline.evaluate import evaluate
-from pipeline.labels import Labels
-from pipeline.model import Model
-from pipeline.summary import selection
+from pipeline.cli.summary import selection
+from pipeline.diffusion.labels import Labels
+from pipeline.diffusion.model import Model
+from pipeline.runs.evaluate import evaluate
 from pipeline_samplers.ddim import DDIM
 
 here, one_thread = tiny.here, tiny.one_thread  # fixtures
@@ -111,7 +111,7 @@ def test_labels_in_another_order_are_told_apart() -> None:
     images = type("Images", (), {})()
     images.labels = torch.arange(20).numpy()
     images.indices = lambda split: torch.arange(20).numpy()
-    from pipeline.labels import split_labels
+    from pipeline.diffusion.labels import split_labels
 
     usual, fresh = (split_labels(images, "train", 0, fresh=fresh) for fresh in (False, True))
     assert isinstance(fresh, Labels)

@@ -24,8 +24,9 @@ from analytic import (
 from scipy.integrate import quad
 
 from pipeline import CLEAN
-from pipeline.draws import Draws
-from pipeline.registry import Registry
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.ddpm import DDPM
 from pipeline_samplers.dpmpp_2m import DPMpp2M
@@ -45,7 +46,7 @@ DATA = {
 }
 EVERY_DATA = pytest.mark.parametrize("data", [make() for make in DATA.values()], ids=DATA)
 REGISTRY = Registry.load()
-DEFAULTS = [REGISTRY.build("sampler", e.name) for e in REGISTRY.entries("sampler")]
+DEFAULTS = [build_stage(REGISTRY, "sampler", e.name) for e in REGISTRY.entries("sampler")]
 OPTIONS = [
     EulerAncestral(eta=0.0),
     DPMpp2MSDE(eta=0.0),

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 
 PAGE = Path(__file__).parents[1] / "docs/stages.md"
 
@@ -22,7 +23,7 @@ def test_the_rows_of_its_tables_are_stages():
 
 
 def test_the_recipe_of_edm_is_a_recipe():
-    from pipeline.reading.yaml12 import parse
+    from pipeline.recipe.yaml12 import parse
 
     [text] = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     problems: list = []
@@ -31,4 +32,4 @@ def test_the_recipe_of_edm_is_a_recipe():
     assert not problems
     given = node.plain
     for kind, spec in given.items():
-        assert Registry.load().build(kind, spec)
+        assert build_stage(Registry.load(), kind, spec)

@@ -18,8 +18,9 @@ from analytic import (
     widest,
 )
 
-from pipeline.draws import Draws
-from pipeline.registry import Registry
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.dpmpp_2m_sde import DPMpp2MSDE
 from pipeline_samplers.euler_ancestral import EulerAncestral
@@ -36,7 +37,7 @@ DATA = {
 }
 EVERY_DATA = pytest.mark.parametrize("data", [make() for make in DATA.values()], ids=DATA)
 REGISTRY = Registry.load()
-DEFAULTS = [REGISTRY.build("sampler", e.name) for e in REGISTRY.entries("sampler")]
+DEFAULTS = [build_stage(REGISTRY, "sampler", e.name) for e in REGISTRY.entries("sampler")]
 STOCHASTIC = [
     *(s for s in DEFAULTS if s.order is None),
     DDIM(eta=1.0),

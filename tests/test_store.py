@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import pipeline.store
+import pipeline.store.store
 from pipeline.errors import InputError
-from pipeline.store import Store
-from pipeline.storing import manifest
-from pipeline.storing.manifest import key_of
+from pipeline.store import manifest
+from pipeline.store.manifest import key_of
+from pipeline.store.store import Store
 
 
 def writes(text="hello", name="data.txt"):
@@ -139,7 +139,7 @@ def test_other_builder_that_was_first_wins(store):
 BUILDER = """
 import os, sys, time
 from pathlib import Path
-from pipeline.store import Store
+from pipeline.store.store import Store
 def build(folder):
     (folder / "data.txt").write_text("hello")
     with open(sys.argv[2], "a") as log:
@@ -295,6 +295,6 @@ def test_unwritable_store(store, monkeypatch):
 
 
 def test_importing_the_store_imports_no_torch():
-    code = "import sys, pipeline.store, pipeline.identity; print('torch' in sys.modules)"
+    code = "import sys, pipeline.store.store, pipeline.plugin.identity; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "False\n"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from scipy.stats import kstest, norm
 
 from pipeline import Rates
-from pipeline.draws import Draws
+from pipeline.plugin.draws import Draws
 from pipeline_objectives.denoising import Denoising
 from pipeline_objectives.flow_matching import FlowMatching
 

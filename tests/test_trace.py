@@ -12,13 +12,13 @@ import tiny
 import torch
 from tiny import STAGES, run
 
-from pipeline.contracts import CLEAN, Prediction, Rates
-from pipeline.draws import Draws
-from pipeline.levels import levels
-from pipeline.model import load_model
-from pipeline.registry import Registry
-from pipeline.store import Store
-from pipeline.trace import Watched
+from pipeline.artifacts.trace import Watched
+from pipeline.diffusion.levels import levels
+from pipeline.diffusion.model import load_model
+from pipeline.plugin.contracts import CLEAN, Prediction, Rates
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.registry import Registry
+from pipeline.store.store import Store
 
 here, first, after_first, one_thread = tiny.here, tiny.first, tiny.after_first, tiny.one_thread
 

@@ -12,8 +12,8 @@ import tiny
 from safetensors.torch import load_file
 from tiny import history, main, model, run, same, shell, trained
 
-from pipeline import checkpoint, loop
 from pipeline.errors import Failed
+from pipeline.training import checkpoint, loop
 
 here, first, one_thread = tiny.here, tiny.first, tiny.one_thread  # fixtures
 

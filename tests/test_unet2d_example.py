@@ -14,7 +14,8 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 
 from pipeline import NO_CLASS, InputError, Rates
-from pipeline.registry import Registry
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 
 EXAMPLE = Path(__file__).parents[1] / "examples/pipeline-unet2d"
 MODULE = EXAMPLE / "pipeline_unet2d.py"
@@ -37,7 +38,7 @@ sample: {sampler: ddim, num_steps: 2, num_images: 4, grid: [2, 2]}
 def build(num_classes: int | None = 5, shape=(3, 8, 12), **options) -> nn.Module:
     torch.manual_seed(0)
     spec = {"name": "unet2d", "widths": [8, 16], **options}
-    network = REGISTRY.build("backbone", spec)(shape, num_classes)
+    network = build_stage(REGISTRY, "backbone", spec)(shape, num_classes)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.02 * torch.randn_like(parameter)

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from pipeline import Rates
-from pipeline.draws import Draws
+from pipeline.plugin.draws import Draws
 from pipeline_objectives.denoising import Denoising
 from pipeline_schedules.cosine import Cosine
 from pipeline_schedules.cosine_nichol import CosineNichol

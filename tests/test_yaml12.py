@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.reading.yaml12 import flow, parse
+from pipeline.recipe.yaml12 import flow, parse
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import __main__, commands
-from pipeline.store import Store
+from pipeline.store.store import Store
 
 STAGES = Path(__file__).with_name("tiny_stages.py")
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import IOOnly, Rates, hookimpl, stage
-from pipeline.contracts import Denoise
-from pipeline.draws import Draws
+from pipeline.plugin.contracts import Denoise
+from pipeline.plugin.draws import Draws
 
 
 @stage

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import Rates
-from pipeline.draws import Draws
+from pipeline.plugin.draws import Draws
 from pipeline_datasets.procedural_flowers import ProceduralFlowers
 from pipeline_objectives.denoising import Denoising
 from pipeline_schedules.cosine import Cosine

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..registry import Registry
+from ..plugin.registry import Registry
 from .core import Wrong, check, examine
 from .report import ConformanceError, Finding, Report
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Augmentation
-from ..draws import Draws
+from ..plugin.contracts import Augmentation
+from ..plugin.draws import Draws
 from .core import Context, Wrong, untouched
 from .elsewhere import on_another_device
 from .pictures import pictures

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..contracts import Codec
-from ..stage import options_of
+from ..plugin.contracts import Codec
+from ..plugin.stage import options_of
 from .core import Context, Wrong, untouched
 from .elsewhere import on_another_device
 from .pictures import pictures

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..reading.options import Option, options
+from ..plugin.options import Option, options
+from ..recipe.build import build_stage
 from . import worker
 from .compare import same
 from .core import ClassCheck, Context, Wrong, require
@@ -59,7 +60,7 @@ def rebuilds_from_its_spec(context: Context) -> str:
     """What a run saves of it makes the same stage again."""
     for variant in context.variants:
         spec = context.registry.spec(variant.stage, context.kind)
-        made = context.registry.build(context.kind, json.loads(json.dumps(spec)))
+        made = build_stage(context.registry, context.kind, json.loads(json.dumps(spec)))
         require(
             made == variant.stage,
             f"built again from {spec} it is not equal{context.place(variant)}",

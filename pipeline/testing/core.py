@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError
-from ..registry import Entry, Provider, Registry
+from ..plugin.registry import Entry, Provider, Registry
+from ..recipe.build import build_stage
 from .report import ConformanceError, Finding, Report
 
 
@@ -67,7 +68,7 @@ class Context:
 
     def build(self, options: Mapping[str, Any]) -> Any:
         """The stage with these options, as a recipe would. Raises InputError."""
-        return self.registry.build(self.kind, {"name": self.name, **options})
+        return build_stage(self.registry, self.kind, {"name": self.name, **options})
 
 
 Check = Callable[[Any, Context], str]

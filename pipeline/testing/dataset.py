@@ -14,8 +14,8 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from ..contracts import Dataset, Source
-from ..images import open_rgb
+from ..plugin.contracts import Dataset, Source
+from ..plugin.photo import open_rgb
 from . import fingerprints
 from .core import Context, Wrong
 

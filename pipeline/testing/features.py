@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Extractor, Features
-from ..reading.options import options
-from ..stage import options_of
+from ..plugin.contracts import Extractor, Features
+from ..plugin.options import options
+from ..plugin.stage import options_of
 from . import worker
 from .compare import same
 from .core import Context, Wrong, untouched

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..contracts import Dataset
 from ..errors import InputError
-from ..reading.options import options
-from ..storing.fingerprints import sha256_of
+from ..plugin.contracts import Dataset
+from ..plugin.options import options
+from ..store.fingerprints import sha256_of
 from . import worker
 from .compare import same
 from .core import Context, Wrong

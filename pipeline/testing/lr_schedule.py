@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..contracts import LrSchedule
+from ..plugin.contracts import LrSchedule
 from .core import Context, Wrong
 
 STEPS = (*range(2000), *(10**n + k for n in range(3, 10) for k in (-1, 0, 1)))

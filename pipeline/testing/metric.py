@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Metric, Score
+from ..plugin.contracts import Metric, Score
 from . import paired
 from .core import Context, Wrong, untouched
 from .sets import COUNT, DISTANCES, by_first, drawn, fewest, mean_value, of_logits, scale, tried

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..checkpoint import optimizer_tensors, restore_optimizer
-from ..contracts import Optimizer
+from ..plugin.contracts import Optimizer
+from ..training.checkpoint import optimizer_tensors, restore_optimizer
 from .core import Context, Wrong
 
 STEPS = 200

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..comparing.difference import Difference
-from ..contracts import Metric
+from ..plugin.contracts import Metric
+from ..plugin.difference import Difference
 from .core import Context, Wrong, require, untouched
 from .sets import COUNT, drawn, scale
 

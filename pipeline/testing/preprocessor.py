@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..contracts import Preprocessor
+from ..diffusion.images import to_tensor
 from ..errors import InputError
-from ..images import to_tensor
+from ..plugin.contracts import Preprocessor
 from .compare import same
 from .core import Context, Wrong, untouched
 from .pictures import pictures

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Prediction, Rates
-from ..draws import Draws
+from ..plugin.contracts import Prediction, Rates
+from ..plugin.draws import Draws
 from .core import Wrong, require
 
 

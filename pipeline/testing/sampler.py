@@ -8,17 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import CLEAN, Prediction, Rates
-from ..draws import Draws
-from .analytic import (
-    SCHEDULES,
-    GaussianData,
-    exploding,
-    karras,
-    noisy_levels,
-    order_of,
-    preserving,
-)
+from ..plugin.contracts import CLEAN, Prediction, Rates
+from ..plugin.draws import Draws
+from .analytic import SCHEDULES, GaussianData, exploding, karras, noisy_levels, order_of, preserving
 from .compare import same
 from .core import Check, Context, require, untouched
 from .elsewhere import on_another_device

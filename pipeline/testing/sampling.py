@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..contracts import Prediction, Rates
-from ..draws import Draws
+from ..plugin.contracts import Prediction, Rates
+from ..plugin.draws import Draws
 from .analytic import GaussianData, MixtureData
 from .core import Wrong, require
 

@@ -9,8 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..contracts import Metric, Score
 from ..errors import InputError
+from ..plugin.contracts import Metric, Score
 from .core import Wrong
 
 DIM, COUNT = 8, 256

@@ -8,11 +8,11 @@ from types import NoneType
 from typing import Any
 
 from ..errors import InputError
-from ..reading.build import Builder
-from ..reading.merge import merge, override
-from ..reading.options import Option, atoms, options
-from ..reading.yaml12 import Node, Origin, Problem, flow
-from ..registry import Registry
+from ..plugin.options import Option, atoms, options
+from ..plugin.registry import Registry
+from ..recipe.build import Builder
+from ..recipe.merge import merge, override
+from ..recipe.yaml12 import Node, Origin, Problem, flow
 from .core import DEFAULTS, Context, Variant, known
 
 

@@ -82,7 +82,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 def _behaviour(kind: str, pickled: bytes, files: list[str], threads: int) -> Any:
     import torch
 
-    from ..registry import load_file
+    from ..plugin.registry import load_file
 
     torch.set_num_threads(threads)
     for file in files:

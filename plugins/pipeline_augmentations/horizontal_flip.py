@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.stage import stage
+from pipeline.plugin.draws import Draws
+from pipeline.plugin.stage import stage
 
 
 @stage

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, silu
 
 from pipeline import InputError, Rates, Stage, stage
-from pipeline.contracts import Upsampler
+from pipeline.plugin.contracts import Upsampler
 from pipeline_upsamplers.nearest import Nearest
 
 from .attention import attend

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from pipeline import NO_CLASS, InputError, Rates
-from pipeline.contracts import MAX_LOG_SNR
+from pipeline.plugin.contracts import MAX_LOG_SNR
 
 
 class Condition(nn.Module):

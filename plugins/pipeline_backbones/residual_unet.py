@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, silu
 
 from pipeline import NO_CLASS, Rates, Stage, stage
-from pipeline.contracts import Upsampler
+from pipeline.plugin.contracts import Upsampler
 from pipeline_upsamplers.bilinear import Bilinear
 
 from .conditioning import refuse_classes

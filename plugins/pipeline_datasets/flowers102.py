@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Annotated, Any
 
 from pipeline.errors import InputError
-from pipeline.stage import IOOnly, stage
+from pipeline.plugin.stage import IOOnly, stage
 
 from .files import ImageFiles
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from pipeline.errors import InputError
-from pipeline.stage import IOOnly, stage
+from pipeline.plugin.stage import IOOnly, stage
 
 _SAVED = ("dataset_dict.json", "state.json")
 """One of them is in every folder that ``save_to_disk`` wrote."""
@@ -196,7 +196,7 @@ class HFImages:
             raise InputError(f"{at}: there is no image in this row")
         if stored["bytes"] is None:
             return Path(stored["path"])
-        from pipeline.images import open_rgb
+        from pipeline.plugin.photo import open_rgb
 
         try:
             with Image.open(BytesIO(stored["bytes"])) as picture:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipeline.errors import InputError
-from pipeline.stage import IOOnly, stage
+from pipeline.plugin.stage import IOOnly, stage
 
 from .files import ImageFiles
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
-from pipeline.stage import stage
+from pipeline.plugin.stage import stage
 
 from .species import DARK, LEAF, LIME, SKY, SPECIES, Hsv, Petals, Species
 

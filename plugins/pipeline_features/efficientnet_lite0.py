@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline import InputError, stage
-from pipeline.contracts import Output
+from pipeline.plugin.contracts import Output
 
 from .network import NetworkExtractor, load
 

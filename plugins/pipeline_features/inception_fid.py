@@ -14,7 +14,7 @@ from pydantic import FilePath, model_validator
 from torch import Tensor
 
 from pipeline import IOOnly, stage
-from pipeline.contracts import Output
+from pipeline.plugin.contracts import Output
 
 from .inception_2015 import Inception2015
 from .network import NetworkExtractor, load, official

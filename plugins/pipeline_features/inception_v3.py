@@ -10,7 +10,7 @@ from pydantic import Field, FilePath
 from torch import nn
 
 from pipeline import IOOnly, stage
-from pipeline.contracts import Output
+from pipeline.plugin.contracts import Output
 
 from .network import NetworkExtractor, load, official
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import InputError
-from pipeline.contracts import Output
+from pipeline.plugin.contracts import Output
 
 OTHERWISE = (
     "set features.weights to a copy of that file, "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline import Score, Stage, stage
-from pipeline.contracts import Features
+from pipeline.plugin.contracts import Features
 
 from .inputs import check
 

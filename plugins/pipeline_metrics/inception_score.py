@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline import Score, Stage, stage
-from pipeline.contracts import Features
+from pipeline.plugin.contracts import Features
 
 from .inputs import check_side
 

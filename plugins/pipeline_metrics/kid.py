@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pipeline import InputError, Score, Stage, stage
-from pipeline.comparing.difference import Difference
-from pipeline.contracts import Features
+from pipeline.plugin.contracts import Features
+from pipeline.plugin.difference import Difference
 
 from . import mmd, mmd_difference
 from .inputs import check

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline import Score, Stage, stage
-from pipeline.contracts import Features
+from pipeline.plugin.contracts import Features
 
 from .inputs import check
 

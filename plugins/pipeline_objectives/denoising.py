@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pipeline import InputError, Prediction, Rates, stage
-from pipeline.contracts import Network, Schedule
-from pipeline.draws import Draws
+from pipeline.plugin.contracts import Network, Schedule
+from pipeline.plugin.draws import Draws
 
 from .regression import Error, Seen, call, losses, noisy
 from .times import Location, Scale, Times, draw_times, refuse_unread

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss
 
 from pipeline import Prediction, Rates
-from pipeline.contracts import Network
+from pipeline.plugin.contracts import Network
 
 Error = Literal["mae", "mse"]
 

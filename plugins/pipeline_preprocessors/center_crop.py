@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipeline.stage import stage
+from pipeline.plugin.stage import stage
 
 
 @stage

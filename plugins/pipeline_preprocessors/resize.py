@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipeline.stage import stage
+from pipeline.plugin.stage import stage
 
 
 @stage

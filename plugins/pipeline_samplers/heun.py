@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pipeline import Rates, stage
-from pipeline.contracts import Denoise
-from pipeline.draws import Draws
+from pipeline.plugin.contracts import Denoise
+from pipeline.plugin.draws import Draws
 
 
 @stage

@@ -15,8 +15,8 @@ import numpy as np
 from torch import Tensor
 
 from pipeline import Rates, stage
-from pipeline.contracts import Denoise
-from pipeline.draws import Draws
+from pipeline.plugin.contracts import Denoise
+from pipeline.plugin.draws import Draws
 
 Points = Sequence[tuple[float, Tensor]]
 """Positions in the step, 0 its start and 1 its end, with how x0 there differs from the start's."""

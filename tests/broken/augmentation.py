@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline import stage
-from pipeline.draws import Draws
+from pipeline.plugin.draws import Draws
 from pipeline_augmentations.horizontal_flip import HorizontalFlip
 
 

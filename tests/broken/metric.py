@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline import InputError, Score, stage
-from pipeline.comparing.difference import Difference
+from pipeline.plugin.difference import Difference
 
 
 def _check(real: Tensor, fake: Tensor) -> None:

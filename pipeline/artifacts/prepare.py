@@ -1,0 +1,218 @@
+"""From a dataset to images: decoded, preprocessed, split and kept as uint8 in one HDF5 file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from PIL.Image import Image as Picture
+
+from ..diffusion.images import Bytes, to_tensor
+from ..errors import InputError
+from ..machine import cores
+from ..plugin.contracts import Dataset, Preprocessor, Source
+from ..plugin.photo import open_rgb
+from ..plugin.stage import options_of
+from ..progress import track
+from ..recipe.schema import Recipe, Split
+
+if TYPE_CHECKING:
+    from ..plugin.registry import Registry
+    from ..store.store import Artifact, Store
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FILE = "images.h5"
+"""In the artifact's folder."""
+
+_SHOWN = 20
+"""Unusable images that an error lists; the others are counted."""
+
+
+def prepare(recipe: Recipe, registry: Registry, store: Store) -> Artifact:
+    """The images of a recipe, from the store or made now; ``Images(path / FILE)`` reads them."""
+    return prepare_images(recipe.dataset, recipe.preprocess, recipe.split, registry, store)
+
+
+def prepare_images(
+    dataset: Dataset,
+    preprocess: Sequence[Preprocessor],
+    split: Split | None,
+    registry: Registry,
+    store: Store,
+) -> Artifact:
+    """As ``prepare``; without a split all images count as training images."""
+    source = dataset()
+    content = {"content": source.fingerprint(store.digest)}
+    ingredients = {
+        "dataset": registry.describe(dataset) | content,
+        "preprocess": [registry.describe(stage) for stage in preprocess],
+        "split": options_of(split) if split else None,
+    }
+
+    def build(folder: Path) -> None:
+        none = np.zeros(len(source), dtype=bool)
+        validation = split_indices(source.parts, split) if split else none
+        write_images(folder / FILE, source, preprocess, validation)
+
+    return store.get_or_build("images", ingredients, build)
+
+
+def split_indices(parts: Sequence[str], split: Split) -> npt.NDArray[np.bool_]:
+    """Which images are for validation: (N,) bool.
+
+    Each part is shuffled by itself, in the order of SHA-256 of (seed, part, place in the part), and
+    its first int((1 - validation) * n) images are for training. InputError if a half is empty.
+    """
+    validation = np.ones(len(parts), dtype=bool)
+    for part in dict.fromkeys(parts):
+        members = np.flatnonzero(np.asarray(parts) == part)
+        names = [f"{split.seed}:{part}:{place}" for place in range(len(members))]
+        order = np.argsort([hashlib.sha256(name.encode()).hexdigest() for name in names])
+        # Rounded: in floating point (1 - 0.9) * 10 is just below 1.
+        training = int(round((1 - split.validation) * len(members), 6))
+        validation[members[order[:training]]] = False
+    if validation.all() or not validation.any():
+        raise InputError(
+            f"{len(parts)} images are too few for split.validation {split.validation}: "
+            "training or validation would have none"
+        )
+    return validation
+
+
+def prepared(source: Source, index: int, preprocess: Iterable[Preprocessor]) -> Bytes:
+    """Image ``index``: decoded once, preprocessed in float32, rounded once. uint8 (C, H, W)."""
+    return preprocessed(source.image(index), preprocess)
+
+
+def preprocessed(picture: Path | Picture, preprocess: Iterable[Preprocessor]) -> Bytes:
+    """As ``prepared``, of one picture or file."""
+    image = to_tensor(open_rgb(picture))
+    for stage in preprocess:
+        image = stage(image)
+    pixels: Bytes = (image.clamp(0, 1) * 255).round().byte().contiguous().numpy()
+    return pixels
+
+
+def write_images(
+    path: Path,
+    source: Source,
+    preprocess: Sequence[Preprocessor],
+    validation: npt.NDArray[np.bool_],
+) -> None:
+    """Prepare all images on all cores into a new HDF5 file, closed and verified.
+
+    One InputError names every image that cannot be used, or two that differ in shape.
+    """
+
+    def work(index: int) -> Bytes | InputError:
+        try:
+            return prepared(source, index, preprocess)
+        except InputError as error:
+            return error
+
+    count = len(source)
+    with h5py.File(path, "w") as file, _one_torch_thread():
+        results = track(_in_order(work, range(count), cores()), "prepare images", total=count)
+        _write_pixels(file, source, results)
+        file["labels"] = np.array([-1 if n is None else n for n in source.labels], np.int64)
+        file["validation"] = validation
+        names = list(source.class_names)
+        file.create_dataset("class_names", (len(names),), h5py.string_dtype(), data=names)
+    with h5py.File(path) as file:
+        written = {name: len(file[name]) for name in ("images", "labels", "validation")}
+    if set(written.values()) != {count}:
+        raise OSError(f"{path}: {written} were written, not {count} of each")
+
+
+def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | InputError]) -> None:
+    """Into the dataset ``images`` (N, C, H, W); a few images at a time are in memory."""
+    count = len(source)
+    failures: list[InputError] = []
+    block: list[Bytes] = []
+    data, chunk, shape = None, 0, ()
+    for index, pixels in enumerate(results):
+        if isinstance(pixels, InputError):
+            failures.append(pixels)
+        elif not failures:
+            if data is None:
+                shape = pixels.shape
+                data = _create(file, count, shape)
+                chunk = data.chunks[0]
+            if pixels.shape != shape:
+                raise _different(source, index, pixels.shape, shape)
+            block.append(pixels)
+            if len(block) == chunk or index + 1 == count:
+                data[index + 1 - len(block) : index + 1] = np.stack(block)
+                block.clear()
+    if failures:
+        raise _unusable(failures, count)
+
+
+def _create(file: h5py.File, count: int, shape: tuple[int, ...]) -> h5py.Dataset:
+    """Chunks of about 64 KiB: small enough for single images, large enough for all of them."""
+    images = min(64, count, max(1, 2**16 // int(np.prod(shape))))
+    return file.create_dataset(
+        "images", (count, *shape), np.uint8, chunks=(images, *shape), fletcher32=True
+    )
+
+
+def _different(
+    source: Source, index: int, shape: tuple[int, ...], first: tuple[int, ...]
+) -> InputError:
+    return InputError(
+        f"after preprocessing, {_name(source, 0)} is {_size(first)} and {_name(source, index)} is "
+        f"{_size(shape)}, but all images need one size: preprocess: "
+        "[center_crop, {name: resize, size: 64}]"
+    )
+
+
+def _name(source: Source, index: int) -> str:
+    image = source.image(index)
+    return str(image) if isinstance(image, Path) else f"image {index}"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(str(n) for n in reversed(shape[1:])) + f" ({shape[0]} channels)"
+
+
+def _unusable(failures: Sequence[InputError], count: int) -> InputError:
+    more = f"\n  and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
+    lines = "".join(f"\n  {failure}" for failure in failures[:_SHOWN])
+    return InputError(
+        f"{len(failures)} of {count} images cannot be used; mend or remove them:{lines}{more}"
+    )
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Each of our threads keeps one core busy: more of torch's own would only get in the way."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """Results of ``work`` on threads, in the order of ``items``; few are in flight at a time."""
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) >= 8 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

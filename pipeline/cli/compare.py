@@ -1,0 +1,67 @@
+"""The command ``pipeline compare``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import changes, device, num_steps, store
+from .output import as_json, output
+from .plugins import plugin
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      pipeline compare flowers32_small --swap backbone.upsampler=bilinear,transposed_conv
+      pipeline compare mine.yaml theirs.yaml --seeds 5 --budget steps=5000
+      pipeline compare my_run my_other_run                                (finished runs)
+      pipeline compare mine.yaml --swap evaluate.sampler=ddim,dpmpp_2m     (retrains nothing)
+      pipeline compare mine.yaml theirs.yaml --plan | parallel             (on any cluster)
+
+    The same command again goes on where it stopped. Every trial is an ordinary run in runs/."""
+)
+@click.argument("sources", metavar="RECIPE_OR_RUN…", nargs=-1, required=True)
+@click.option(
+    "--swap",
+    "swaps",
+    multiple=True,
+    metavar="KEY=V1,V2,…",
+    help="Compare these values of one key. Repeatable: every combination.",
+)
+@changes
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    help="Trainings of each, with paired seeds  [default: 3; of finished runs 1]",
+)
+@click.option("--budget", metavar="steps=N|minutes=N", help="The same training for all.")
+@click.option(
+    "--metric", "metrics", multiple=True, help="Repeatable  [default: the recipe's, or kid]"
+)
+@num_steps
+@click.option(
+    "--effect",
+    type=click.FloatRange(0, min_open=True),
+    help="The difference that is worth seeing  [default: a tenth of the first's score]",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Trials at a time, as processes.")
+@click.option("--plan", is_flag=True, help="Print the trials as independent commands; run none.")
+@click.option("--name", help="The comparison's folder under runs/  [default: what is compared]")
+@plugin
+@store
+@device
+@as_json
+def compare(as_json: bool, **options: Any) -> None:
+    """Is it better? Train and score recipes alike, and judge the differences.
+
+    Differences are to the first. With one seed the verdict is about these networks, not about the
+    recipes.
+    """
+    from .. import commands
+    from . import summary
+
+    with output(as_json) as give:
+        found = commands.compare(**options)
+        give(found, summary.plan(found) if options["plan"] else summary.comparison(found))

@@ -1,0 +1,279 @@
+"""The command line: a thin shell over ``commands.py``. Imports nothing heavy before work begins."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .compare import compare
+from .options import (
+    FOLDER,
+    changes,
+    device,
+    guidance_scale,
+    num_steps,
+    sampler,
+    seed,
+    spacing,
+    store,
+)
+from .output import as_json, output
+from .plugins import plugin, plugins
+
+
+class Grid(click.ParamType[tuple[int, int]]):
+    """``10x8``: columns and rows."""
+
+    name = "COLUMNSxROWS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Or an error that says how to write it."""
+        parts = str(value).lower().replace("×", "x").split("x")
+        if len(parts) != 2 or not all(p.isdecimal() and int(p) for p in parts):
+            self.fail(f"{value!r} is not like 10x8", param, ctx)
+        return int(parts[0]), int(parts[1])
+
+
+class Classes(click.ParamType[list[str]]):
+    """``3,17`` or ``rose,sunflower``; a list in brackets where names have commas."""
+
+    name = "CLASS,CLASS,…"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        """Names or numbers; which there are, the model knows."""
+        if str(value).startswith("["):
+            from ..recipe.load import spec_of
+
+            return [str(part) for part in spec_of(value, "--classes")]
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(parts):
+            self.fail(f"{value!r} is not like 3,17 or rose,sunflower", param, ctx)
+        return parts
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="diffusion-pipeline", prog_name="pipeline")
+def cli() -> None:
+    """Image diffusion models from pluggable stages: train, sample and score from one recipe.
+
+    \b
+    pipeline run recipes/quickstart.yaml               draw flowers, in minutes, without a download
+    pipeline run recipes/flowers_ddim.yaml --dry-run   check a recipe against its data
+    pipeline sample runs/quickstart --num-images 80 --grid 10x8
+    pipeline plugins                                   what can be named in a recipe
+    """
+
+
+@cli.command(
+    epilog="""\b
+    Examples:
+      pipeline run recipes/quickstart.yaml
+      pipeline run recipes/flowers_ddim.yaml --set backbone.upsampler=transposed_conv
+      pipeline run recipes/flowers_ddim.yaml --set sample.sampler=ddpm   (retrains nothing)
+      pipeline run my.yaml --plugin my_sampler.py --set sample.sampler=mine
+
+    The same command again goes on where it stopped, and reuses all that is there."""
+)
+@click.argument("recipe")
+@changes
+@click.option("--name", help="The run's folder under runs/  [default: the recipe's name + changes]")
+@plugin
+@click.option("--dry-run", is_flag=True, help="Check everything, data and sizes too; then stop.")
+@click.option("--fresh", is_flag=True, help="Make everything anew, whatever is in the store.")
+@store
+@device
+@as_json
+def run(as_json: bool, **options: Any) -> None:
+    """Prepare, train, sample and score as RECIPE says, into runs/<name>/."""
+    from .. import commands
+    from . import summary
+
+    with output(as_json) as give:
+        found = commands.run(**options)
+        give(found, summary.dry(found) if options["dry_run"] else summary.run(found))
+
+
+@cli.command(
+    epilog="""\b
+    Examples:
+      pipeline sample runs/flowers_ddim --num-images 80 --grid 10x8
+      pipeline sample flowers_ddim --sampler ddpm --num-steps 100 --seed 1
+      pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn
+      pipeline sample flowers32_classes --classes rose,sunflower --guidance-scale 3 --grid 8x4
+      pipeline sample flowers_ddim --interpolate 8      (each row from one image to another)"""
+)
+@click.argument("run", type=FOLDER)
+@click.option("--num-images", type=click.IntRange(1), help="How many  [default: the recipe's]")
+@click.option("--grid", type=Grid(), help="Of grid.png  [default: the recipe's columns]")
+@num_steps
+@spacing
+@seed
+@sampler
+@click.option(
+    "--classes", type=Classes(), help="By number or name, in turn  [default: the recipe's]"
+)
+@guidance_scale
+@click.option(
+    "--interpolate",
+    type=click.IntRange(2),
+    help="Images from one starting noise to the next, a row",
+)
+@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best")
+@click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True)
+@click.option("--out", type=FOLDER, help="Folder for the PNGs  [default: in the run's]")
+@plugin
+@store
+@device
+@as_json
+def sample(as_json: bool, **options: Any) -> None:
+    """Draw images from the trained model of RUN. The dataset need not be there."""
+    from .. import commands
+    from . import summary
+
+    with output(as_json) as give:
+        found = commands.sample(**options)
+        give(found, summary.sampled(found))
+
+
+@cli.command(
+    epilog="""\b
+    Examples:
+      pipeline evaluate runs/flowers_ddim --metric kid
+      pipeline evaluate my_samples/ --against my_photos/ --metric kid --features efficientnet_lite0
+      pipeline evaluate my_samples/ --against runs/flowers_ddim"""
+)
+@click.argument("what", metavar="RUN_OR_FOLDER", type=FOLDER)
+@click.option(
+    "--against", type=FOLDER, help="Real images: a folder, or a run's  [default: its own]"
+)
+@click.option("--metric", "metrics", multiple=True, default=["kid"], show_default=True)
+@click.option("--features", help="Network for the features  [default: the run's]")
+@click.option("--size", type=click.IntRange(1), help="Of the images of two folders, in pixels")
+@click.option(
+    "--num-images", type=click.IntRange(2), help="Samples of a run  [default: its recipe's]"
+)
+@num_steps
+@spacing
+@seed
+@sampler
+@guidance_scale
+@plugin
+@store
+@device
+@as_json
+def evaluate(as_json: bool, **options: Any) -> None:
+    """Score a run's samples, or a folder of images, against real images."""
+    from .. import commands
+    from . import summary
+
+    with output(as_json) as give:
+        found = commands.evaluate(**options)
+        give(found, summary.scores(found["scores"]))
+
+
+@cli.command(epilog="\b\nExample:\n  pipeline report flowers_ddim runs/flowers32_ddim")
+@click.argument("runs", metavar="RUN…", nargs=-1, required=True, type=FOLDER)
+@store
+@as_json
+def report(as_json: bool, **options: Any) -> None:
+    """Write the page of each finished RUN, or comparison, anew: one HTML file."""
+    from .. import commands
+
+    with output(as_json) as give:
+        found = commands.report(**options)
+        give(found, "\n".join(one["report"] for one in found))
+
+
+@cli.command(epilog="\b\nExample:\n  pipeline validate my.yaml --set train.epochs=80")
+@click.argument("recipe")
+@changes
+@plugin
+def validate(**options: Any) -> None:
+    """Check RECIPE: every problem of it at once, with file:line:column."""
+    from .. import commands
+
+    loaded = commands.validate(**options)
+    click.echo(f"{loaded.path}: {loaded.recipe.name} is a valid recipe")
+
+
+@cli.command(epilog="\b\nExample:\n  pipeline show flowers32_ddim")
+@click.argument("recipe")
+@changes
+@plugin
+def show(**options: Any) -> None:
+    """Print RECIPE with every default filled in and the origin of each value."""
+    from .. import commands
+
+    click.echo(commands.show(**options), nl=False)
+
+
+@cli.command(epilog="\b\nExample:\n  pipeline diff flowers_ddim flowers32_ddim")
+@click.argument("a")
+@click.argument("b")
+@plugin
+def diff(**options: Any) -> None:
+    """What differs between two recipes, by stage."""
+    from .. import commands
+
+    click.echo(commands.diff(**options))
+
+
+cli.add_command(compare)
+cli.add_command(plugins)
+
+
+@cli.group(
+    epilog="""\b
+    Examples:
+      pipeline cache ls
+      pipeline cache verify
+      pipeline cache gc --dry-run"""
+)
+def cache() -> None:
+    """The store of artifacts: `ls`, `verify`, `gc`."""
+
+
+@cache.command("ls")
+@store
+@as_json
+def cache_ls(as_json: bool, store: Path | None) -> None:
+    """What is kept, with sizes."""
+    from .. import commands
+    from . import summary
+
+    with output(as_json) as give:
+        found = commands.cache("ls", store=store)
+        give(found, summary.records(found))
+
+
+@cache.command("verify")
+@store
+@as_json
+def cache_verify(as_json: bool, store: Path | None) -> None:
+    """Read everything and check it against its digests. Exit code 1 when something is damaged."""
+    from .. import commands
+
+    with output(as_json) as give:
+        found = commands.cache("verify", store=store)
+        lines = [f"{name}: {damage}" for name, damage in dict(found).items()]
+        give(found, "\n".join(lines) or "all artifacts are as they were written")
+    if found:
+        sys.exit(1)
+
+
+@cache.command("gc")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@store
+@as_json
+def cache_gc(as_json: bool, store: Path | None, dry_run: bool) -> None:
+    """Remove what no finished run in runs/ needs."""
+    from .. import commands
+    from . import summary
+
+    with output(as_json) as give:
+        found = commands.cache("gc", store=store, dry_run=dry_run)
+        title = "would be removed" if dry_run else "removed"
+        give(found, f"{summary.records(found)}\n{title}")

@@ -1,0 +1,97 @@
+"""The commands about what is installed: ``pipeline plugins …``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .output import as_json, output
+
+plugin = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A plugin in one Python file.",
+)
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog="""\b
+    Examples:
+      pipeline plugins
+      pipeline plugins show sampler ddim
+      pipeline plugins show sampler mine --plugin my_sampler.py
+      pipeline plugins check sampler mine --plugin my_sampler.py""",
+)
+@plugin
+@click.pass_context
+def plugins(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
+    """What is installed: `list` (the default), `show KIND NAME`, `check KIND NAME`."""
+    ctx.obj = plugins
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_plugins)
+
+
+@plugins.command("list")
+@plugin
+@click.pass_obj
+def list_plugins(before: tuple[Path, ...], plugins: tuple[Path, ...] = ()) -> None:
+    """Every stage with its package; what is broken or ambiguous, and why."""
+    from .. import commands
+
+    click.echo(commands.plugins(plugins=before + plugins))
+
+
+@plugins.command("show", epilog="\b\nExample:\n  pipeline plugins show sampler ddim")
+@click.argument("kind")
+@click.argument("name")
+@plugin
+@click.pass_obj
+def show_plugin(before: tuple[Path, ...], kind: str, name: str, plugins: tuple[Path, ...]) -> None:
+    """A stage's docstring, options, types, defaults, package and version."""
+    from .. import commands
+
+    click.echo(commands.plugins(kind, name, plugins=before + plugins))
+
+
+@plugins.command(
+    "check",
+    epilog="""\b
+    Examples:
+      pipeline plugins check sampler ddim
+      pipeline plugins check sampler ddim --set eta=0.5
+      pipeline plugins check dataset image_folder --set root=photos
+      pipeline plugins check sampler mine --plugin my_sampler.py --json""",
+)
+@click.argument("kind")
+@click.argument("name")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="Check the stage with this option, such as eta=0.5. Repeatable.",
+)
+@plugin
+@as_json
+@click.pass_obj
+def check_plugin(
+    before: tuple[Path, ...], /, as_json: bool, plugins: tuple[Path, ...] = (), **options: Any
+) -> None:
+    """Whether a stage keeps the contract of its kind: what was checked, measured and is wrong.
+
+    Its options' defaults, and the examples that its class declares, are tried. Exit code 1 when a
+    check failed.
+    """
+    from .. import commands
+
+    with output(as_json) as give:
+        report = commands.check(**options, plugins=before + plugins)
+        give(report.data(), report.table())
+    if not report.ok:
+        sys.exit(1)

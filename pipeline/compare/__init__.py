@@ -1,0 +1,1 @@
+"""Is it better? What is compared, how it is trained and scored, and the verdict."""

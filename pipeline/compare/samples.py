@@ -1,0 +1,145 @@
+"""How sure a difference of these networks is, of finitely many images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..plugin.contracts import Metric
+from ..plugin.difference import Difference
+from ..progress import track
+
+GROUPS = 20
+"""Of the jackknife: its t has 19 degrees of freedom, an interval 7 % wider than with many."""
+SEED = 0
+"""Of the order in which images are put into groups."""
+
+Sets = Sequence[Tensor]
+"""A model's features (M, D), one set for each training seed."""
+
+
+def difference(metric: Metric, real: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Difference:
+    """Of the second of each pair to the first, against real features (N, D).
+
+    A pair is of one training seed; see ``differences``.
+    """
+    first, second = zip(*pairs, strict=True)
+    return differences(metric, real, [first, second])[0, 1]
+
+
+def differences(
+    metric: Metric, real: Tensor, models: Sequence[Sets]
+) -> dict[tuple[int, int], Difference]:
+    """Of each two models (a, b), a < b: b's value minus a's, the mean over training seeds.
+
+    Row i of every set is drawn from the same starting noise: all sets have M rows, and a row of all
+    of them is one draw. The real features (N, D) are the same for all: more seeds do not make them
+    more. The metric's own ``differences`` is used where it has one, else a jackknife.
+
+    Raises InputError for unequal numbers of images or seeds, and where the metric does.
+    """
+    _check(models)
+    own = getattr(metric, "differences", None)
+    found: dict[tuple[int, int], Difference] | None = own(real, models) if own else None
+    return jackknife(metric, real, models) if found is None else found
+
+
+def jackknife(
+    metric: Metric, real: Tensor, models: Sequence[Sets]
+) -> dict[tuple[int, int], Difference]:
+    """``differences`` of any metric, with the spread of what it gives without a group of images.
+
+    Images are put at random into 20 groups of equal size; a few may remain, and always stay in. The
+    g-th group of all sets and the g-th of the real images are left out together: one unit of 20
+    independent ones. The spread times (M - m)²/(mM), with m in a group, is the variance where the
+    value is linear in the images; of what is not linear it holds more than there is (Efron and
+    Stein 1981): near equal distributions intervals are too wide, never too narrow. For a metric
+    without smooth derivatives, such as precision and recall, groups are right where single images
+    are not (Shao and Wu 1989). A bootstrap would draw images twice, which metrics of neighbours or
+    pairs take for images that are alike.
+
+    Costs 21 evaluations of the metric for each set. A metric that draws subsets adds its own
+    randomness: the error is too large, never too small.
+    """
+    values = _values(metric, real, models)
+    if min(len(models[0][0]), len(real) if _sees_real(metric) else math.inf) < 2 * GROUPS:
+        return _plain(values, f"none: a jackknife of {GROUPS} groups needs {2 * GROUPS} images")
+    try:
+        without = _without_groups(metric, real, models)
+    except InputError as error:  # fewer images than the metric takes
+        return _plain(values, f"none: without a twentieth of the images, {error}")
+    scale = _scale(len(models[0][0]))
+    if _sees_real(metric):
+        scale = max(scale, _scale(len(real)))
+    method = f"jackknife of {GROUPS} groups of images"
+    found = {}
+    for a, b in combinations(range(len(models)), 2):
+        by_pair = values[b] - values[a]
+        spread = float((without[:, b] - without[:, a]).mean(1).var())
+        error_of_mean = math.sqrt(scale * spread)
+        found[a, b] = Difference(
+            float(by_pair.mean()), tuple(by_pair.tolist()), error_of_mean, method, GROUPS - 1
+        )
+    return found
+
+
+def _values(metric: Metric, real: Tensor, models: Sequence[Sets]) -> Tensor:
+    """Of each set: (models, seeds)."""
+    return torch.tensor(
+        [[metric(real, fake).value for fake in sets] for sets in models], dtype=torch.float64
+    )
+
+
+def _without_groups(metric: Metric, real: Tensor, models: Sequence[Sets]) -> Tensor:
+    """Values without each group: (GROUPS, models, seeds)."""
+    kept, kept_real = _kept(len(models[0][0])), _kept(len(real))
+    found = []
+    for group in track(range(GROUPS), "standard errors, group", GROUPS):
+        left = real[kept_real[group]] if _sees_real(metric) else real
+        fewer = [[fake[kept[group]] for fake in sets] for sets in models]
+        found.append(_values(metric, left, fewer))
+    return torch.stack(found)
+
+
+def _kept(count: int) -> list[Tensor]:
+    """The rows that stay when a group is left out, for each group."""
+    order = torch.from_numpy(np.random.default_rng(SEED).permutation(count))
+    size = count // GROUPS
+    return [torch.cat([order[: g * size], order[(g + 1) * size :]]) for g in range(GROUPS)]
+
+
+def _scale(count: int) -> float:
+    """From the variance of a mean's values without a group to the variance of the mean."""
+    size = count // GROUPS
+    return (count - size) ** 2 / (size * count)
+
+
+def _plain(values: Tensor, method: str) -> dict[tuple[int, int], Difference]:
+    """Without standard errors."""
+    found = {}
+    for a, b in combinations(range(len(values)), 2):
+        by_pair = values[b] - values[a]
+        found[a, b] = Difference(float(by_pair.mean()), tuple(by_pair.tolist()), None, method)
+    return found
+
+
+def _sees_real(metric: Metric) -> bool:
+    return metric.ideal is not None
+
+
+def _check(models: Sequence[Sets]) -> None:
+    counts = sorted({len(fake) for sets in models for fake in sets})
+    if len(counts) != 1:
+        raise InputError(
+            f"images are paired by their starting noise, but sets have {counts} of them; "
+            "sample as many from each model"
+        )
+    seeds = sorted({len(sets) for sets in models})
+    if len(seeds) != 1:
+        raise InputError(f"models are paired by training seed, but have {seeds} of them")

@@ -1,0 +1,113 @@
+"""What is compared: recipes and finished runs, each as it is and with values swapped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from ..errors import InputError
+from ..plugin.registry import Registry
+from ..recipe.load import Loaded, load
+from ..recipe.yaml12 import Origin, Problem, flow, parse
+from ..runs.folder import RUN, RUNS, is_run, read_run
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe to train, or a finished run that is taken as it is."""
+
+    name: str
+    file: str
+    """The recipe's file or name; of a run that in its folder."""
+    loaded: Loaded
+    changes: tuple[str, ...]
+    """What a swap changed, as ``--set`` takes it."""
+    overrides: tuple[str, ...]
+    """These changes and those that all variants have."""
+    run: Path | None
+    """The finished run that it is, or that its recipe is of."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is to be trained."""
+        return self.run is not None and not self.overrides
+
+    @property
+    def swapped(self) -> set[str]:
+        """The keys that a swap changed."""
+        return {change.partition("=")[0] for change in self.changes}
+
+    def changed(self, more: Sequence[str], registry: Registry) -> Variant:
+        """With more overrides."""
+        overrides = (*self.overrides, *more)
+        base = self.run.name if self.run and overrides else None
+        loaded = load(self.file, overrides, registry=registry, name=base)
+        return replace(self, overrides=overrides, loaded=loaded)
+
+
+def variants(
+    sources: Sequence[str], swaps: Sequence[str], common: Sequence[str], registry: Registry
+) -> list[Variant]:
+    """Each source with each combination of the swaps' values, and with ``common`` in all.
+
+    InputError for fewer than two.
+    """
+    combinations = list(product(*map(swap, swaps)))
+    if len(sources) * len(combinations) < 2:
+        raise InputError(
+            f"{', '.join(sources)}: one alone is nothing to compare. Name a second recipe or run, "
+            "or swap a value, as with --swap backbone.upsampler=bilinear,transposed_conv"
+        )
+    made = []
+    for source, changes in product(sources, combinations):
+        run = _run(source)
+        file = str(run / "recipe.yaml") if run else source
+        loaded = load(file, registry=registry)
+        name = ", ".join(_values(changes, combinations)) or (run.name if run else loaded.base)
+        name = f"{run.name if run else loaded.base}: {name}" if changes and sources[1:] else name
+        variant = Variant(name, file, loaded, changes, (), run)
+        made.append(variant.changed([*common, *changes], registry))
+    if twice := [name for name, n in Counter(v.name for v in made).items() if n > 1]:
+        files = ", ".join(dict.fromkeys(v.file for v in made if v.name == twice[0]))
+        raise InputError(
+            f"{twice[0]} is there twice ({files}): give each recipe a name of its own (name: …), "
+            "and each run or swapped value once"
+        )
+    return made
+
+
+def swap(text: str) -> list[str]:
+    """``key=a,b`` -> ``key=a`` and ``key=b``; a value may be a mapping or a list in brackets."""
+    origin = Origin(f"--swap {text}")
+    key, _, values = text.partition("=")
+    problems: list[Problem] = []
+    node = parse(f"[{values}]", "", problems, at=origin) if key.strip() and values.strip() else None
+    if problems:
+        raise InputError("\n".join(map(str, problems)))
+    if node is None:
+        raise InputError(f"{origin}: should be like backbone.upsampler=bilinear,transposed_conv")
+    found = [f"{key.strip()}={flow(value)}" for value in node.plain]
+    if twice := [value for value, n in Counter(found).items() if n > 1]:
+        raise InputError(f"{origin}: {twice[0]} is there twice")
+    return found
+
+
+def _run(source: str) -> Path | None:
+    """The folder of a finished run; None for a recipe. InputError for an unfinished run."""
+    path = Path(source)
+    if path.is_file() or not is_run(path):
+        return None
+    read_run(path)  # says what to do where it has not finished
+    return path if (path / RUN).is_file() else RUNS / path
+
+
+def _values(changes: Sequence[str], combinations: Sequence[Sequence[str]]) -> list[str]:
+    """``transposed_conv``; with its key where several are swapped or it would not tell enough."""
+    if len(changes) == 1 and not changes[0].rpartition("=")[2].replace(".", "").isdigit():
+        return [changes[0].partition("=")[2]]
+    return [
+        f"{key.rpartition('.')[2]}={value}" for key, _, value in (c.partition("=") for c in changes)
+    ]

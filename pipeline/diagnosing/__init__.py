@@ -1,1 +1,0 @@
-"""The parts of the diagnosis: what curves, pictures and scores tell."""

@@ -1,0 +1,1 @@
+"""A model in memory: noise levels, samples, images and measurements. Knows no store."""

@@ -1,0 +1,164 @@
+"""A model: a network with what is needed to draw from it, kept as weights and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..plugin.contracts import NO_CLASS, Codec, Denoise, Objective, Prediction, Rates, Schedule
+from ..plugin.draws import stream
+from ..plugin.registry import Registry
+from ..progress import note
+from ..recipe.build import build_stage
+from ..store.weights import named, part, read, write
+from .images import Images, Indices
+
+Choice = Literal["best", "last"]
+Weights = Literal["ema", "raw"]
+STAGES = ("schedule", "objective", "backbone", "codec")
+
+
+@dataclass(frozen=True)
+class Model:
+    """In memory, on a device, ready to predict."""
+
+    network: nn.Module
+    schedule: Schedule
+    objective: Objective
+    codec: Codec
+    codec_state: Mapping[str, Tensor]
+    shape: tuple[int, int, int]
+    device: str
+    class_names: tuple[str, ...] | None = None
+    """None: the network knows no classes."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) -> x0 on the model's device, in the layout that convolutions like."""
+        moved = images.to(self.device, non_blocking=True)
+        x0 = self.codec.encode(moved, self.codec_state)
+        return x0.to(memory_format=torch.channels_last)
+
+    def decode(self, x0: Tensor) -> Tensor:
+        """x0 -> uint8 (N, C, H, W) on the CPU."""
+        return self.codec.decode(x0, self.codec_state).cpu().contiguous()
+
+    def labels_of(self, images: Images, indices: Sequence[int] | Indices) -> Tensor | None:
+        """int64 (N,) on the model's device; None where the network knows no classes."""
+        if self.class_names is None:
+            return None
+        return torch.from_numpy(images.labels[indices]).to(self.device)
+
+    def denoiser(self, label: Tensor | None = None, guidance_scale: float = 1.0) -> Denoise:
+        """denoise(x, rates) of this network for these labels, int64 (N,).
+
+        Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598, eq. 6 with
+        guidance_scale = 1 + w): from the label-free prediction (scale 0) through the given label's
+        (1) and beyond. Only scales other than 0 and 1 need two evaluations of the network.
+        """
+        given = None if label is None else label.to(self.device)
+        hidden = None if given is None else torch.full_like(given, NO_CLASS)
+
+        def predict(x: Tensor, rates: Rates[float], label: Tensor | None) -> Prediction:
+            return self.objective.predict(self.network, x, rates, label)
+
+        def denoise(x: Tensor, rates: Rates[float]) -> Prediction:
+            if guidance_scale in (0, 1):
+                return predict(x, rates, given if guidance_scale else hidden)
+            free, bound = predict(x, rates, hidden), predict(x, rates, given)
+            # Weights that sum to 1: x = signal * x0 + noise * eps still holds.
+            return Prediction(
+                *(torch.lerp(a, b, guidance_scale) for a, b in zip(free, bound, strict=True))
+            )
+
+        return denoise
+
+    def of(self, network: nn.Module) -> Model:
+        """The same around another network."""
+        return replace(self, network=network)
+
+
+def build_network(
+    recipe: Any, shape: tuple[int, int, int], class_names: Sequence[str] | None, device: str
+) -> nn.Module:
+    """The recipe's network with weights drawn from the recipe's seed, on the device."""
+    num_classes = None if class_names is None else len(class_names)
+    with torch.random.fork_rng():
+        torch.manual_seed(int(stream(recipe.seed, "weights").integers(2**63)))
+        network = recipe.backbone(shape, num_classes)
+    return _placed(network, device)
+
+
+def save_model(
+    path: Path,
+    recipe: Any,
+    registry: Registry,
+    model: Model,
+    choices: Mapping[Choice, tuple[Mapping[str, Tensor], Mapping[str, Any]]],
+) -> None:
+    """Into the folder ``path``: best and last weights (EMA and raw), codec state, stages."""
+    made = {kind: getattr(recipe, kind) for kind in STAGES}
+    about = {
+        "stages": {kind: registry.spec(stage) for kind, stage in made.items()},
+        "code": {kind: registry.describe(stage)["code"] for kind, stage in made.items()},
+        "shape": list(model.shape),
+        "class_names": model.class_names,
+    }
+    for choice, (tensors, record) in choices.items():
+        everything = {**tensors, **named("codec", model.codec_state)}
+        write(path / choice, everything, {**about, "record": dict(record)})
+
+
+def load_model(
+    path: Path,
+    registry: Registry,
+    device: str,
+    choice: Choice = "best",
+    weights: Weights = "ema",
+) -> Model:
+    """From the folder that ``save_model`` wrote; no dataset is needed."""
+    tensors, about = read(path / choice)
+    stages = {kind: build_stage(registry, kind, about["stages"][kind]) for kind in STAGES}
+    for kind, stage in stages.items():
+        if registry.describe(stage)["code"] != about["code"][kind]:
+            note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
+    shape = tuple(about["shape"])
+    names = about["class_names"]
+    network = stages["backbone"](shape, None if names is None else len(names))
+    network.load_state_dict(part(weights, tensors))
+    state = {name: t.to(device) for name, t in part("codec", tensors).items()}
+    return Model(
+        network=_placed(network, device).eval().requires_grad_(False),
+        schedule=stages["schedule"],
+        objective=stages["objective"],
+        codec=stages["codec"],
+        codec_state=state,
+        shape=shape,
+        device=device,
+        class_names=None if names is None else tuple(names),
+    )
+
+
+def class_names_of(path: Path) -> list[str] | None:
+    """Of a model's folder; None where the network knows no classes."""
+    names: list[str] | None = json.loads((path / "last.json").read_text())["class_names"]
+    return names
+
+
+def count_parameters(recipe: Any, path: Path) -> int:
+    """Of the network of the model in this folder; needs no memory for them."""
+    about = json.loads((path / "last.json").read_text())
+    names = about["class_names"]
+    with torch.device("meta"):
+        network = recipe.backbone(tuple(about["shape"]), None if names is None else len(names))
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _placed(network: nn.Module, device: str) -> nn.Module:
+    # Channels-last convolutions are the faster ones, on CPU and GPU: docs/performance.md.
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,1 @@
+"""What a stage is, and how stages are found. Knows no recipe."""

@@ -1,0 +1,51 @@
+"""How often something is done: ``1 epoch``, ``500 steps``, ``5 minutes``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic_core import CoreSchema, core_schema
+
+Unit = Literal["epoch", "step", "minute", "second"]
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often: ``1 epoch``, ``500 steps``, ``5 minutes``."""
+
+    amount: int
+    unit: Unit
+
+    @classmethod
+    def parse(cls, text: object) -> Every:
+        """From a recipe's text."""
+        if isinstance(text, Every):
+            return text
+        found = re.fullmatch(r"(\d+) *(epoch|step|minute|second)s?", str(text).strip())
+        if not found or not int(found[1]):
+            raise ValueError("should be like '1 epoch', '500 steps' or '5 minutes'")
+        return cls(int(found[1]), found[2])  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.unit}" + "s" * (self.amount != 1)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.parse)
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units that an ``Every`` may have."""
+
+    allowed: tuple[Unit, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        def check(every: Every) -> Every:
+            if every.unit not in self.allowed:
+                raise ValueError(f"should count {' or '.join(self.allowed)}s, got {str(every)!r}")
+            return every
+
+        return core_schema.no_info_after_validator_function(check, handler(source))

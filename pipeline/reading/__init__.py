@@ -1,1 +1,0 @@
-"""From YAML to checked values that know where they were written: the parts of ``load.py``."""

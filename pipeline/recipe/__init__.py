@@ -1,0 +1,1 @@
+"""From YAML to checked stages that know where each value was written."""

@@ -1,0 +1,64 @@
+"""What is installed, for people: the tables of ``pipeline plugins``."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from inspect import cleandoc
+from typing import Any
+
+from ..plugin.options import Option, is_stage_class, options
+from ..plugin.registry import Registry
+from .yaml12 import flow
+
+
+def plugins_table(registry: Registry) -> str:
+    """Every stage with its kind, package and version; then what is ambiguous or broken, and why."""
+    count = Counter((e.kind, e.name) for e in registry.found)
+    rows = [("KIND", "NAME", "PACKAGE", "DISTRIBUTION", "")]
+    for entry in registry.entries():
+        p = entry.provider
+        mark = "ambiguous" if count[entry.kind, entry.name] > 1 else ""
+        rows.append(
+            (entry.kind, entry.name, p.package, f"{p.distribution or '-'} {p.version or ''}", mark)
+        )
+    broken = [f"broken: {b.provider}: {b.reason}" for b in registry.broken]
+    return "\n".join([*table(rows), *broken])
+
+
+def describe_stage(registry: Registry, kind: str, name: str) -> str:
+    """A stage's docstrings, its options and where it comes from. Raises InputError."""
+    entry = registry.find(kind, name)
+    cls = entry.load()
+    docs = [cleandoc(about.__doc__ or "") for about in (sys.modules[cls.__module__], cls)]
+    parts = []
+    for option in options(cls).values():
+        parts.append(f"  {option.name}: {option.text}{_default(registry, option)}")
+        parts += [f"      {line}" for line in (option.info.description or "").splitlines()]
+    parts = ["Options:", *parts] if parts else ["It has no options."]
+    head = [f"{kind} {name}, from {entry.provider}", *filter(None, docs)]
+    return "\n\n".join([*head, "\n".join(parts)])
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _default(registry: Registry, option: Option) -> str:
+    if option.required:
+        return ", required"
+    return f", default {flow(_plain(registry, option.default, option.kind))}"
+
+
+def _plain(registry: Registry, value: Any, kind: str | None) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(registry, item, kind) for item in value]
+    if is_stage_class(type(value)):
+        return registry.name_of(value, kind)
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

@@ -1,0 +1,1 @@
+"""From plain data to HTML pages: no plugin, no torch, no network."""

@@ -1,0 +1,1 @@
+"""A run: the list of arrows, its folder, and what is done with a finished one."""

@@ -1,0 +1,1 @@
+"""Artifacts by content key: atomic, checked, explained."""

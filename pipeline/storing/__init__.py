@@ -1,1 +1,0 @@
-"""Keys, manifests, folders and digests: the parts of ``store.py``."""

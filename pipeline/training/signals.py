@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM as a wish to stop at the next safe point."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ..errors import Interrupted
+
+
+class Stop:
+    """``signum`` is set once the user wants to stop."""
+
+    signum: int | None = None
+    at_once = False
+    """Whether nothing would be lost by stopping anywhere."""
+
+    def check(self, message: str) -> None:
+        """Raise Interrupted if the user wants to stop; call it where everything is saved."""
+        if self.signum is not None:
+            raise Interrupted(self.signum, message)
+
+
+@contextmanager
+def stopping_softly() -> Iterator[Stop]:
+    """Within, the first signal only sets ``signum`` unless ``at_once``; a second one stops."""
+    stop = Stop()
+
+    def ask(signum: int, _: FrameType | None) -> None:
+        if stop.at_once or stop.signum is not None:
+            raise Interrupted(signum, "stopped; the same command goes on from the last checkpoint")
+        stop.signum = signum
+
+    # Only the main thread may set handlers; elsewhere (a notebook's worker) the caller has its own.
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
