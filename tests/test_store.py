@@ -207,7 +207,7 @@ def test_workspace_grows_and_is_never_an_artifact(store):
 
 
 def test_workspace_belongs_to_one_at_a_time(store, monkeypatch, caplog):
-    monkeypatch.setattr(pipeline.store, "PATIENCE", 0.1)
+    monkeypatch.setattr(pipeline.store.store, "PATIENCE", 0.1)
     order = []
 
     def second():
