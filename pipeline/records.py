@@ -1,0 +1,306 @@
+"""The JSON that a run and a comparison leave for people, typed, each in one place.
+
+``run.json`` is a ``RunRecord``, a line of ``history.jsonl`` a ``HistoryRecord``, ``scores.json``
+maps metrics to ``ScoreRecord``, and ``compare.json`` is a ``ComparisonRecord``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from .errors import InputError
+
+Plain = dict[str, Any]
+"""Plain data as JSON has it, whose keys a stage or a recipe decides."""
+
+
+class ScoreRecord(TypedDict):
+    """A metric's value; what the metric does not have, an error or parts, is left out."""
+
+    value: float
+    standard_error: NotRequired[float]
+    parts: NotRequired[dict[str, float]]
+    """Further values that ``value`` was made from, such as precision and recall."""
+    protocol: Plain
+    """How it was measured: values compare where this is equal."""
+
+
+class DirectionRecord(TypedDict):
+    """Which way a metric is better."""
+
+    higher_is_better: bool
+    ideal: float | None
+    """The value for equal distributions; None where the metric looks at one side only."""
+
+
+class ArtifactRecord(TypedDict):
+    """Where an artifact is in the store, and why it was built."""
+
+    kind: str
+    key: str
+    reused: bool
+    why: str
+
+
+class ChosenRecord(TypedDict):
+    """The measurement that chose the best checkpoint."""
+
+    name: str
+    value: float
+    standard_error: NotRequired[float]
+    protocol: NotRequired[Plain]
+
+
+class FreshScore(TypedDict):
+    """A score on samples that did not choose the checkpoint."""
+
+    value: float
+    standard_error: NotRequired[float]
+
+
+class SelectionRecord(TypedDict):
+    """Which checkpoint is the best, by what, and how it scores on fresh samples."""
+
+    checkpoint: str
+    step: int
+    chosen_by: ChosenRecord
+    fresh: dict[str, FreshScore]
+
+
+class FindingRecord(TypedDict):
+    """One finding of the diagnosis."""
+
+    name: str
+    what: str
+    do: str
+
+
+class MachineRecord(TypedDict):
+    """What a run was made on."""
+
+    cpu: str
+    cores: int
+    memory: int
+    """Bytes."""
+    device: str
+    python: str
+    platform: str
+
+
+class RunRecord(TypedDict):
+    """``run.json`` of a finished run."""
+
+    name: str
+    recipe: Plain
+    """Every value, defaults too."""
+    store: str
+    """Relative to the run's folder."""
+    artifacts: dict[str, ArtifactRecord]
+    scores: dict[str, ScoreRecord]
+    metrics: dict[str, DirectionRecord]
+    parameters: int
+    captions: NotRequired[list[str]]
+    """The class of each sample, where there are classes."""
+    selection: SelectionRecord
+    diagnosis: list[FindingRecord]
+    device: str
+    machine: MachineRecord
+    plugins: list[str]
+    """Plugin files that it was made with."""
+    command: str
+    versions: dict[str, str]
+    finished: str
+    """ISO 8601, UTC."""
+
+
+class CostRecord(TypedDict):
+    """What a variant costs; ``steps`` and ``nfe`` are its own, the others were measured."""
+
+    parameters: int
+    seconds_a_step: float
+    images_per_second: float
+    peak_memory: int
+    """Bytes."""
+    steps: NotRequired[int]
+    nfe: NotRequired[int]
+
+
+class VariantRecord(TypedDict):
+    """One of the variants that are compared."""
+
+    name: str
+    changes: list[str]
+    recipe: str
+    runs: list[str]
+    """A folder for each training seed."""
+    scores: dict[str, list[ScoreRecord]]
+    """For each metric a score for each training seed."""
+    cost: CostRecord
+
+
+class ErrorRecord(TypedDict):
+    """A difference's error from one source: training seeds or finite samples."""
+
+    standard_error: float
+    interval: tuple[float, float]
+    p: float
+    method: NotRequired[str]
+    degrees_of_freedom: NotRequired[float]
+    smallest_seen: NotRequired[float]
+
+
+class PairRecord(TypedDict):
+    """Two variants by one metric: the second's value minus the first's, and the verdict."""
+
+    metric: str
+    first: str
+    second: str
+    difference: float
+    by_seed: list[float]
+    finite_samples: ErrorRecord | None
+    training_seeds: ErrorRecord | None
+    p_corrected: float | None
+    better: str | None
+    verdict: str
+
+
+class MetricRecord(DirectionRecord):
+    """A metric of a comparison."""
+
+    protocol: Plain
+    """What the protocols of all trials have in common."""
+    correction: str | None
+
+
+class ComparisonRecord(TypedDict):
+    """``compare.json``."""
+
+    name: str
+    command: str
+    finished: str
+    machine: MachineRecord
+    versions: dict[str, str]
+    seconds: float
+    seeds: list[int]
+    budget: str | None
+    notes: list[str]
+    metrics: dict[str, MetricRecord]
+    variants: list[VariantRecord]
+    pairs: list[PairRecord]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryRecord:
+    """One validation: a line of ``history.jsonl``, where its names stand flat beside each other.
+
+    Losses go by the objective's names, ``loss`` among them.
+    """
+
+    step: int
+    epoch: float
+    seconds: float
+    """Training so far, without validations."""
+    data_seconds: float = 0.0
+    """The part of ``seconds`` that was spent waiting for images."""
+    images_per_second: float = 0.0
+    train: Mapping[str, float] = field(default_factory=dict)
+    """Mean losses of the steps since the last regular validation."""
+    highest_loss: float | None = None
+    """The highest loss of one of these steps."""
+    validation: Mapping[str, float] = field(default_factory=dict)
+    """Losses of the averaged weights on validation images."""
+    raw: Mapping[str, float] = field(default_factory=dict)
+    """The same of the weights as they are."""
+    loss_of_zeros: float | None = None
+    """The validation loss of a network that always gives zeros."""
+    scores: Mapping[str, ScoreRecord] = field(default_factory=dict)
+    """Metrics of samples drawn with the averaged weights."""
+
+    def flat(self) -> Plain:
+        """The line as a mapping. InputError where a loss or a metric takes another's name."""
+        line: Plain = {}
+        for name, value in self._items():
+            if name in line:
+                raise InputError(
+                    f"history.jsonl would have two values called {name!r}: rename the loss of the "
+                    "objective, or the metric, that is called so"
+                )
+            line[name] = value
+        return line
+
+    def _items(self) -> Iterator[tuple[str, Any]]:
+        yield from (("step", self.step), ("epoch", self.epoch))
+        yield from ((f"train_{name}", value) for name, value in self.train.items())
+        if self.highest_loss is not None:
+            yield "train_highest_loss", self.highest_loss
+        for name in ("seconds", "data_seconds", "images_per_second"):
+            yield name, getattr(self, name)
+        yield from ((f"validation_{name}", value) for name, value in self.validation.items())
+        if self.scores:
+            yield "protocol", {name: score["protocol"] for name, score in self.scores.items()}
+        for name, score in self.scores.items():
+            yield name, score["value"]
+            if "standard_error" in score:
+                yield f"{name}_standard_error", score["standard_error"]
+            yield from ((f"{name}_{part}", v) for part, v in score.get("parts", {}).items())
+        yield from ((f"validation_raw_{name}", value) for name, value in self.raw.items())
+        if self.loss_of_zeros is not None:
+            yield "loss_of_zeros", self.loss_of_zeros
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> HistoryRecord:
+        """The record of a line that ``flat`` made."""
+        rest = dict(line)
+        protocols = rest.pop("protocol", {})
+        scores = {name: _score(name, rest, protocols) for name in sorted(protocols, key=len)[::-1]}
+        raw, validation, train = (
+            {
+                name.removeprefix(head): rest.pop(name)
+                for name in list(rest)
+                if name.startswith(head)
+            }
+            for head in ("validation_raw_", "validation_", "train_")
+        )
+        highest = train.pop("highest_loss", None)
+        return cls(
+            train=train,
+            highest_loss=highest,
+            validation=validation,
+            raw=raw,
+            scores={name: scores[name] for name in protocols},
+            **rest,
+        )
+
+
+def _score(name: str, rest: Plain, protocols: Mapping[str, Plain]) -> ScoreRecord:
+    """Take a metric's values out of what is left of a line."""
+    score = ScoreRecord(value=rest.pop(name), protocol=protocols[name])
+    head = f"{name}_"
+    parts = {
+        key.removeprefix(head): rest.pop(key)
+        for key in list(rest)
+        if _is_part(key, head, protocols)
+    }
+    if "standard_error" in parts:
+        score["standard_error"] = parts.pop("standard_error")
+    if parts:
+        score["parts"] = parts
+    return score
+
+
+def _is_part(key: str, head: str, protocols: Mapping[str, Plain]) -> bool:
+    return key.startswith(head) and key not in protocols
+
+
+HISTORY = "history.jsonl"
+
+
+def read_history(folder: Path) -> list[HistoryRecord]:
+    """The validations that ``history.jsonl`` in this folder holds, oldest first."""
+    file = folder / HISTORY
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [HistoryRecord.of(json.loads(line)) for line in lines]
