@@ -46,20 +46,18 @@ class ArtifactRecord(TypedDict):
     why: str
 
 
-class ChosenRecord(TypedDict):
-    """The measurement that chose the best checkpoint."""
-
-    name: str
-    value: float
-    standard_error: NotRequired[float]
-    protocol: NotRequired[Plain]
-
-
 class FreshScore(TypedDict):
     """A score on samples that did not choose the checkpoint."""
 
     value: float
     standard_error: NotRequired[float]
+
+
+class ChosenRecord(FreshScore):
+    """The measurement that chose the best checkpoint."""
+
+    name: str
+    protocol: NotRequired[Plain]
 
 
 class SelectionRecord(TypedDict):
@@ -130,15 +128,13 @@ class CostRecord(TypedDict):
 
 
 class VariantRecord(TypedDict):
-    """One of the variants that are compared."""
+    """A variant with its trials, one for each training seed."""
 
     name: str
     changes: list[str]
     recipe: str
     runs: list[str]
-    """A folder for each training seed."""
     scores: dict[str, list[ScoreRecord]]
-    """For each metric a score for each training seed."""
     cost: CostRecord
 
 
@@ -221,18 +217,18 @@ class HistoryRecord:
     """Metrics of samples drawn with the averaged weights."""
 
     def flat(self) -> Plain:
-        """The line as a mapping. InputError where a loss or a metric takes another's name."""
-        line: Plain = {}
-        for name, value in self._items():
-            if name in line:
-                raise InputError(
-                    f"history.jsonl would have two values called {name!r}: rename the loss of the "
-                    "objective, or the metric, that is called so"
-                )
-            line[name] = value
+        """The line as a mapping. InputError where names could not be told apart in it."""
+        items = list(self._items())
+        line = dict(items)
+        if len(line) < len(items) or HistoryRecord.of(line) != self:
+            losses, metrics = (", ".join(names) or "none" for names in (self.train, self.scores))
+            raise InputError(
+                f"history.jsonl cannot tell apart the losses ({losses}), the metrics ({metrics}) "
+                "and its own names: call the loss, or the metric, something else"
+            )
         return line
 
-    def _items(self) -> Iterator[tuple[str, Any]]:
+    def _items(self) -> Iterator[tuple[str, object]]:
         yield from (("step", self.step), ("epoch", self.epoch))
         yield from ((f"train_{name}", value) for name, value in self.train.items())
         if self.highest_loss is not None:
@@ -296,11 +292,8 @@ def _is_part(key: str, head: str, protocols: Mapping[str, Plain]) -> bool:
     return key.startswith(head) and key not in protocols
 
 
-HISTORY = "history.jsonl"
-
-
 def read_history(folder: Path) -> list[HistoryRecord]:
     """The validations that ``history.jsonl`` in this folder holds, oldest first."""
-    file = folder / HISTORY
+    file = folder / "history.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return [HistoryRecord.of(json.loads(line)) for line in lines]
