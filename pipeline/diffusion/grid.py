@@ -8,6 +8,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..store.folders import replacing
+
 GAP = 2
 """White pixels between images."""
 
@@ -43,9 +45,8 @@ def save_grid(
         sheet.paste(picture, (left, top))
         for number, line in enumerate(texts[i] if texts else ()):
             draw.text((left, top + height + number * LINE), line, "black", font)
-    partial = path.with_suffix(".partial")
-    sheet.save(partial, format="PNG", optimize=True)
-    partial.replace(path)
+    with replacing(path) as partial:
+        sheet.save(partial, format="PNG", optimize=True)
 
 
 def to_picture(image: Tensor) -> Image.Image:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ import numpy as np
 
 from ..plugin.every import Every
 from .fingerprints import sha256_of
-from .folders import fsync
+from .folders import fsync, write_text
 
 FORMAT = 1
 """Part of every key: raise it when what a manifest or a key means changes."""
@@ -86,11 +85,7 @@ def write(
             **{name: version(name) for name in ("torch", "diffusion-pipeline")},
         },
     }
-    temporary = folder / f".{NAME}.tmp"
-    temporary.write_text(json.dumps(manifest, indent=1))
-    fsync(temporary)
-    os.replace(temporary, folder / NAME)
-    fsync(folder)
+    write_text(folder / NAME, json.dumps(manifest, indent=1))
 
 
 def read(folder: Path) -> dict[str, Any] | None:

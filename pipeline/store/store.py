@@ -24,7 +24,7 @@ from ..errors import InputError
 from . import manifest
 from .explain import explain
 from .fingerprints import Fingerprints
-from .folders import explaining_errors, private, remove, size_of
+from .folders import explaining_errors, private, remove, remove_leftovers, size_of
 from .manifest import canonical, key_of
 
 log = logging.getLogger(__name__)
@@ -154,6 +154,7 @@ class Store:
         with explaining_errors(self.root), self._locked(kind, key):
             if anew:
                 remove(folder)
+            remove_leftovers(folder)
             if manifest.damage(folder, key):
                 why = self.explain(kind, ingredients)
                 folder.mkdir(parents=True, exist_ok=True)
