@@ -1,10 +1,12 @@
-"""Many images as one PNG."""
+"""Tensors as pictures and pictures as tensors, and many images as one PNG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -49,8 +51,13 @@ def save_grid(
         sheet.save(partial, format="PNG", optimize=True)
 
 
+def to_tensor(picture: Image.Image) -> Tensor:
+    """An RGB picture as float32 (3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div_(255)
+
+
 def to_picture(image: Tensor) -> Image.Image:
-    """uint8 (C, H, W), 1 or 3 channels."""
+    """An image uint8 (C, H, W) of 1 or 3 channels as an RGB picture."""
     return Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy()).convert("RGB")
 
 
