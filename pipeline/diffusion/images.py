@@ -66,7 +66,7 @@ class Images:
         return torch.from_numpy(self._in_memory[np.asarray(indices, dtype=np.int64)])
 
     def pixels(self, indices: Sequence[int] | Indices) -> Bytes:
-        """As ``batch``, but an array that is read from the file: for a few images."""
+        """The same as an array, read from the file: for a few images."""
         with h5py.File(self.path) as file:
             images = file["images"]
             # One by one: h5py takes 28 times as long for a list of indices.

@@ -16,7 +16,7 @@ WIDEST = 40
 
 
 def explain(ingredients: Spec, others: Iterable[Spec]) -> str:
-    """What changed since the most similar of ``others``, which come most recent first.
+    """The changes since the most similar of ``others``, which come most recent first.
 
     All are canonical ingredients. The most similar has the fewest differences; of equals it is the
     most recent.

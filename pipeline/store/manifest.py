@@ -1,4 +1,4 @@
-"""What an artifact was made of: its key, and the manifest that makes its folder complete."""
+"""The key of an artifact, and the manifest that completes its folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HDF5 datasets carry a fletcher32 checksum in each chunk, checked as it is read."
 
 
 class FileRecord(TypedDict):
-    """What a file must be to count as undamaged."""
+    """The size and digest of an undamaged file."""
 
     size: int
     """Bytes."""
@@ -43,7 +43,7 @@ class Manifest(TypedDict):
     ingredients: Plain
     """All that the content depends on, in canonical form; the key is their digest."""
     files: dict[str, FileRecord]
-    """By path relative to the folder; a workspace has none."""
+    """The files by their paths in the folder; a workspace lists none."""
     created: str
     """ISO 8601, UTC."""
     why: str
@@ -123,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def damage(folder: Path, key: str, large: int | None = LARGE) -> str:
-    """What is wrong with the artifact in ``folder``; "" when nothing is.
+    """How the artifact in ``folder`` is damaged; empty when it is sound.
 
     Files of more than ``large`` bytes are not hashed; with None, all are.
     """

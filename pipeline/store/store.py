@@ -14,9 +14,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -24,6 +22,7 @@ from ..errors import InputError
 from .explain import explain
 from .fingerprints import Fingerprints
 from .folders import explaining_errors, private, remove, remove_leftovers, size_of
+from .listing import Record, record_of
 from .manifest import (
     MANIFEST,
     Manifest,
@@ -68,29 +67,6 @@ class Artifact:
         return manifest
 
 
-@dataclass(frozen=True)
-class Record:
-    """One folder of the store, for people to look at."""
-
-    kind: str
-    key: str
-    """Empty while unfinished."""
-    path: Path
-    size: int
-    """Bytes."""
-    created: str
-    """ISO 8601, UTC; empty while unfinished."""
-    used: str
-    """When it was last built, opened or reused: ISO 8601, UTC."""
-    state: Literal["artifact", "workspace", "unfinished"]
-    """``unfinished`` is being built, or was left by a killed builder; it never counts as there."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether it is a finished artifact with a manifest."""
-        return self.state == "artifact" and self.created != ""
-
-
 class Store:
     """A folder of artifacts that several processes may use at once.
 
@@ -98,7 +74,7 @@ class Store:
     """
 
     def __init__(self, root: Path, *, fresh: bool = False) -> None:
-        """``fresh``: reuse nothing that was made before this object."""
+        """``fresh``: reuse nothing that was built before this object."""
         self.root, self.fresh = root.absolute(), fresh
         self._checked: set[Path] = set()
         self._renewed: set[str] = set()
@@ -117,8 +93,7 @@ class Store:
     ) -> Artifact:
         """The artifact of these ingredients; ``build(folder)`` fills an empty folder if need be."""
         key = key_of(kind, ingredients)
-        anew = self.fresh and key not in self._renewed
-        self._renewed.add(key)
+        anew = self._anew(key)
         with explaining_errors(self.root):
             artifact, _ = self._look(kind, key)
             if artifact and not anew:
@@ -129,7 +104,7 @@ class Store:
                     return artifact
                 why = harm or (FRESH if anew else self.explain(kind, ingredients))
                 final = self._folder("artifacts", kind, key)
-                remove(final)  # there only if it was damaged or is made anew
+                remove(final)  # there only if it is damaged or to be built anew
                 with private(final) as folder:
                     build(folder)
                     write_manifest(folder, kind, ingredients, why, files_in(folder))
@@ -160,8 +135,7 @@ class Store:
         """A folder that grows over several runs, to one process at a time. Never an artifact."""
         key = key_of(kind, ingredients)
         folder = self._folder("workspaces", kind, key)
-        anew = self.fresh and key not in self._renewed
-        self._renewed.add(key)
+        anew = self._anew(key)
         with explaining_errors(self.root), self._locked(kind, key):
             if anew:
                 remove(folder)
@@ -207,7 +181,7 @@ class Store:
         for base in ("artifacts", "workspaces"):
             for folder in self.root.glob(f"{base}/*/*"):
                 with suppress(FileNotFoundError):  # another process gave it its final name
-                    records.append(_record(folder))
+                    records.append(record_of(folder))
         return sorted(records, key=lambda record: (record.kind, record.created))
 
     def verify(self) -> dict[str, str]:
@@ -236,6 +210,12 @@ class Store:
                 for lock in (self.root / "locks").iterdir():
                     lock.unlink()
         return dead
+
+    def _anew(self, key: str) -> bool:
+        """Whether to build this although it is there, which ``fresh`` asks once for each key."""
+        anew = self.fresh and key not in self._renewed
+        self._renewed.add(key)
+        return anew
 
     def _folder(self, base: str, kind: str, key: str) -> Path:
         return self.root / base / kind / key
@@ -286,19 +266,3 @@ def _touch(folder: Path) -> None:
     """Note the time of use as the manifest's mtime. It is only for people, so it may fail."""
     with suppress(OSError):
         os.utime(folder / MANIFEST)
-
-
-def _record(folder: Path) -> Record:
-    manifest = read_manifest(folder)
-    finished = not folder.name.startswith(".")
-    used = (folder / MANIFEST if manifest else folder).stat().st_mtime
-    workspace = folder.parent.parent.name == "workspaces"
-    return Record(
-        kind=folder.parent.name,
-        key=folder.name if finished else "",
-        path=folder,
-        size=size_of(folder),
-        created=manifest["created"] if manifest and finished else "",
-        used=datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds"),
-        state="unfinished" if not finished else "workspace" if workspace else "artifact",
-    )

@@ -1,7 +1,7 @@
 """The history of a training, shown by trackers such as TensorBoard, through accelerate.
 
 A tracker gets what ``history.jsonl`` and ``grids/`` hold, at the same steps, and the resolved
-recipe as hyperparameters. It is told nothing else: what it shows can be made again from them.
+recipe as hyperparameters. It gets nothing else: all that it shows can be made again from these.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..records import HistoryRecord, Plain, read_history
 TENSORBOARD = "tensorboard"
 
 PROJECT = "pipeline"
-"""What trackers with projects file the runs under."""
+"""The project under which trackers that have projects file the runs."""
 
 CALLED = {
     "wandb": "name",
@@ -33,7 +33,7 @@ CALLED = {
     "swanlab": "experiment_name",
     "clearml": "task_name",
 }
-"""The option for the run's name of trackers with projects."""
+"""The option of these trackers that takes the run's name."""
 
 SINGLE = ("aim", "clearml")
 """Trackers whose ``log_images`` takes one image; the others take several."""
@@ -44,7 +44,7 @@ Word = bool | int | float | str
 
 
 class Tracker(Protocol):
-    """What all of accelerate's trackers can do."""
+    """The methods of all of accelerate's trackers."""
 
     def start(self) -> None:
         """Open the run."""
