@@ -1,6 +1,7 @@
 import pytest
 
 from pipeline.store.folders import PRIVATE, remove_leftovers, replacing, write_text
+from pipeline.store.store import Store
 
 
 def test_a_replaced_file_is_the_old_one_until_it_is_whole(tmp_path):
@@ -49,3 +50,13 @@ def test_what_a_killed_writer_left_can_be_removed(tmp_path):
         (folder / ".best.json.0123abcd.tmp").write_text("{")
     remove_leftovers(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [inner / "best.json"]
+
+
+def test_a_workspace_opens_without_what_a_killed_writer_left(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.workspace("training", {"lr": 1}) as folder:
+        write_text(folder / "step-1.json", "{}")
+        (folder / ".step-2.json.0123abcd.tmp").write_text("{")
+    with store.workspace("training", {"lr": 1}):
+        names = sorted(path.name for path in folder.iterdir())
+    assert names == ["manifest.json", "step-1.json"]
