@@ -37,7 +37,7 @@ def run(
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
     from .runs.folder import RUNS, RunFolder, open_store, recipe_of, run_name, words_of
-    from .training.trackers import check as check_trackers
+    from .training.trackers import check_trackers
 
     if loaded.recipe.train.trackers:
         check_trackers(loaded.recipe.train.trackers)

@@ -1,4 +1,4 @@
-"""What a run was made on, for its ``run.json``: figures mean little without the machine."""
+"""The machine that a run is made on: its description for ``run.json``, its devices and cores."""
 
 from __future__ import annotations
 
@@ -6,33 +6,36 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from .errors import InputError
+from .records import MachineRecord
 
 
-def machine(device: str) -> dict[str, Any]:
-    """Processor, cores that this process may use, memory in bytes, device, Python and platform."""
-    return {
-        "cpu": _cpu(),
-        "cores": cores(),
-        "memory": psutil.virtual_memory().total,
-        "device": _device(device),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    }
+def machine(device: str) -> MachineRecord:
+    """Describe this machine with ``device``: figures mean little without it."""
+    return MachineRecord(
+        cpu=_cpu(),
+        cores=cores(),
+        memory=psutil.virtual_memory().total,
+        device=_device(device),
+        python=platform.python_version(),
+        platform=platform.platform(),
+    )
 
 
 def versions() -> dict[str, str]:
-    """Of what computes."""
+    """Versions of the packages that produce the numbers."""
     return {name: version(name) for name in ("diffusion-pipeline", "torch")}
 
 
 def choose_device(device: str) -> str:
-    """``auto`` is torch's ``cuda`` where there is one. A device asked for is used or refused."""
-    import torch
+    """The device to work on: ``auto`` is ``cuda`` where torch has it, else ``cpu``.
+
+    InputError for any other device that cannot be used.
+    """
+    import torch  # here, because the store needs this module and `pipeline cache ls` no torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -45,22 +48,23 @@ def choose_device(device: str) -> str:
 
 
 def cores() -> int:
-    """Those this process may use."""
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _cpu() -> str:
-    """The model's name; where the system does not tell it, the architecture."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
+    """The processor's name; where the system does not tell it, the architecture."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def _device(device: str) -> str:
-    import torch
+    """The device with its name."""
+    import torch  # here for the same reason as in `choose_device`
 
     cuda = device.startswith("cuda")
     return f"{device} ({torch.cuda.get_device_name(device)})" if cuda else device

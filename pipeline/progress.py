@@ -1,4 +1,4 @@
-"""How far a long job is, on stderr: a bar on a terminal, one plain line every 30 s elsewhere."""
+"""The progress of long jobs on stderr: a bar on a terminal, a plain line every 30 s elsewhere."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .format import clock
 T = TypeVar("T")
 
 PLAIN_SECONDS = 30.0
-"""Between two plain lines: logs of batch systems are read with tail."""
+"""The time between two plain lines: logs of batch systems are read with tail."""
 
 BAR_SECONDS = 0.2
-"""Between two states of a bar."""
+"""The time between two states of a bar."""
 
 
 class Bar:
-    """One job's progress. ``step`` counts; the text behind it may change."""
+    """The progress of one job: ``done`` of ``total`` steps, with a text that may change."""
 
     def __init__(self, description: str, total: int, done: int, bar: Progress | None) -> None:
         self.description, self.total, self.done = description, total, done
@@ -42,7 +42,7 @@ class Bar:
             bar.update(self.task, completed=done)
 
     def step(self, count: int = 1, text: Callable[[], str] | None = None) -> None:
-        """``count`` more are done. ``text`` is asked for when it is shown, not in every step."""
+        """Count ``count`` more steps. ``text`` is called only when it is shown."""
         self.done += count
         now = time.monotonic()
         if now - self.said < (BAR_SECONDS if self.bar else PLAIN_SECONDS):
@@ -54,14 +54,14 @@ class Bar:
             self.say(text() if text else "")
 
     def close(self) -> None:
-        """A bar within another makes room; one on its own stays."""
+        """Show the end. A bar within another one makes room; one on its own stays."""
         if self.bar and self.task is not None:
             self.bar.update(self.task, completed=self.done)
             if len(self.bar.tasks) > 1:
                 self.bar.remove_task(self.task)
 
     def say(self, text: str = "") -> None:
-        """One plain line, with an estimate of what is left."""
+        """Print one plain line with the time spent and an estimate of the time left."""
         self.said = time.monotonic()
         spent = self.said - self.started
         left = spent / max(1, self.done - self.first) * (self.total - self.done)
@@ -76,12 +76,12 @@ _shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
 
 @contextmanager
 def progress(description: str, total: int, done: int = 0) -> Iterator[Bar]:
-    """A bar for ``total`` steps of which ``done`` are behind us."""
+    """Show the progress of ``total`` steps, of which ``done`` were done before."""
     console = Console(stderr=True)
     if not console.is_terminal:
         bar = Bar(description, total, done, None)
         yield bar
-        if bar.said > bar.started:  # it has spoken, so it says that it has ended
+        if bar.said > bar.started:  # it has told something, so it tells its end
             bar.say()
         return
     with _bars(console) as shown:
@@ -94,7 +94,7 @@ def progress(description: str, total: int, done: int = 0) -> Iterator[Bar]:
 
 @contextmanager
 def _bars(console: Console) -> Iterator[Progress]:
-    """Those that are there, or new ones."""
+    """The bars that are on the terminal, or new ones."""
     if outer := _shown.get():
         yield outer
         return
@@ -116,7 +116,7 @@ def _bars(console: Console) -> Iterator[Progress]:
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """The items, with progress."""
+    """Yield the items and show the progress."""
     with progress(description, total) as bar:
         for item in items:
             yield item
@@ -124,7 +124,7 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
 
 
 def note(message: str) -> None:
-    """One line for the person at the terminal."""
+    """Print one line on stderr, above the bars where there are any."""
     shown = _shown.get()
     console = shown.console if shown else Console(stderr=True, highlight=False)
     console.print(message, markup=False, highlight=False, soft_wrap=True)

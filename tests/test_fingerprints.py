@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.store import manifest
+from pipeline.store import fingerprints
 from pipeline.store.store import Store
 
 
@@ -30,11 +30,11 @@ def old_enough(path):
 
 def hashing(monkeypatch):
     """Names of the files that are really read."""
-    read = []
+    read, really = [], fingerprints.sha256_of
 
     def sha256_of(path):
         read.append(path.name)
-        return manifest.sha256_of(path)
+        return really(path)
 
     monkeypatch.setattr("pipeline.store.fingerprints.sha256_of", sha256_of)
     return read

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.plugin.every import Every
-from pipeline.store import manifest
-from pipeline.store.manifest import canonical, key_of
+from pipeline.store.manifest import canonical, damage, key_of
 from pipeline.store.store import Store
 
 
@@ -97,12 +96,12 @@ def test_flipped_bit_in_any_byte_of_a_manifests_facts_is_noticed(store):
             path.write_bytes(
                 sound[:position] + bytes([sound[position] ^ 1]) + sound[position + 1 :]
             )
-            assert manifest.damage(made.path, made.key), sound[position - 5 : position + 5]
+            assert damage(made.path, made.key), sound[position - 5 : position + 5]
 
 
 def test_large_files_are_checked_by_size_when_opened_and_wholly_by_verify(store):
     made = store.get_or_build("images", {"size": 1}, writes())
     flip(made.path / "data.txt")
-    assert manifest.damage(made.path, made.key, large=4) == ""
-    assert manifest.damage(made.path, made.key, large=5) != ""
-    assert manifest.damage(made.path, made.key, large=None) != ""
+    assert damage(made.path, made.key, large=4) == ""
+    assert damage(made.path, made.key, large=5) != ""
+    assert damage(made.path, made.key, large=None) != ""

@@ -26,7 +26,8 @@ from pipeline.artifacts.prepare import (
     split_indices,
     write_images,
 )
-from pipeline.diffusion.images import Images, to_tensor
+from pipeline.diffusion.grid import to_tensor
+from pipeline.diffusion.images import Images, evenly
 from pipeline.plugin.photo import open_rgb
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.schema import Split
@@ -252,6 +253,16 @@ class TestInOrder:
         results = _in_order(lambda i: i, items, 2)
         assert next(results) == 0
         assert next(items) <= 8 * 2
+
+
+class TestEvenly:
+    def test_few_are_all_taken(self) -> None:
+        assert evenly(3, 5).tolist() == [0, 1, 2]
+
+    def test_of_many_both_ends_are_among_the_chosen(self) -> None:
+        chosen = evenly(60, 24).tolist()
+        assert (len(chosen), chosen[0], chosen[-1]) == (24, 0, 59)
+        assert sorted(set(chosen)) == chosen
 
 
 class TestImages:

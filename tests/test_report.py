@@ -18,7 +18,7 @@ from pipeline.report import wording
 from pipeline.report.axes import axis
 from pipeline.report.comparison_page import conclusions, standing
 from pipeline.report.curves import Series, curves
-from pipeline.report.encode import evenly, pictures, png
+from pipeline.report.encode import pictures, png
 from pipeline.report.intervals import Value, histograms, intervals
 from pipeline.report.training_curves import charts, losses
 from pipeline.runs.page import report, write_comparison
@@ -279,13 +279,6 @@ def test_pictures_are_exact_where_there_is_room() -> None:
     assert sum(map(len, packed.uris)) < 20_000 + 200
     grey = pictures([png(noise[0, :1])], 1_000_000)
     assert grey.exact
-
-
-def test_evenly() -> None:
-    assert evenly(3, 5) == [0, 1, 2]
-    chosen = evenly(60, 24)
-    assert (len(chosen), chosen[0], chosen[-1]) == (24, 0, 59)
-    assert sorted(set(chosen)) == chosen
 
 
 def test_report_needs_the_store(after_first: Path) -> None:

@@ -13,8 +13,7 @@ import pytest
 
 import pipeline.store.store
 from pipeline.errors import InputError
-from pipeline.store import manifest
-from pipeline.store.manifest import key_of
+from pipeline.store.manifest import key_of, read_manifest, write_manifest
 from pipeline.store.store import Store
 
 
@@ -126,7 +125,7 @@ def test_other_builder_that_was_first_wins(store):
         other.mkdir()
         (other / "data.txt").write_text("first")
         files = [other / "data.txt"]
-        manifest.write(other, "images", {"size": 1}, "", files)
+        write_manifest(other, "images", {"size": 1}, "", files)
         writes("second")(folder)
 
     made = store.get_or_build("images", {"size": 1}, build)
@@ -193,14 +192,14 @@ def test_killed_builder_leaves_nothing_that_counts(store, tmp_path):
 def test_workspace_grows_and_is_never_an_artifact(store):
     with store.workspace("training", {"lr": 1}) as folder:
         (folder / "step_1").write_text("1")
-        assert manifest.read(folder)["why"] == "first of its kind"
+        assert read_manifest(folder)["why"] == "first of its kind"
     with Store(store.root).workspace("training", {"lr": 1}) as again:
         assert again == folder
         assert (again / "step_1").read_text() == "1"
     assert store.find("training", {"lr": 1}) is None
     assert store.explain("training", {"lr": 1}) == ""
     with store.workspace("training", {"lr": 2}) as other:
-        assert manifest.read(other)["why"] == "lr changed: 1 -> 2"
+        assert read_manifest(other)["why"] == "lr changed: 1 -> 2"
     assert [(r.kind, r.state, r.complete) for r in store.ls()] == [
         ("training", "workspace", False)
     ] * 2
@@ -295,6 +294,8 @@ def test_unwritable_store(store, monkeypatch):
 
 
 def test_importing_the_store_imports_no_torch():
-    code = "import sys, pipeline.store.store, pipeline.plugin.identity; print('torch' in sys.modules)"
+    code = (
+        "import sys, pipeline.store.store, pipeline.plugin.identity; print('torch' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "False\n"

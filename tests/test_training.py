@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tiny import history, main, model, run, same, shell, trained
 
 from pipeline.errors import Failed
+from pipeline.store.weights import read_weights
 from pipeline.training import checkpoint, loop
 
 here, first, one_thread = tiny.here, tiny.first, tiny.one_thread  # fixtures
@@ -85,12 +86,18 @@ def test_extended(here: Path, first: dict[str, Any], capsys, shorter: str) -> No
 
 @pytest.mark.parametrize(
     ("where", "call"),
-    [("write", 0), ("write", 2), ("save", 1), ("save_pictures", 1), ("validate", 0)],
+    [
+        ("write_weights", 0),
+        ("write_weights", 2),
+        ("save", 1),
+        ("save_pictures", 1),
+        ("validate", 0),
+    ],
 )
 def test_stopped_in_the_middle_of_anything(
     here: Path, first: dict[str, Any], monkeypatch, where: str, call: int
 ) -> None:
-    module = checkpoint if where in ("write", "save") else loop
+    module = checkpoint if where in ("write_weights", "save") else loop
     usual, calls = getattr(module, where), iter(range(10))
 
     def die(*arguments: Any) -> Any:
@@ -154,7 +161,7 @@ def test_best_is_the_least_of_the_first_metric(first: dict[str, Any]) -> None:
     key = first["artifacts"]["model"]["key"]
     path = Path(first["store"]) / "artifacts/model" / key
     for choice, record in (("best", least), ("last", records[-1])):
-        kept = checkpoint.read(path / choice)[1]["record"]
+        kept = read_weights(path / choice)[1]["record"]
         assert kept["step"] == record["step"]
         assert kept["kid"] == record["kid"]
 

@@ -73,7 +73,7 @@ def neighbours(
     def build(folder: Path) -> None:
         reader = Images(images.path / FILE)
         held = reader.indices("validation")
-        some = evenly(np.arange(len(held)), FOR_SCALE)
+        some = evenly(len(held), FOR_SCALE)
         if features:
             space = _of_features(inputs, some, embedder.extractor(features).id)
         else:

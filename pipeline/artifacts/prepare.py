@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 import h5py
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL.Image import Image as Picture
 
-from ..diffusion.images import Bytes, to_tensor
+from ..diffusion.grid import to_tensor
+from ..diffusion.images import Bytes
 from ..errors import InputError
 from ..machine import cores
 from ..plugin.contracts import Dataset, Preprocessor, Source
@@ -196,8 +198,6 @@ def _unusable(failures: Sequence[InputError], count: int) -> InputError:
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
     """Each of our threads keeps one core busy: more of torch's own would only get in the way."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -65,7 +65,8 @@ def of_run(
     text = (made["model"].path / "history.jsonl").read_text()
     history = [json.loads(line) for line in text.splitlines()]
     images = Images(made["images"].path / FILE)
-    real = images.batch(evenly(images.indices("validation"), ENOUGH))
+    held = images.indices("validation")
+    real = images.batch(held[evenly(len(held), ENOUGH)])
     samples = read_samples(made.get("scored samples", made["samples"]))[:ENOUGH]
     found = [
         pictures.all_alike(samples, real),

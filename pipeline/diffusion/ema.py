@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class EmaNetwork:
-    """``average`` starts as a copy of the network and follows it.
+    """A copy of a network, ``average``, whose weights follow those of the network slowly.
 
     After k updates with decays d_1 … d_k a weight is the sum of its history, where what the network
     had at update i counts (1 - d_i) d_{i+1} … d_k, and its start d_1 … d_k.
@@ -28,7 +28,10 @@ class EmaNetwork:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After training step ``step``. Integer buffers are copied: a mean of counts is none."""
+        """Follow the network after training step ``step``.
+
+        Integer buffers, such as BatchNorm's counter, are copied: averaging counts has no meaning.
+        """
         averages, values = ([p[i] for p in self._floats] for i in (0, 1))
         torch._foreach_lerp_(averages, values, 1 - self.decay_at(step))
         for average, value in self._counts:

@@ -1,60 +1,102 @@
-"""Many images as one PNG."""
+"""Tensors as pictures and pictures as tensors, and many images as one PNG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..store.folders import replacing
+
 GAP = 2
-"""White pixels between images."""
+"""How many white pixels are between images."""
 
 ENLARGED, ENLARGED_LABELLED = 64, 96
-"""Smaller images are enlarged, by a whole factor, to at least this side: 32 pixels are a stamp."""
+"""Smaller images are enlarged by a whole factor to at least this side: 32 pixels are a stamp."""
 
 FONT_SIZE, LINE, LINES = 11, 12, 2
-"""Of captions: pixels of the letters, of a line, and how many lines there are at most."""
+"""Captions: pixels of the letters, pixels of a line, and the most lines below an image."""
+
+
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def save_grid(
     images: Tensor, grid: tuple[int, int], path: Path, captions: Sequence[str] | None = None
 ) -> None:
-    """uint8 (N, C, H, W), the first columns × rows of them, row by row; empty cells stay white.
+    """Save images uint8 (N, C, H, W) as a PNG, row by row; empty cells stay white.
 
-    ``captions`` stand below the images, in two lines or cut where they do not fit.
+    ``grid`` is (columns, rows); images that do not fit are left out. ``captions`` stand below the
+    images, in two lines or cut where they do not fit.
     """
     columns, rows = grid
     height, width = images.shape[2:]
     least = ENLARGED_LABELLED if captions else ENLARGED
     factor = max(1, -(-least // max(height, width)))
-    height, width = height * factor, width * factor
     font = ImageFont.load_default(FONT_SIZE)
-    texts = [_lines(text, width, font) for text in captions or ()]
+    texts = [_lines(text, width * factor, font) for text in captions or ()]
     below = max(map(len, texts), default=0) * LINE + (GAP if texts else 0)
-    size = (columns * (width + GAP) + GAP, rows * (height + below + GAP) + GAP)
-    sheet = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
+    cells = _Cells(columns, rows, width * factor, height * factor, below)
+    sheet = Image.new("RGB", cells.sheet, "white")
     for i, image in enumerate(images[: columns * rows]):
-        picture = to_picture(image).resize((width, height), Image.Resampling.NEAREST)
-        row, column = divmod(i, columns)
-        left, top = GAP + column * (width + GAP), GAP + row * (height + below + GAP)
-        sheet.paste(picture, (left, top))
-        for number, line in enumerate(texts[i] if texts else ()):
-            draw.text((left, top + height + number * LINE), line, "black", font)
-    partial = path.with_suffix(".partial")
-    sheet.save(partial, format="PNG", optimize=True)
-    partial.replace(path)
+        _draw(sheet, cells, i, to_picture(image))
+        _write(sheet, cells, i, texts[i] if texts else (), font)
+    with replacing(path) as partial:
+        sheet.save(partial, format="PNG", optimize=True)
+
+
+class _Cells(NamedTuple):
+    """Where the images of a sheet stand, all in pixels."""
+
+    columns: int
+    rows: int
+    width: int
+    height: int
+    below: int
+    """The room for captions."""
+
+    @property
+    def sheet(self) -> tuple[int, int]:
+        """Width and height of the sheet."""
+        across = self.columns * (self.width + GAP) + GAP
+        return across, self.rows * (self.height + self.below + GAP) + GAP
+
+    def corner(self, index: int) -> tuple[int, int]:
+        """The left upper corner of an image."""
+        row, column = divmod(index, self.columns)
+        left = GAP + column * (self.width + GAP)
+        return left, GAP + row * (self.height + self.below + GAP)
+
+
+def _draw(sheet: Image.Image, cells: _Cells, index: int, picture: Image.Image) -> None:
+    enlarged = picture.resize((cells.width, cells.height), Image.Resampling.NEAREST)
+    sheet.paste(enlarged, cells.corner(index))
+
+
+def _write(sheet: Image.Image, cells: _Cells, index: int, lines: Sequence[str], font: Font) -> None:
+    draw = ImageDraw.Draw(sheet)
+    left, top = cells.corner(index)
+    for number, line in enumerate(lines):
+        draw.text((left, top + cells.height + number * LINE), line, "black", font)
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """An RGB picture as float32 (3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div_(255)
 
 
 def to_picture(image: Tensor) -> Image.Image:
-    """uint8 (C, H, W), 1 or 3 channels."""
+    """An image uint8 (C, H, W) of 1 or 3 channels as an RGB picture."""
     return Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy()).convert("RGB")
 
 
-def _lines(text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
-    """At most two lines of words, each cut to the width."""
+def _lines(text: str, width: int, font: Font) -> list[str]:
+    """The words of ``text`` in at most ``LINES`` lines, each cut to the width in pixels."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -65,7 +107,7 @@ def _lines(text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeType
     return [_cut(line, width, font) for line in lines]
 
 
-def _cut(line: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+def _cut(line: str, width: int, font: Font) -> str:
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + "…") > width:

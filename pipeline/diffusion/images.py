@@ -1,17 +1,20 @@
-"""Image files as RGB pixels, and the reader of a prepared dataset."""
+"""The reader of a prepared dataset.
+
+Pages of runs read pixels too and go without torch, which takes seconds to import. So torch is
+imported only where tensors are asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import psutil
-from PIL import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,18 +23,14 @@ Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 
-def to_tensor(image: Image.Image) -> Tensor:
-    """An RGB picture as float32 (3, H, W) in [0, 1]."""
-    import torch
+def evenly(count: int, most: int) -> Indices:
+    """At most ``most`` of 0 … count - 1, evenly spaced; both ends are among them.
 
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
-
-
-def evenly(indices: Indices, count: int) -> Indices:
-    """At most ``count`` of them, evenly spaced: datasets often come in the order of classes."""
-    if len(indices) <= count:
-        return indices
-    return indices[np.linspace(0, len(indices) - 1, count).astype(np.int64)]
+    Datasets often come in the order of their classes, so the first ones would not be typical.
+    """
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).astype(np.int64)
 
 
 class Images:
@@ -41,12 +40,12 @@ class Images:
     """
 
     def __init__(self, path: Path) -> None:
-        """Read all but the pixels."""
+        """Read everything but the pixels from the HDF5 file that ``prepare`` wrote."""
         self.path = path
         with h5py.File(path) as file:
             self.shape: tuple[int, int, int] = file["images"].shape[1:]
             """(C, H, W) of every image."""
-            self.labels: npt.NDArray[np.int64] = file["labels"][:]
+            self.labels: Indices = file["labels"][:]
             """A class index for each image, or -1."""
             self.is_validation: npt.NDArray[np.bool_] = file["validation"][:]
             self.class_names: list[str] = file["class_names"].asstr()[:].tolist()
@@ -55,20 +54,23 @@ class Images:
         return len(self.labels)
 
     def indices(self, split: Literal["train", "validation"]) -> Indices:
-        """Of the images in this half, ascending."""
+        """The indices of the images in this half, ascending."""
         return np.flatnonzero(self.is_validation == (split == "validation"))
 
     def batch(self, indices: Sequence[int] | Indices) -> Tensor:
-        """uint8 (N, C, H, W), in the order of ``indices``, which may repeat."""
-        import torch
+        """The images uint8 (N, C, H, W) in the order of ``indices``, which may repeat."""
+        import torch  # here, because pages read pixels without it
 
-        wanted = np.asarray(indices, dtype=np.int64)
-        if self._in_memory is not None:
-            return torch.from_numpy(self._in_memory[wanted])
+        if self._in_memory is None:
+            return torch.from_numpy(self.pixels(indices))
+        return torch.from_numpy(self._in_memory[np.asarray(indices, dtype=np.int64)])
+
+    def pixels(self, indices: Sequence[int] | Indices) -> Bytes:
+        """The same as an array, read from the file: for a few images."""
         with h5py.File(self.path) as file:
-            data = file["images"]
+            images = file["images"]
             # One by one: h5py takes 28 times as long for a list of indices.
-            return torch.from_numpy(np.stack([data[i] for i in wanted]))
+            return np.stack([images[int(i)] for i in indices])
 
     @cached_property
     def _in_memory(self) -> Bytes | None:
@@ -76,5 +78,4 @@ class Images:
         if size >= psutil.virtual_memory().available / 2:
             return None
         with h5py.File(self.path) as file:
-            pixels: Any = file["images"][:]
-        return np.asarray(pixels, dtype=np.uint8)
+            return np.asarray(file["images"][:], dtype=np.uint8)

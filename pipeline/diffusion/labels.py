@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor
@@ -15,40 +14,42 @@ from torch import Tensor
 from ..errors import InputError
 from ..plugin.contracts import NO_CLASS
 from ..plugin.draws import Draws, stream
+from ..plugin.nearest import nearest
 from .images import Images
 
 MOST_SHOWN = 20
-"""Classes that an error lists."""
+"""How many classes an error lists."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Of drawn images: image i gets value i, from the first again after the last."""
+    """The labels of drawn images: image i gets value i, and the first again after the last."""
 
     words: str
-    """Where they come from; beside the model and the seed, all that they depend on."""
+    """Where the labels come from; with the model and the seed, this determines them."""
     values: tuple[int, ...]
 
     def of(self, images: Sequence[int]) -> Tensor:
-        """int64 (N,)."""
+        """The labels of the images with these numbers, int64 (N,)."""
         return torch.tensor([self.values[i % len(self.values)] for i in images])
 
 
 def chosen_labels(wanted: Sequence[int | str] | None, names: Sequence[str]) -> Labels:
-    """Classes given by name or number, or all of them in turn.
+    """The labels of classes given by name or number, or of all classes in turn.
 
     Where a class is named like a number, the name counts. InputError for what is neither.
     """
     if wanted is None:
         return Labels("all in turn", tuple(range(len(names))))
-    values = tuple(_class_index(one, names) for one in wanted)
+    values = tuple(_class_index(name, names) for name in wanted)
     return Labels(", ".join(map(str, values)), values)
 
 
 def split_labels(images: Images, split: str, seed: int, *, fresh: bool = False) -> Labels:
-    """Those of a split's images, in an order drawn from the seed: any first few are typical.
+    """The labels of a split's images, in an order drawn from the seed: any first few are typical.
 
-    ``fresh`` draws another order: scores are not to share it with what chose the checkpoint.
+    ``fresh`` draws another order, so that a score does not share the labels of the samples that
+    chose the checkpoint.
     """
     indices = images.indices("train" if split == "train" else "validation")
     labels = images.labels[stream(seed, "labels", draw=int(fresh)).permutation(indices)]
@@ -56,7 +57,7 @@ def split_labels(images: Images, split: str, seed: int, *, fresh: bool = False) 
 
 
 def dropped(label: Tensor, share: float, draws: Draws) -> Tensor:
-    """A ``share`` of the labels (N,) replaced by NO_CLASS: Ho & Salimans 2022, algorithm 1.
+    """The labels (N,), a ``share`` of them replaced by NO_CLASS: Ho & Salimans 2022, algorithm 1.
 
     https://arxiv.org/abs/2207.12598
     """
@@ -67,7 +68,7 @@ def dropped(label: Tensor, share: float, draws: Draws) -> Tensor:
 def captions(
     labels: Labels, images: Sequence[int], names: Sequence[str], guidance_scale: float
 ) -> list[str]:
-    """What stands below the pictures of these images; at scale 0 they are of no class."""
+    """The class names to show below these images; with guidance scale 0 they have no class."""
     free = guidance_scale == 0
     given = labels.of(images).tolist()
     return ["no class" if free or label == NO_CLASS else names[label] for label in given]
@@ -80,8 +81,8 @@ def _class_index(wanted: int | str, names: Sequence[str]) -> int:
         return lower.index(text.lower())
     if text.isdecimal() and int(text) < len(names):
         return int(text)
-    near = get_close_matches(text.lower(), lower, 1)
-    meant = f"; did you mean {names[lower.index(near[0])]!r}?" if near else "."
+    near = nearest(text.lower(), lower)
+    meant = f"; did you mean {names[lower.index(near)]!r}?" if near else "."
     shown = [f"{i} {name}" for i, name in enumerate(names)]
     if len(shown) > MOST_SHOWN:
         shown[MOST_SHOWN - 1 : -1] = ["…"]

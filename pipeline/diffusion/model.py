@@ -16,7 +16,7 @@ from ..plugin.draws import stream
 from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.build import build_stage
-from ..store.weights import named, part, read, write
+from ..store.weights import read_weights, with_prefix, without_prefix, write_weights
 from .images import Images, Indices
 
 Choice = Literal["best", "last"]
@@ -110,8 +110,8 @@ def save_model(
         "class_names": model.class_names,
     }
     for choice, (tensors, record) in choices.items():
-        everything = {**tensors, **named("codec", model.codec_state)}
-        write(path / choice, everything, {**about, "record": dict(record)})
+        everything = {**tensors, **with_prefix("codec", model.codec_state)}
+        write_weights(path / choice, everything, {**about, "record": dict(record)})
 
 
 def load_model(
@@ -122,7 +122,7 @@ def load_model(
     weights: Weights = "ema",
 ) -> Model:
     """From the folder that ``save_model`` wrote; no dataset is needed."""
-    tensors, about = read(path / choice)
+    tensors, about = read_weights(path / choice)
     stages = {kind: build_stage(registry, kind, about["stages"][kind]) for kind in STAGES}
     for kind, stage in stages.items():
         if registry.describe(stage)["code"] != about["code"][kind]:
@@ -130,8 +130,8 @@ def load_model(
     shape = tuple(about["shape"])
     names = about["class_names"]
     network = stages["backbone"](shape, None if names is None else len(names))
-    network.load_state_dict(part(weights, tensors))
-    state = {name: t.to(device) for name, t in part("codec", tensors).items()}
+    network.load_state_dict(without_prefix(weights, tensors))
+    state = {name: t.to(device) for name, t in without_prefix("codec", tensors).items()}
     return Model(
         network=_placed(network, device).eval().requires_grad_(False),
         schedule=stages["schedule"],

@@ -44,13 +44,6 @@ def png(pixels: npt.ArrayLike) -> bytes:
     return file.getvalue()
 
 
-def evenly(count: int, most: int) -> list[int]:
-    """At most so many of 0 … count - 1, evenly spaced, the first and the last among them."""
-    if count <= most:
-        return list(range(count))
-    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
-
-
 def _webp(png: bytes, divisor: int, quality: int) -> bytes:
     with Image.open(io.BytesIO(png)) as image:
         size = (max(1, image.width // divisor), max(1, image.height // divisor))

@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ..diffusion.images import evenly
 from ..format import clock
 from . import wording
-from .encode import evenly, pictures, png
+from .encode import pictures, png
 from .finished import Finished
 from .intervals import histograms
 from .page import render
@@ -102,7 +103,7 @@ def _way(run: Finished) -> dict[str, Any] | None:
     found = run.trace()
     if found is None:
         return None
-    calls = evenly(len(found["x"]), CALLS)
+    calls = evenly(len(found["x"]), CALLS).tolist()
     pngs = [png(found[name][i]) for i in calls for name in ("x", "x0")]
     made = pictures([*pngs, png(found["image"])], BUDGETS["way"]).uris
     frames = []

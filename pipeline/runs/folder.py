@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..progress import note
 from ..recipe.load import Loaded, show
 from ..recipe.show import differences
-from ..store import manifest
+from ..store.manifest import key_of, read_manifest
 from ..store.store import Artifact, Store
 from ..training.trackers import Trackers
 
@@ -266,11 +266,12 @@ def live_keys(store: Store) -> set[str]:
     inputs: dict[str, list[str]] = {}
     for record in store.ls():
         if record.state == "artifact":
-            ingredients = (manifest.read(record.path) or {}).get("ingredients", {})
+            manifest = read_manifest(record.path)
+            ingredients = manifest["ingredients"] if manifest else {}
             inputs[record.key] = list(ingredients.get("inputs", {}).values())
             if record.kind == "model":
                 trajectory = {k: v for k, v in ingredients.items() if k not in CHOICE}
-                inputs[record.key].append(manifest.key_of("training", trajectory))
+                inputs[record.key].append(key_of("training", trajectory))
     live: set[str] = set()
     while waiting:
         key = waiting.pop()

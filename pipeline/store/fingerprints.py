@@ -14,14 +14,14 @@ from pathlib import Path
 from ..errors import InputError
 
 Stamp = tuple[int, int, int, int]
-"""Size, mtime_ns, ctime_ns, inode: ctime also notices a change whose mtime was set back."""
+"""Size, mtime_ns, ctime_ns and inode. Ctime also notices a change whose mtime was set back."""
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, "
     "size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 TEXT)"
 )
 BATCH = 1000
-"""Digests in one transaction: a kill costs at most so many files' hashing."""
+"""How many digests one transaction writes: a kill costs at most the hashing of so many files."""
 
 FRESH_NS = 50_000_000
 """File systems stamp by the kernel's tick (up to 10 ms): a file changed so recently may change
@@ -61,7 +61,7 @@ class Fingerprints:
         return digest
 
     def save(self) -> None:
-        """Write what is new, in one transaction."""
+        """Write the new digests to the database."""
         with self._lock:
             _write(self.database, self._new)
 
@@ -73,7 +73,7 @@ class Fingerprints:
             self.save()
 
     def _table(self) -> dict[str, tuple[Stamp, str]]:
-        """Everything remembered, read once: a query a file would take longer than its stat."""
+        """All digests by path, read once: a query for each file would take longer than its stat."""
         if self._known is None:
             self._known = _read(self.database)
         return self._known
@@ -94,7 +94,7 @@ def _read(database: Path) -> dict[str, tuple[Stamp, str]]:
 
 
 def _write(database: Path, new: dict[str, tuple[Stamp, str]]) -> None:
-    """Empties ``new``."""
+    """Write the new digests in one transaction, then empty ``new``."""
     # The folder is gone when the store was deleted meanwhile: then there is nothing to remember.
     if not new or not database.parent.is_dir():
         return

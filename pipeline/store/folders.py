@@ -1,4 +1,8 @@
-"""Folders that appear and vanish at once, and what to tell when the disk does not let them."""
+"""Files and folders that appear and vanish at once, and what to say when the disk refuses.
+
+Everything is made under a private name beside its own, written through to the disk and renamed: a
+reader sees the old or the new, never a half, also after a kill or a loss of power.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from ..errors import InputError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
+PRIVATE = ".*.tmp"
+"""The pattern of private names: what a killed process leaves is called so."""
+
 
 def fsync(path: Path) -> None:
     """Make a file's bytes, or the names in a folder, survive a loss of power."""
@@ -26,12 +33,31 @@ def fsync(path: Path) -> None:
 
 
 @contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The path of a file to write, which replaces ``path`` when the block ends without an error."""
+    partial = _private(path)
+    try:
+        yield partial
+        fsync(partial)
+        partial.replace(path)
+        fsync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as UTF-8 in one go: readers see the old text or the new one."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
 def private(final: Path) -> Iterator[Path]:
     """An empty folder beside ``final`` that gets its name when the block ends without an error.
 
     Where another process was first, what is there stays. Otherwise nothing is left.
     """
-    folder = _hidden(final)
+    folder = _private(final)
     folder.mkdir(parents=True)
     try:
         yield folder
@@ -48,24 +74,32 @@ def private(final: Path) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Renamed first: a half-removed folder must not look complete."""
+    """Remove a folder if it is there. It is renamed first: half of one must not look complete."""
     if folder.exists():
-        shutil.rmtree(folder.rename(_hidden(folder)))
+        shutil.rmtree(folder.rename(_private(folder)))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder that nobody else is writing to."""
+    for path in list(folder.rglob(PRIVATE)):
+        if path.is_file():
+            path.unlink()
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files in it, as far as they are still there."""
-    sizes = 0
+    """The bytes of all files in a folder, as far as they are still there."""
+    total = 0
     for path in folder.rglob("*"):
         try:
-            sizes += path.stat().st_size if path.is_file() else 0
+            total += path.stat().st_size if path.is_file() else 0
         except FileNotFoundError:  # another process finished or removed it meanwhile
             continue
-    return sizes
+    return total
 
 
-def _hidden(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name.strip('.')[:16]}.{secrets.token_hex(4)}.tmp")
+def _private(path: Path) -> Path:
+    """A new name beside ``path`` that matches ``PRIVATE``, short enough for any file system."""
+    return path.with_name(f".{path.name.strip('.')[:16]}.{secrets.token_hex(4)}.tmp")
 
 
 @contextmanager

@@ -1,38 +1,66 @@
-"""What an artifact was made of: its key, and the manifest that makes its folder complete."""
+"""The key of an artifact, and the manifest that completes its folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import os
-import sys
+import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
+from ..machine import versions
 from ..plugin.every import Every
+from ..records import Plain
 from .fingerprints import sha256_of
-from .folders import fsync
+from .folders import fsync, write_text
 
 FORMAT = 1
 """Part of every key: raise it when what a manifest or a key means changes."""
-NAME = "manifest.json"
+MANIFEST = "manifest.json"
 LARGE = 2**30
 """Bytes above which opening an artifact checks only a file's size: hashing would take seconds, and
 HDF5 datasets carry a fletcher32 checksum in each chunk, checked as it is read."""
 
 
-def canonical(value: Any, path: str = "ingredients") -> Any:
-    """``value`` as JSON data that is the same on every machine and in every process.
+class FileRecord(TypedDict):
+    """The size and digest of an undamaged file."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """``manifest.json`` of an artifact or a workspace."""
+
+    format: int
+    kind: str
+    ingredients: Plain
+    """All that the content depends on, in canonical form; the key is their digest."""
+    files: dict[str, FileRecord]
+    """The files by their paths in the folder; a workspace lists none."""
+    created: str
+    """ISO 8601, UTC."""
+    why: str
+    """Why it had to be built."""
+    versions: dict[str, str]
+
+
+def canonical(ingredients: Mapping[str, object], path: str = "ingredients") -> Plain:
+    """``ingredients`` as JSON data that is the same on every machine and in every process.
 
     TypeError for a type that is not listed here: its text could hold an address or hide an option.
-    ValueError for NaN and infinity, which JSON has not.
+    ValueError for NaN and infinity, which JSON has not. ``path`` is for these messages.
     """
+    return {name: _canonical(value, f"{path}.{name}") for name, value in ingredients.items()}
+
+
+def _canonical(value: object, path: str) -> object:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -44,13 +72,13 @@ def canonical(value: Any, path: str = "ingredients") -> Any:
     if isinstance(value, Every):
         return str(value)
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: canonical(inner, f"{path}.{name}") for name, inner in value.items()}
+        return canonical(value, path)
     if isinstance(value, list | tuple):
-        return [canonical(inner, f"{path}.{i}") for i, inner in enumerate(value)]
+        return [_canonical(inner, f"{path}.{i}") for i, inner in enumerate(value)]
     raise TypeError(f"{path}: a {type(value).__qualname__} cannot be part of a key: {value!r}")
 
 
-def key_of(kind: str, ingredients: Mapping[str, Any]) -> str:
+def key_of(kind: str, ingredients: Mapping[str, object]) -> str:
     """SHA-256 of the canonical JSON of format, kind and ingredients: 64 hexadecimal digits."""
     content = {"format": FORMAT, "kind": kind, "ingredients": canonical(ingredients)}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -59,44 +87,35 @@ def key_of(kind: str, ingredients: Mapping[str, Any]) -> str:
 
 def files_in(folder: Path) -> list[Path]:
     """All files below ``folder`` except its manifest, sorted."""
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / NAME)
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
 
 
-def write(
-    folder: Path, kind: str, ingredients: Mapping[str, Any], why: str, files: list[Path]
+def write_manifest(
+    folder: Path, kind: str, ingredients: Mapping[str, object], why: str, files: list[Path]
 ) -> None:
     """Describe ``folder`` by a manifest; it and ``files`` are on the disk when this returns."""
     for file in files:
         fsync(file)
-    manifest = {
-        "format": FORMAT,
-        "kind": kind,
-        "ingredients": canonical(ingredients),
-        "files": {
-            file.relative_to(folder).as_posix(): {
-                "size": file.stat().st_size,
-                "sha256": sha256_of(file),
-            }
-            for file in files
-        },
-        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "why": why,
-        "versions": {
-            "python": ".".join(map(str, sys.version_info[:3])),
-            **{name: version(name) for name in ("torch", "diffusion-pipeline")},
-        },
-    }
-    temporary = folder / f".{NAME}.tmp"
-    temporary.write_text(json.dumps(manifest, indent=1))
-    fsync(temporary)
-    os.replace(temporary, folder / NAME)
-    fsync(folder)
+    manifest = Manifest(
+        format=FORMAT,
+        kind=kind,
+        ingredients=canonical(ingredients),
+        files={file.relative_to(folder).as_posix(): _file_record(file) for file in files},
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        why=why,
+        versions={"python": platform.python_version(), **versions()},
+    )
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
 
 
-def read(folder: Path) -> dict[str, Any] | None:
+def _file_record(file: Path) -> FileRecord:
+    return FileRecord(size=file.stat().st_size, sha256=sha256_of(file))
+
+
+def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of an artifact or a workspace; None when it is not there or not ours."""
     try:
-        manifest = json.loads((folder / NAME).read_bytes())
+        manifest: Manifest = json.loads((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     sound = isinstance(manifest, dict) and manifest.get("format") == FORMAT
@@ -104,23 +123,28 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def damage(folder: Path, key: str, large: int | None = LARGE) -> str:
-    """What is wrong with the artifact in ``folder``; "" when nothing is.
+    """How the artifact in ``folder`` is damaged; empty when it is sound.
 
     Files of more than ``large`` bytes are not hashed; with None, all are.
     """
-    manifest = read(folder)
+    manifest = read_manifest(folder)
     try:
         if not manifest or key_of(folder.parent.name, manifest["ingredients"]) != key:
-            return f"{NAME} was damaged"
-        for name, was in manifest["files"].items():
-            file = folder / name
-            if not file.is_file():
-                return f"{name} was damaged: it is missing"
-            if (size := file.stat().st_size) != was["size"]:
-                return f"{name} was damaged: it has {size} bytes instead of {was['size']}"
-            if (large is None or size <= large) and sha256_of(file) != was["sha256"]:
-                return f"{name} was damaged: its digest differs"
+            return f"{MANIFEST} was damaged"
+        for name, record in manifest["files"].items():
+            if harm := _harm(folder / name, record, large):
+                return f"{name} was damaged: {harm}"
     # A flipped bit in the manifest's own words, or another process is just replacing the folder.
     except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError):
-        return f"{NAME} was damaged"
+        return f"{MANIFEST} was damaged"
+    return ""
+
+
+def _harm(file: Path, record: FileRecord, large: int | None) -> str:
+    if not file.is_file():
+        return "it is missing"
+    if (size := file.stat().st_size) != record["size"]:
+        return f"it has {size} bytes instead of {record['size']}"
+    if (large is None or size <= large) and sha256_of(file) != record["sha256"]:
+        return "its digest differs"
     return ""

@@ -1,57 +1,43 @@
-"""Tensors on disk as safetensors, with what is to be said of them as JSON. No code in files."""
+"""Tensors on disk as safetensors, and what belongs to them as JSON. No file holds code."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..records import Plain
+from .fingerprints import sha256_of
+from .folders import replacing, write_text
 
-def write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """``path`` + .safetensors and + .json. The JSON is written last and makes the pair complete."""
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> None:
+    """Write ``path`` + ``.safetensors``, then ``path`` + ``.json``, which completes the pair."""
+    with replacing(path.with_name(path.name + ".safetensors")) as partial:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial)
+        digest = sha256_of(partial)
+    text = json.dumps({"sha256": digest, **state}, indent=1, allow_nan=False)
+    write_text(path.with_name(path.name + ".json"), text)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], Plain]:
+    """The tensors and the state that ``write_weights`` wrote; ValueError if they are damaged."""
+    state: Plain = json.loads(path.with_name(path.name + ".json").read_text())
     data = path.with_name(path.name + ".safetensors")
-    partial = path.with_name(path.name + ".partial")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial)
-    digest = _settle(partial, data)
-    partial.write_text(json.dumps({"sha256": digest, **state}, indent=1, allow_nan=False))
-    _settle(partial, path.with_name(path.name + ".json"))
-
-
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What ``write`` wrote. Raises ValueError where the file is not what was written."""
-    state = json.loads(path.with_name(path.name + ".json").read_text())
-    data = path.with_name(path.name + ".safetensors")
-    if state.pop("sha256") != _sha256(data):
+    if state.pop("sha256") != sha256_of(data):
         raise ValueError(f"{data} is damaged: its digest differs")
     return load_file(data), state
 
 
-def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``{"a": …}`` -> ``{"prefix.a": …}``: several state dicts in one file."""
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``{"a": …}`` becomes ``{"prefix.a": …}``, so that one file holds several state dicts."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def part(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of ``named``."""
+def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that ``with_prefix`` gave this prefix, under their own names."""
     start = prefix + "."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-
-
-def _settle(partial: Path, path: Path) -> str:
-    """Onto the disk, then under its name; the file's digest."""
-    digest = _sha256(partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-    return digest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

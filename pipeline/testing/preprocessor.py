@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion.images import to_tensor
+from ..diffusion.grid import to_tensor
 from ..errors import InputError
 from ..plugin.contracts import Preprocessor
 from .compare import same

@@ -14,7 +14,10 @@ from ..plugin.draws import stream
 
 
 class Batches:
-    """An epoch is ``repeats`` shuffled passes over the images, cut into batches; the rest drops."""
+    """The batches of a training.
+
+    An epoch is ``repeats`` shuffled passes over the images, cut into batches; the rest is dropped.
+    """
 
     def __init__(self, indices: Indices, seed: int, batch_size: int, repeats: int) -> None:
         self.indices, self.seed, self.size, self.repeats = indices, seed, batch_size, repeats
@@ -27,21 +30,22 @@ class Batches:
         self._shuffled = lru_cache(maxsize=2)(self._shuffle)
 
     def __getitem__(self, step: int) -> Indices:
-        """The indices of training step 0, 1, …"""
+        """The indices of the images that training step 0, 1, … sees."""
         epoch, batch = divmod(step, self.per_epoch)
-        places = np.arange(batch * self.size, (batch + 1) * self.size)
-        passes, within = np.divmod(places, len(self.indices))
-        found = np.empty_like(places)
-        for one in np.unique(passes):
-            here = passes == one
-            found[here] = self._shuffled(epoch * self.repeats + int(one))[within[here]]
-        return found
+        positions = np.arange(batch * self.size, (batch + 1) * self.size)
+        passes, within = np.divmod(positions, len(self.indices))
+        chosen = np.empty_like(positions)
+        for number in np.unique(passes):
+            here = passes == number
+            chosen[here] = self._shuffled(epoch * self.repeats + int(number))[within[here]]
+        return chosen
 
-    def _shuffle(self, one_pass: int) -> Indices:
-        return stream(self.seed, "order", step=one_pass).permutation(self.indices)
+    def _shuffle(self, number: int) -> Indices:
+        """The indices in the order of a pass, which are numbered through all epochs."""
+        return stream(self.seed, "order", step=number).permutation(self.indices)
 
 
 def in_batches(images: Images, indices: Indices, size: int) -> Iterator[Tensor]:
-    """uint8 (n, C, H, W), once through, in order."""
+    """The images of these indices in order, uint8 (n, C, H, W) with n up to ``size``."""
     for start in range(0, len(indices), size):
         yield images.batch(indices[start : start + size])

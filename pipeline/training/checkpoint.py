@@ -1,53 +1,56 @@
-"""Training state on disk: tensors as safetensors, the rest as JSON. No code in files."""
+"""Checkpoints of a training by step, and an optimizer's state as tensors."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from ..progress import note
-from ..store.weights import read, write
+from ..records import Plain
+from ..store.weights import read_weights, write_weights
 
 KEEP = 2
-"""Checkpoints kept: the newest, and one before it should the newest be damaged."""
+"""How many checkpoints are kept: the newest, and one before it should the newest be damaged."""
 
 
-def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """The checkpoint of ``step``; older ones than the last ``KEEP`` go."""
-    write(folder / f"step-{step:08d}", tensors, {"step": step, **state})
+def save(
+    folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, object]
+) -> None:
+    """Write the checkpoint of ``step`` and remove all but the last ``KEEP``."""
+    write_weights(folder / f"step-{step:08d}", tensors, {"step": step, **state})
     for old in _steps(folder)[KEEP:]:
         for suffix in (".json", ".safetensors"):
             old.with_name(old.name + suffix).unlink(missing_ok=True)
 
 
-def latest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The newest checkpoint that is whole, or None."""
+def latest(folder: Path) -> tuple[dict[str, Tensor], Plain] | None:
+    """The tensors and the state of the newest checkpoint that is whole; None without one."""
     for path in _steps(folder):
         try:
-            return read(path)
+            return read_weights(path)
         except (ValueError, OSError) as error:
             note(f"checkpoint {path.name} cannot be used ({error}); trying the one before")
     return None
 
 
 def newest_step(folder: Path) -> int:
-    """Of the newest checkpoint; 0 when there is none."""
+    """The step of the newest checkpoint; 0 when there is none."""
     steps = _steps(folder)
     return int(steps[0].name.removeprefix("step-")) if steps else 0
 
 
-def optimizer_tensors(optimizer: Any) -> dict[str, Tensor]:
-    """The optimizer's state as tensors by ``index.name`` (all of torch's optimizers keep these)."""
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state, which is tensors in all of torch's optimizers, by ``index.name``."""
     state = optimizer.state_dict()["state"]
     return {f"{i}.{k}": v for i, entries in state.items() for k, v in entries.items()}
 
 
-def restore_optimizer(optimizer: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what ``optimizer_tensors`` took; options stay those of the recipe."""
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what ``optimizer_tensors`` gave; options stay those of the recipe."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
@@ -58,5 +61,5 @@ def restore_optimizer(optimizer: Any, tensors: Mapping[str, Tensor]) -> None:
 
 def _steps(folder: Path) -> list[Path]:
     """Complete checkpoints, newest first."""
-    found = [p for p in folder.glob("step-*.json") if re.fullmatch(r"step-\d{8,}", p.stem)]
-    return [p.with_suffix("") for p in sorted(found, reverse=True)]
+    files = [p for p in folder.glob("step-*.json") if re.fullmatch(r"step-\d{8,}", p.stem)]
+    return [p.with_suffix("") for p in sorted(files, reverse=True)]

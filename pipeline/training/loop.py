@@ -24,8 +24,7 @@ from ..plugin.every import Every
 from ..plugin.registry import Registry
 from ..progress import note, progress
 from ..recipe.schema import Recipe
-from ..store import weights
-from ..store.weights import named, part
+from ..store.weights import read_weights, with_prefix, without_prefix, write_weights
 from . import checkpoint
 from .batches import Batches, in_batches
 from .signals import Stop, stopping_softly
@@ -66,7 +65,7 @@ class Training:
         kept = checkpoint.latest(folder)
         if kept:
             self._restore(*kept)
-        state = part("codec", kept[0]) if kept else self._fit_codec()
+        state = without_prefix("codec", kept[0]) if kept else self._fit_codec()
         self.model = Model(
             network=self.ema.average,
             schedule=recipe.schedule,
@@ -179,7 +178,7 @@ class Training:
         best = _record_of(self.views / "best")
         # Another end of the same training would not have validated at an irregular step.
         if regular and is_better(record, best, self.measures):
-            weights.write(self.views / "best", self._weights(), {"record": record})
+            write_weights(self.views / "best", self._weights(), {"record": record})
         with (self.views / "history.jsonl").open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
         note(_line(record))
@@ -200,30 +199,30 @@ class Training:
         now: State = (self._weights(), last)
         if is_better(last, _record_of(self.views / "best"), self.measures):
             return {"best": now, "last": now}
-        tensors, state = weights.read(self.views / "best")
+        tensors, state = read_weights(self.views / "best")
         return {"best": (tensors, state["record"]), "last": now}
 
     def _weights(self) -> dict[str, Tensor]:
         return {
-            **named("ema", self.ema.average.state_dict()),
-            **named("raw", self.network.state_dict()),
+            **with_prefix("ema", self.ema.average.state_dict()),
+            **with_prefix("raw", self.network.state_dict()),
         }
 
     def _save(self) -> None:
         self._means()  # refuses to save what has become NaN
         self._refuse_diverged()
         optimizer = checkpoint.optimizer_tensors(self.optimizer)
-        codec = named("codec", self.model.codec_state)
-        tensors = {**self._weights(), **named("optimizer", optimizer), **codec}
+        codec = with_prefix("codec", self.model.codec_state)
+        tensors = {**self._weights(), **with_prefix("optimizer", optimizer), **codec}
         sums = {name: float(value) for name, value in self.sums.items()}
         state = {"sums": sums, "seconds": self.seconds, "waited": self.waited}
         checkpoint.save(self.folder, self.step, tensors, state)
         self.saved = time.monotonic()
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.network.load_state_dict(part("raw", tensors))
-        self.ema.average.load_state_dict(part("ema", tensors))
-        checkpoint.restore_optimizer(self.optimizer, part("optimizer", tensors))
+        self.network.load_state_dict(without_prefix("raw", tensors))
+        self.ema.average.load_state_dict(without_prefix("ema", tensors))
+        checkpoint.restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
         self.step, self.sums = state["step"], state["sums"]
         self.seconds, self.waited = state["seconds"], state["waited"]
 

@@ -12,11 +12,12 @@ from ..errors import Interrupted
 
 
 class Stop:
-    """``signum`` is set once the user wants to stop."""
+    """Whether the user wants to stop."""
 
     signum: int | None = None
+    """The signal that asked for it."""
     at_once = False
-    """Whether nothing would be lost by stopping anywhere."""
+    """Set while stopping anywhere would lose nothing: a signal then stops without waiting."""
 
     def check(self, message: str) -> None:
         """Raise Interrupted if the user wants to stop; call it where everything is saved."""
@@ -26,7 +27,7 @@ class Stop:
 
 @contextmanager
 def stopping_softly() -> Iterator[Stop]:
-    """Within, the first signal only sets ``signum`` unless ``at_once``; a second one stops."""
+    """Let the first signal only set ``signum``, unless ``at_once``; a second one stops."""
     stop = Stop()
 
     def ask(signum: int, _: FrameType | None) -> None:
@@ -34,7 +35,7 @@ def stopping_softly() -> Iterator[Stop]:
             raise Interrupted(signum, "stopped; the same command goes on from the last checkpoint")
         stop.signum = signum
 
-    # Only the main thread may set handlers; elsewhere (a notebook's worker) the caller has its own.
+    # Only the main thread may set handlers; in others (a notebook's worker) the caller has its own.
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
