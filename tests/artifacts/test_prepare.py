@@ -150,13 +150,6 @@ class TestSplit:
         assert set(labels[validation]) == set(labels[~validation]) == set(range(102))
 
 
-@pytest.fixture
-def written(flowers_tree: Path, tmp_path: Path) -> Path:
-    source = Flowers102(root=flowers_tree, verify=False)()
-    write_images(tmp_path / FILE, source, SQUARE, split_indices(source.parts, Split(seed=2)))
-    return tmp_path / FILE
-
-
 class TestWrite:
     def test_content(self, written: Path, flowers_tree: Path) -> None:
         source, images = Flowers102(root=flowers_tree, verify=False)(), Images(written)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +13,8 @@ import pytest
 from pipeline import InputError, commands
 from pipeline.errors import Failed
 from pipeline.store.store import Store
-from tests.helpers.tiny import RECIPE, STAGES, main, run, shell
-
-MANY = RECIPE.replace("num_images: 60", "num_images: 300").replace(
-    "evaluate: {num_steps: 2, num_images: 8", "evaluate: {num_steps: 2, num_images: 50"
-)
-"""The tiny recipe with enough images for a standard error."""
-
-SWAP = "backbone.upsampler=bilinear,transposed_conv"
-COST = {"parameters": 1, "seconds_a_step": 0.5, "images_per_second": 9.0, "peak_memory": 1}
-
-
-def compare(*sources: str, **options: Any) -> dict[str, Any]:
-    return commands.compare(sources, plugins=[STAGES], device="cpu", **options)
-
-
-@pytest.fixture
-def many(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the recipe; costs are not measured, which takes seconds."""
-    (here / "tiny.yaml").write_text(MANY)
-    monkeypatch.setattr("pipeline.compare.compare.measure", lambda *_: COST)
-    return here
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Two variants with two seeds each, costs and all; only to be read."""
-    folder = tmp_path_factory.mktemp("done")
-    (folder / "tiny.yaml").write_text(MANY)
-    with chdir(folder):
-        found = compare("tiny.yaml", swaps=[SWAP], seeds=2)
-    return {**found, "root": folder}
+from tests.helpers.tiny import main, run, shell
+from tests.helpers.trials import COST, SWAP, compare
 
 
 def trainings(store: Path = Path(".pipeline")) -> set[str]:

@@ -96,3 +96,6 @@ def check_policy(browser: Browser, file: Path) -> None:
     }""")
     assert page.evaluate("window.ran") is None
     page.close()
+
+
+EVIL = '"><script>window.ran = true</script><img src=x onerror="window.ran = true">'

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -39,6 +41,9 @@ sample: {num_steps: 3, num_images: 4, grid: [2, 2]}
 evaluate: {num_steps: 2, num_images: 8, metrics: [kid]}
 """
 
+CLASSES = RECIPE.replace("train:\n", "train:\n  condition: class\n")
+"""The same, for a network that knows classes."""
+
 
 def run(*overrides: str, recipe: str | Path = "tiny.yaml", **options: Any) -> dict[str, Any]:
     """``pipeline run`` here, with the stages of ``tiny_stages.py``."""
@@ -47,8 +52,6 @@ def run(*overrides: str, recipe: str | Path = "tiny.yaml", **options: Any) -> di
 
 def draw(name: str = "tiny", **options: Any) -> tuple[dict[str, Any], Tensor]:
     """``pipeline sample`` here: what it says, and the images, uint8 (N, C, H, W)."""
-    import numpy as np
-    from PIL import Image
 
     found = commands.sample(name, plugins=[STAGES], device="cpu", **options)
     pictures = sorted(Path(found["folder"]).glob("images/*.png"))
@@ -124,3 +127,9 @@ def history(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     """Whether two sets of tensors are equal bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def artifact(found: dict, name: str) -> Path:
+    """The folder of an artifact of a run."""
+    one = found["artifacts"][name]
+    return Store(Path(found["store"])).open(one["kind"], one["key"]).path

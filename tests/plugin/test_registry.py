@@ -53,23 +53,6 @@ def register_upsamplers():
 '''
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A folder where distributions are installed by hand: ``site(dist, package, source)``."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-
-    def install(dist: str, package: str, source: str, point: str | None = None) -> None:
-        (folder / f"{package}.py").write_text(source)
-        info = folder / f"{dist.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[pipeline]\n{point or package} = {package}\n")
-
-    return install
-
-
 def hooks(name: str, result: str) -> str:
     return f"from pipeline import hookimpl\n@hookimpl\ndef {name}():\n    return {result}\n"
 

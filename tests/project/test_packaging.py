@@ -16,16 +16,6 @@ from tests.helpers.paths import ROOT
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/__init__.py"))
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
-    return zipfile.ZipFile(built)
-
-
 def test_names_that_the_wheel_installs(wheel: zipfile.ZipFile) -> None:
     top = {name.split("/")[0] for name in wheel.namelist()}
     packages = {name for name in top if not name.endswith(".dist-info")}

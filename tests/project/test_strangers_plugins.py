@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import diffusers
@@ -27,33 +23,9 @@ from tests.helpers.analytic import (
     variance_of,
 )
 from tests.helpers.paths import ROOT
+from tests.helpers.strangers import BROKEN, DOCS, FILES, RECIPE, pipeline
 
 EXAMPLE = ROOT / "examples/pipeline-lms"
-DOCS = (ROOT / "docs/plugins.md").read_text()
-FILES = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL)
-            for line in block.splitlines()]  # fmt: skip
-
-RECIPE = """\
-name: tiny
-dataset: {name: procedural_flowers, num_images: 60, size: 16}
-schedule: cosine
-objective: denoising
-backbone: {name: residual_unet, widths: [8, 8], block_depth: 1}
-train:
-  max_steps: 2
-  batch_size: 8
-  validate: {sampler: SAMPLER, num_steps: 2, num_images: 4, grid: [2, 1], grid_num_steps: 2}
-sample: {sampler: SAMPLER, num_steps: 2, num_images: 4, grid: [2, 2]}
-"""
-
-
-def pipeline(folder: Path, *arguments: str, site: Path | None = None):
-    """``pipeline …`` as its own process in a folder, with packages installed in ``site``."""
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PIPELINE_STORE")}
-    env |= {"PYTHONPATH": str(site)} if site else {}
-    command = [sys.executable, "-m", "pipeline", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
 def recipe(folder: Path, sampler: str) -> str:
@@ -69,26 +41,16 @@ def row(table: str, name: str) -> list[list[str]]:
 # The example: a linear multistep sampler
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip installed the example."""
-    site = tmp_path_factory.mktemp("site")
-    offline = ["--no-index", "--no-deps", "--no-build-isolation"]
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", site, EXAMPLE]
-    subprocess.run(command, check=True, capture_output=True)
-    return site
-
-
-def test_the_example_is_listed(installed: Path, tmp_path: Path) -> None:
-    table = pipeline(tmp_path, "plugins", site=installed).stdout
+def test_the_example_is_listed(lms_site: Path, tmp_path: Path) -> None:
+    table = pipeline(tmp_path, "plugins", site=lms_site).stdout
     words = ["sampler", "lms", "pipeline_lms", "pipeline-lms", "0.1.0"]
     assert row(table, "lms") == [words]
     assert not row(pipeline(tmp_path, "plugins").stdout, "lms")
 
 
-def test_a_recipe_runs_with_the_example(installed: Path, tmp_path: Path) -> None:
+def test_a_recipe_runs_with_the_example(lms_site: Path, tmp_path: Path) -> None:
     file = recipe(tmp_path, "lms")
-    done = pipeline(tmp_path, "run", file, site=installed)
+    done = pipeline(tmp_path, "run", file, site=lms_site)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/tiny/samples.png").is_file()
     missing = pipeline(tmp_path, "run", file)
@@ -99,11 +61,6 @@ def test_a_recipe_runs_with_the_example(installed: Path, tmp_path: Path) -> None
 
 SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow}
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-
-
-@pytest.fixture(scope="module")
-def lms():
-    return build_stage(Registry.load([EXAMPLE / "pipeline_lms.py"]), "sampler", "lms")
 
 
 @EVERY_SCHEDULE
@@ -156,39 +113,8 @@ def test_lms_is_diffusers_lms(lms, count: int) -> None:
 # Broken packages
 
 
-def hook(name: str, result: str) -> str:
-    return f"from pipeline import hookimpl\n@hookimpl\ndef {name}():\n    return {result}\n"
-
-
-BROKEN = {
-    "absent_library": ("import no_such_library", "No module named 'no_such_library'"),
-    "misspelt": (hook("register_sampler", "{}"), "no hook register_sampler; did you mean regist"),
-    "a_list": (hook("register_samplers", "['x']"), "register_samplers returned ['x'] instead of"),
-}
-NAMES = {
-    "other_ddim": hook("register_samplers", "{'ddim': 'other_ddim:X'}"),
-    "same_point": hook("register_samplers", "{'same': 'same_point:X'}"),
-    "same_point_too": hook("register_samplers", "{'too': 'same_point_too:X'}"),
-}
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages, each wrong in its own way; two have one entry point name."""
-    site = tmp_path_factory.mktemp("broken")
-    for package, source in {**{k: v[0] for k, v in BROKEN.items()}, **NAMES}.items():
-        (site / f"{package}.py").write_text(source)
-        info = site / f"{package}_dist-1.5.dist-info"
-        info.mkdir()
-        about = f"Metadata-Version: 2.1\nName: {package}-dist\nVersion: 1.5\n"
-        (info / "METADATA").write_text(about)
-        point = package.removesuffix("_too")
-        (info / "entry_points.txt").write_text(f"[pipeline]\n{point} = {package}\n")
-    return site
-
-
-def test_broken_and_ambiguous_packages_are_listed(broken: Path, tmp_path: Path) -> None:
-    listed = pipeline(tmp_path, "plugins", site=broken)
+def test_broken_and_ambiguous_packages_are_listed(broken_site: Path, tmp_path: Path) -> None:
+    listed = pipeline(tmp_path, "plugins", site=broken_site)
     assert listed.returncode == 0
     lines = listed.stdout.splitlines()
     for package, (_, reason) in BROKEN.items():
@@ -203,14 +129,14 @@ def test_broken_and_ambiguous_packages_are_listed(broken: Path, tmp_path: Path) 
     assert len(row(listed.stdout, "ddpm")) == 1
 
 
-def test_only_recipes_that_need_them_fail(broken: Path, tmp_path: Path) -> None:
-    unrelated = pipeline(tmp_path, "validate", recipe(tmp_path, "ddpm"), site=broken)
+def test_only_recipes_that_need_them_fail(broken_site: Path, tmp_path: Path) -> None:
+    unrelated = pipeline(tmp_path, "validate", recipe(tmp_path, "ddpm"), site=broken_site)
     assert unrelated.returncode == 0, unrelated.stderr
-    ambiguous = pipeline(tmp_path, "run", recipe(tmp_path, "ddim"), site=broken)
+    ambiguous = pipeline(tmp_path, "run", recipe(tmp_path, "ddim"), site=broken_site)
     assert ambiguous.returncode == 2
     packages = "other_ddim (other_ddim-dist 1.5) and by pipeline_samplers (diffusion-pipeline 0.1.0"
     assert f"sampler 'ddim' is ambiguous: provided by {packages}" in ambiguous.stderr
-    needed = pipeline(tmp_path, "run", recipe(tmp_path, "theirs"), site=broken)
+    needed = pipeline(tmp_path, "run", recipe(tmp_path, "theirs"), site=broken_site)
     assert needed.returncode == 2
     for package, (_, reason) in BROKEN.items():
         assert f"{package} ({package}-dist 1.5) failed to load: " in needed.stderr
@@ -219,23 +145,6 @@ def test_only_recipes_that_need_them_fail(broken: Path, tmp_path: Path) -> None:
 
 
 # What docs/plugins.md says
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What each command of the page prints, where quickstart is tiny."""
-    folder = tmp_path_factory.mktemp("reader")
-    (folder / "my_sampler.py").write_text(FILES[0])
-    (folder / "recipes").mkdir()
-    (folder / "recipes/quickstart.yaml").write_text(RECIPE.replace("SAMPLER", "ddim"))
-    found = {}
-    for line in COMMANDS:
-        words = shlex.split(line, comments=True)
-        assert words[0] == "pipeline"
-        done = pipeline(folder, *words[1:])
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        found[" ".join(words)] = done.stdout
-    return found
 
 
 def test_a_stage_is_described(said: dict[str, str]) -> None:

@@ -125,32 +125,22 @@ def test_sizes_it_cannot_take_are_refused() -> None:
             build(widths=widths)
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip installed the example."""
-    site = tmp_path_factory.mktemp("site")
-    offline = ["--no-index", "--no-deps", "--no-build-isolation"]
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", site, EXAMPLE]
-    subprocess.run(command, check=True, capture_output=True)
-    return site
-
-
 def pipeline(folder: Path, site: Path, *arguments: str):
     env = {k: v for k, v in os.environ.items() if k != "PIPELINE_STORE"} | {"PYTHONPATH": str(site)}
     command = [sys.executable, "-m", "pipeline", *arguments]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
-def test_installed_it_is_listed_without_torch_and_runs(installed: Path, tmp_path: Path) -> None:
+def test_installed_it_is_listed_without_torch_and_runs(unet2d_site: Path, tmp_path: Path) -> None:
     code = "import sys, pipeline_unet2d; print({'torch', 'diffusers'} & set(sys.modules))"
-    env = os.environ | {"PYTHONPATH": str(installed)}
+    env = os.environ | {"PYTHONPATH": str(unet2d_site)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
-    table = pipeline(tmp_path, installed, "plugins").stdout
+    table = pipeline(tmp_path, unet2d_site, "plugins").stdout
     assert ["backbone", "unet2d", "pipeline_unet2d", "pipeline-unet2d", "0.1.0"] in [
         line.split() for line in table.splitlines()
     ]
     (tmp_path / "tiny.yaml").write_text(RECIPE)
-    done = pipeline(tmp_path, installed, "run", "tiny.yaml")
+    done = pipeline(tmp_path, unet2d_site, "run", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/tiny/samples.png").is_file()

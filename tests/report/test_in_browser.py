@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -13,70 +12,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from pipeline.runs.page import report, write_comparison
-from pipeline.store.store import Store
-from tests.helpers import tiny
-from tests.helpers.browser import check_page, check_policy, shown
-from tests.helpers.comparisons import comparison, sheets
-
-EVIL = '"><script>window.ran = true</script><img src=x onerror="window.ran = true">'
-
-
-@pytest.fixture(scope="module")
-def full(first: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a run with everything that a page can show, and evil words wherever it goes."""
-    root = tmp_path_factory.mktemp("full")
-    shutil.copytree(first["root"], root, dirs_exist_ok=True)
-    folder = root / "runs/tiny"
-    about = json.loads((folder / "run.json").read_text())
-    near = {
-        "unit": f"root mean square {EVIL}",
-        "items": [
-            {"sample": i, "indices": [3, 1, 2], "distances": [0.2 + i, 0.3 + i, 0.5 + i]}
-            for i in range(4)
-        ],
-        "validation": [0.5 + 0.1 * i for i in range(40)],
-    }
-
-    def build(path: Path) -> None:
-        (path / "neighbours.json").write_text(json.dumps(near))
-
-    made = Store(root / ".pipeline").get_or_build("neighbours", {}, build)
-    about["artifacts"]["neighbours"] = {
-        "kind": made.kind,
-        "key": made.key,
-        "reused": False,
-        "why": EVIL,
-    }
-    about["name"] = about["command"] = EVIL
-    about["captions"] = [EVIL, "rose", "no class", "a name that is much longer than its picture"]
-    about["diagnosis"] = [{"name": "copying", "what": f"samples {EVIL}", "do": "more images"}]
-    about["recipe"]["sample"]["sampler"]["option"] = EVIL
-    about["scores"][EVIL] = about["scores"]["kid"]
-    about["selection"] = {
-        "checkpoint": "best",
-        "step": 6,
-        "chosen_by": {"name": "kid", "value": 0.5, "standard_error": 0.1, "protocol": {}},
-        "fresh": {"kid": 0.6},
-    }
-    (folder / "run.json").write_text(json.dumps(about))
-    recipe = (folder / "recipe.yaml").read_text()
-    (folder / "recipe.yaml").write_text(f"{recipe}evil: '{EVIL}'  # {EVIL}\n")
-    (page,) = report([folder])
-    return Path(page["report"])
-
-
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A comparison's page, with evil words."""
-    data = comparison()
-    data["name"] = data["command"] = data["notes"][0] = EVIL
-    data["variants"][1]["name"] = EVIL
-    for pair in data["pairs"]:
-        for side in ("first", "second"):
-            pair[side] = EVIL if pair[side] == "nearest" else pair[side]
-        pair["verdict"] += EVIL
-    return write_comparison(tmp_path_factory.mktemp("compared"), data, sheets(data))
+from pipeline.runs.page import report
+from tests.helpers.browser import EVIL, check_page, check_policy, shown
 
 
 @pytest.mark.parametrize("kind", ["full", "compared"])
@@ -113,23 +50,6 @@ def test_a_page_without_anything_optional(browser: Browser, bare: Path) -> None:
         "Diagnosis",
         "How it was made",
     ]
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a run that was scored with nothing and has no grids."""
-    root = tmp_path_factory.mktemp("bare")
-    text = "".join(
-        line + "\n"
-        for line in tiny.RECIPE.replace(", metrics: [kid]}", "}").splitlines()
-        if not line.startswith(("features", "evaluate"))
-    )
-    (root / "tiny.yaml").write_text(text)
-    with chdir(root):
-        folder = root / tiny.run()["folder"]
-        shutil.rmtree(folder / "grids")
-        report([folder])
-    return folder / "report.html"
 
 
 def test_the_slider_moves_the_picture(full: Path, browser: Browser) -> None:

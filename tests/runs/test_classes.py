@@ -19,54 +19,15 @@ from pipeline.diffusion.generate import generate, slerp
 from pipeline.diffusion.grid import save_grid
 from pipeline.diffusion.images import Images
 from pipeline.diffusion.labels import Labels, captions, chosen_labels, dropped, split_labels
-from pipeline.diffusion.model import Model, load_model
+from pipeline.diffusion.model import Model
 from pipeline.plugin.draws import Draws
-from pipeline.plugin.registry import Registry
-from pipeline.store.store import Store
 from pipeline_objectives.denoising import Denoising
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.ddpm import DDPM
-from tests.helpers.tiny import RECIPE, STAGES, built, draw, main, reused, run
+from tests.helpers.tiny import CLASSES, STAGES, artifact, built, draw, main, reused, run
 
-CLASSES = RECIPE.replace("train:\n", "train:\n  condition: class\n")
 NAMES = ["daisy", "sunflower", "poppy", "forget-me-not", "lily", "cherry", "cosmos", "dahlia"]
 RATES = Rates(0.6, 0.8)
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """A finished run of a network that knows classes."""
-    folder = tmp_path_factory.mktemp("classes")
-    (folder / "tiny.yaml").write_text(CLASSES)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PIPELINE_STORE", raising=False)
-        found = run()
-    return folder, found
-
-
-@pytest.fixture
-def conditional(kept, monkeypatch: pytest.MonkeyPatch) -> dict:
-    monkeypatch.chdir(kept[0])
-    return kept[1]
-
-
-def artifact(found: dict, name: str) -> Path:
-    one = found["artifacts"][name]
-    return Store(Path(found["store"])).open(one["kind"], one["key"]).path
-
-
-@pytest.fixture
-def model(conditional: dict) -> Model:
-    """The run's, with class embeddings far enough from 0 for classes to matter."""
-    registry = Registry.load([STAGES])
-    made = load_model(artifact(conditional, "model"), registry, "cpu")
-    drawn = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in made.network.named_parameters():
-            if "classes" in name:
-                parameter.normal_(generator=drawn)
-    return made
 
 
 def counting(model: Model) -> tuple[Model, list[torch.Tensor | None]]:

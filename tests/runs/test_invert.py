@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from PIL import Image
@@ -17,13 +15,15 @@ from pipeline_samplers.ddim import DDIM
 from pipeline_schedules.cosine import Cosine
 from tests.helpers import tiny
 from tests.helpers.analytic import GaussianData, MixtureData, order_of
-from tests.helpers.tiny import RECIPE, draw, run
+from tests.helpers.tiny import draw
 
 DATA = {
     "gaussian": lambda: GaussianData([0.3], [[0.8]]),
     "mixture": lambda: MixtureData([0.3, 0.7], [-0.8, 1.0], [0.5, 0.6]),
 }
 """As wide as the codec makes images."""
+
+OPTIONS = {"plugins": [tiny.STAGES], "device": "cpu"}
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -48,52 +48,27 @@ def test_the_noise_is_that_of_the_exact_way() -> None:
     torch.testing.assert_close(x, exact.draw(z, down[0]), rtol=0, atol=0.05)
 
 
-LEARNS = (
-    RECIPE.replace("max_steps: 7", "max_steps: 150\n  condition: class")
-    .replace("every: 3 steps", "every: 150 steps")
-    .replace("checkpoint_every: 2 steps", "optimizer: {name: adamw, lr: 5e-3}")
-    .replace("objective: denoising", "objective: {name: denoising, prediction: v}")
-    .replace("schedule: cosine", "schedule: {name: cosine, max_signal_rate: 0.995}")
-)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("inversion")
-    (folder / "tiny.yaml").write_text(LEARNS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PIPELINE_STORE", raising=False)
-        run()
-    return folder / "runs/tiny"
-
-
 def error(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.float() - b.float()).square().mean().sqrt())
 
 
-@pytest.fixture
-def options() -> dict:
-    return {"plugins": [tiny.STAGES], "device": "cpu"}
-
-
-def test_a_runs_own_images_come_back_the_better_the_more_steps(trained, options) -> None:
+def test_a_runs_own_images_come_back_the_better_the_more_steps(trained) -> None:
     _, images = draw(str(trained), num_images=8, num_steps=100)
     errors = []
     for count in (5, 20, 80):
-        noise = pipeline.invert(trained, images, num_steps=count, **options)
+        noise = pipeline.invert(trained, images, num_steps=count, **OPTIONS)
         assert noise.dtype == torch.float32
         assert noise.shape == images.shape
-        again = pipeline.reconstruct(trained, noise, num_steps=count, **options)
+        again = pipeline.reconstruct(trained, noise, num_steps=count, **OPTIONS)
         assert again.dtype == torch.uint8
         errors.append(error(again, images))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.25 * error(images, images.roll(1, 0))
 
 
-def test_the_batch_does_not_matter_and_classes_do(trained, options) -> None:
+def test_the_batch_does_not_matter_and_classes_do(trained) -> None:
     _, images = draw(str(trained), num_images=3)
-    labelled = {"num_steps": 5, "classes": ["daisy", 1, 2], **options}
+    labelled = {"num_steps": 5, "classes": ["daisy", 1, 2], **OPTIONS}
     noise = pipeline.invert(trained, images, **labelled)
     other = pipeline.invert(trained, images, **{**labelled, "classes": ["daisy", 4, 2]})
     changed = (noise - other).abs().flatten(1).amax(1)
@@ -103,29 +78,29 @@ def test_the_batch_does_not_matter_and_classes_do(trained, options) -> None:
     torch.testing.assert_close(alone, noise[:1], rtol=0, atol=1e-4)
 
 
-def test_files_and_pictures_are_preprocessed_as_the_runs(trained, options, tmp_path) -> None:
+def test_files_and_pictures_are_preprocessed_as_the_runs(trained, tmp_path) -> None:
     _, images = draw(str(trained), num_images=2)
     pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in images]
     pictures[0].save(tmp_path / "one.png")
     given = [str(tmp_path / "one.png"), pictures[1]]
-    found = pipeline.invert(trained, given, num_steps=3, **options)
-    assert torch.equal(found, pipeline.invert(trained, images, num_steps=3, **options))
+    found = pipeline.invert(trained, given, num_steps=3, **OPTIONS)
+    assert torch.equal(found, pipeline.invert(trained, images, num_steps=3, **OPTIONS))
 
 
-def test_other_images_are_refused(trained, options, tmp_path) -> None:
+def test_other_images_are_refused(trained, tmp_path) -> None:
     right = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
     wrongs = (right.float(), right[:, :, :8], right[:0], right[0], [], right.numpy(), tmp_path)
     for wrong in wrongs:
         with pytest.raises(InputError, match=r"images should be uint8 \(N, 3, 16, 16\), or"):
-            pipeline.invert(trained, wrong, **options)
+            pipeline.invert(trained, wrong, **OPTIONS)
     for wrong in (torch.zeros(1, 3, 8, 8), torch.zeros(0, 3, 16, 16), right.numpy()):
         with pytest.raises(InputError, match="noise should be"):
-            pipeline.reconstruct(trained, wrong, **options)
+            pipeline.reconstruct(trained, wrong, **OPTIONS)
     with pytest.raises(InputError, match="num_steps is 0"):
-        pipeline.invert(trained, right, num_steps=0, **options)
+        pipeline.invert(trained, right, num_steps=0, **OPTIONS)
     with pytest.raises(InputError, match="not there"):
-        pipeline.invert(trained, [tmp_path / "no.png"], **options)
+        pipeline.invert(trained, [tmp_path / "no.png"], **OPTIONS)
     with pytest.raises(InputError, match="no class is called"):
-        pipeline.invert(trained, right, classes=["tulip"], **options)
+        pipeline.invert(trained, right, classes=["tulip"], **OPTIONS)
     with pytest.raises(InputError, match="no such run"):
-        pipeline.invert(tmp_path, right, **options)
+        pipeline.invert(tmp_path, right, **OPTIONS)

@@ -108,18 +108,6 @@ def test_the_resolved_recipe_is_the_recipe(after_first: Path) -> None:
     assert reused(run(recipe=Path("runs/tiny/recipe.yaml"))) == ALL
 
 
-@pytest.fixture
-def photos(here: Path) -> Path:
-    """A folder of 30 small pictures in two classes."""
-    noise = torch.Generator().manual_seed(0)
-    for i in range(30):
-        path = here / "photos" / "ab"[i % 2] / f"{i:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = torch.randint(256, (16, 16, 3), generator=noise, dtype=torch.uint8)
-        Image.fromarray(pixels.numpy()).save(path)
-    return here / "photos"
-
-
 def test_one_pixel(here: Path, photos: Path) -> None:
     recipe = yaml.safe_load(RECIPE) | {"dataset": {"name": "image_folder", "root": "photos"}}
     Path("tiny.yaml").write_text(yaml.safe_dump(recipe))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from pipeline import InputError
-from pipeline.artifacts import embed
-from pipeline.plugin.contracts import Extractor
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.load import load
 from pipeline.runs.evaluate import evaluate
 from pipeline.store.store import Store
-from pipeline.training import validate
 from pipeline.training.validate import Measure, is_better
 from pipeline_metrics.kid import KID
 from pipeline_metrics.precision_recall import PrecisionRecall
@@ -28,22 +23,6 @@ from tests.helpers.tiny import STAGES, main, run
 
 SEVERAL = "[kid, fid, {name: precision_recall, k: 2}]"
 LOGITS = "{name: inception_score, splits: 2, features: {name: efficientnet_lite0, output: logits}}"
-
-
-@pytest.fixture
-def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """The images that went through an extractor each time: its name and how many."""
-    found: list[tuple[str, int]] = []
-    original = embed.extract
-
-    def extract(extractor: Extractor, batches: Iterable[Tensor]) -> Tensor:
-        features = original(extractor, batches)
-        found.append((extractor.id.split("/")[0], len(features)))
-        return features
-
-    monkeypatch.setattr(embed, "extract", extract)
-    monkeypatch.setattr(validate, "extract", extract)
-    return found
 
 
 def test_several_metrics_share_one_embedding(here: Path, passes) -> None:

@@ -1,10 +1,7 @@
 from pathlib import Path
 
-import pytest
-
 from pipeline.store.explain import explain
 from pipeline.store.manifest import canonical
-from pipeline.store.store import Store
 
 
 def stage(name, source="s", **options):
@@ -13,11 +10,6 @@ def stage(name, source="s", **options):
 
 
 UNET = {"backbone": stage("residual_unet", widths=[32, 64], upsampler=stage("bilinear"))}
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
 
 
 def writes(text="hello", name="data.txt"):

@@ -12,11 +12,6 @@ from pipeline.store import manifest
 from pipeline.store.store import Store
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
-
-
 def wait_for(condition):
     end = time.monotonic() + 30
     while not condition():

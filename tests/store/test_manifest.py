@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pipeline.plugin.every import Every
 from pipeline.store import manifest
 from pipeline.store.manifest import canonical, key_of
-from pipeline.store.store import Store
 
 
 def test_key_does_not_depend_on_order_or_container():
@@ -65,11 +64,6 @@ def test_types_without_a_stable_text_are_refused(value):
 def test_numbers_that_json_has_not_are_refused(value):
     with pytest.raises(ValueError, match=r"ingredients\.a"):
         key_of("k", {"a": value})
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
 
 
 def writes(text="hello", name="data.txt"):

@@ -31,11 +31,6 @@ def never(folder: Path) -> None:
     raise AssertionError("built again")
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
-
-
 def names(store):
     return [path.name for path in (store.root / "artifacts").rglob("*")]
 

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
 from pipeline.cli.summary import selection
 from pipeline.diffusion.labels import Labels
-from pipeline.diffusion.model import Model
 from pipeline.runs.evaluate import evaluate
-from pipeline_samplers.ddim import DDIM
 from tests.helpers import tiny
 from tests.helpers.tiny import STAGES, run
 
 VALIDATED, SCORED, ASKED = 4, 5, 6
 """Sampling steps, which tell here what samples are for: of grids there are 2, of pictures 3."""
-
-Drawn = dict[int, list[tuple[Tensor, list[int]]]]
-"""By the number of steps: starting noise and labels of each batch."""
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Drawn]:
-    """What every sampling starts from."""
-    found: Drawn = {}
-    label: list[Any] = [None]
-    sampler, denoiser = DDIM.__call__, Model.denoiser
-
-    def spied(self: DDIM, denoise: Any, x: Tensor, levels: Any, draws: Any) -> Tensor:
-        noise = x / levels[0].c
-        labels = [] if label[0] is None else label[0].tolist()
-        found.setdefault(len(levels) - 1, []).append((noise, labels))
-        return sampler(self, denoise, x, levels, draws)
-
-    def remembered(self: Model, given: Tensor | None = None, *arguments: Any) -> Any:
-        label[0] = given
-        return denoiser(self, given, *arguments)
-
-    monkeypatch.setattr(DDIM, "__call__", spied)
-    monkeypatch.setattr(Model, "denoiser", remembered)
-    return found
 
 
 def shared(a: list[tuple[Tensor, list[int]]], b: list[tuple[Tensor, list[int]]]) -> int:
@@ -55,7 +25,9 @@ def shared(a: list[tuple[Tensor, list[int]]], b: list[tuple[Tensor, list[int]]])
     return sum(torch.allclose(one, other) for one, other in product(*rows))
 
 
-def test_scores_are_of_other_noise_and_labels_than_the_choice(here: Path, drawn: Drawn) -> None:
+def test_scores_are_of_other_noise_and_labels_than_the_choice(
+    here: Path, drawn: dict[int, list]
+) -> None:
     steps = [f"train.validate.num_steps={VALIDATED}", f"evaluate.num_steps={SCORED}"]
     run(*steps, "train.condition=class", name="tiny")
     evaluate(Path("runs/tiny"), num_steps=ASKED, plugins=[STAGES], device="cpu")

@@ -31,19 +31,6 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every attempt to reach the network fails and is listed."""
-    tried: list[str] = []
-
-    def urlopen(request: urllib.request.Request, **_: object) -> None:
-        tried.append(request.full_url)
-        raise urllib.error.URLError("no network in tests")
-
-    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
-    return tried
-
-
 def save(path: Path, size: tuple[int, int] = (8, 8)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, "red").save(path)

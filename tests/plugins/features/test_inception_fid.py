@@ -5,64 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import (
     URL_INCEPTION_V3,
-    FeatureExtractorInceptionV3,
 )
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from pipeline import InputError
 from pipeline.plugin.registry import Registry
 from pipeline_features import inception_fid
-from pipeline_features.inception_2015 import Inception2015
 from pipeline_features.inception_fid import InceptionFID, tensorflow1
-from pipeline_features.network import NetworkExtractor
-
-SIZES = [(32, 32), (320, 401)]
-LAYERS = {64: "64", 192: "192", 768: "768", 2048: "2048", "logits": "logits_unbiased"}
-
-
-def pictures(height: int, width: int) -> Tensor:
-    """Two: noise, and darker noise with a bright half. uint8 (2, 3, H, W)."""
-    draw = torch.Generator().manual_seed(0)
-    noise = torch.randint(256, (2, 3, height, width), generator=draw).float()
-    noise[1] *= 0.3
-    noise[1, :2, height // 2 :] += 150
-    return noise.byte()
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """Random, so that each of the 94 convolutions passes on about as much as it gets."""
-    draw = torch.Generator().manual_seed(0)
-    state = Inception2015().state_dict()
-    for name, value in state.items():
-        if value.dim() > 1:
-            value.normal_(0, (2 / value[0].numel()) ** 0.5, generator=draw)
-        elif name.endswith(("bn.weight", "running_var")):
-            value.uniform_(0.5, 1.5, generator=draw)
-        elif value.is_floating_point():
-            value.normal_(0, 0.2, generator=draw)
-    file = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(state, file)
-    return file
-
-
-@pytest.fixture(scope="module")
-def theirs(weights) -> dict[tuple[int, int], dict[str, Tensor]]:
-    """All layers of torch-fidelity's, for each size."""
-    layers = list(LAYERS.values())
-    network = FeatureExtractorInceptionV3("theirs", layers, feature_extractor_weights_path=weights)
-    with torch.no_grad():
-        return {size: dict(zip(layers, network(pictures(*size)), strict=True)) for size in SIZES}
-
-
-@pytest.fixture(scope="module")
-def ours(weights) -> dict[int | str, NetworkExtractor]:
-    """One for each layer."""
-    options = [{"output": "logits"} if n == "logits" else {"dims": n} for n in LAYERS]
-    return {n: InceptionFID(weights=weights, **o)() for n, o in zip(LAYERS, options, strict=True)}
+from tests.helpers.inception import LAYERS, SIZES, pictures
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -7,14 +7,6 @@ import torch
 from pipeline_codecs.pixels import Pixels
 
 
-@pytest.fixture
-def photos() -> torch.Tensor:
-    """20 images; each channel has its own mean and deviation."""
-    draw = np.random.default_rng(0)
-    pixels = draw.normal([60, 128, 200], [10, 40, 25], (20, 6, 5, 3)).clip(0, 255)
-    return torch.from_numpy(pixels.astype(np.uint8)).permute(0, 3, 1, 2).contiguous()
-
-
 @pytest.mark.parametrize("sizes", [[20], [1, 12, 7]])
 def test_statistics_are_those_of_all_pixels_of_a_channel(photos, sizes):
     state = Pixels().fit(photos.split(sizes))
