@@ -20,7 +20,7 @@ from tests.helpers.browser import ARGUMENTS, EVIL, NAMES
 from tests.helpers.comparisons import comparison, sheets
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium; its absence is a failure where PIPELINE_REQUIRE_BROWSER is set."""
     binary = next((found for name in NAMES if (found := shutil.which(name))), None)

@@ -365,7 +365,7 @@ def test_what_a_stochastic_sampler_draws_is_the_same_along_a_row(model: Model) -
             return calls[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.artifacts.sample.Draws", Draw)
+        patch.setattr("pipeline.diffusion.generate.Draws", Draw)
         list(generate(
             model, DDPM(), 3, range(4), interpolate=4, seed=0, purpose="sample", batch_size=4
         ))  # fmt: skip
