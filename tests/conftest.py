@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.io import savemat
+from torchvision.models import Inception3
 
-REAL = Path(__file__).parents[2] / "shared/data"
+from tests.helpers import tiny
+from tests.helpers.paths import REAL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Sums must not depend on how many cores are there; and so small work is fastest so."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with ``tiny.yaml``."""
+    monkeypatch.delenv("PIPELINE_STORE", raising=False)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "tiny.yaml").write_text(tiny.RECIPE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A finished run of the tiny recipe, in a folder of its own; only to be read."""
+    folder = tmp_path_factory.mktemp("first")
+    (folder / "tiny.yaml").write_text(tiny.RECIPE)
+    with chdir(folder):
+        found = tiny.run()
+    return {**found, "folder": str(folder / found["folder"]), "root": folder}
+
+
+@pytest.fixture
+def after_first(first: dict[str, Any], here: Path) -> Path:
+    """A working folder in which the tiny recipe has been run."""
+    shutil.copytree(first["root"], here, dirs_exist_ok=True)
+    return here
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +81,6 @@ def flowers_tree(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights in the form of torchvision's file."""
-    import torch
-    from torchvision.models import Inception3
-
     draw = torch.Generator().manual_seed(0)
     network = Inception3(init_weights=False)
     for name, value in network.state_dict().items():

@@ -1,0 +1,87 @@
+"""Stages and a recipe for the tests of recipes; none needs torch."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.load import load
+
+PLUGIN = '''
+from pathlib import Path
+from typing import Annotated, Literal
+from pydantic import Field
+from pipeline import IOOnly, Stage, hookimpl, stage
+
+@stage
+class Flowers:
+    root: Annotated[Path, IOOnly()] = Path("data")
+    kind: Literal["rose", "tulip"] = "rose"
+
+@stage
+class Plain:
+    """No options."""
+
+@stage
+class Other:
+    """No options."""
+
+@stage
+class Resize:
+    size: Annotated[int, Field(ge=1)]
+
+@stage
+class Up:
+    kernel: int = 3
+
+@stage
+class Down:
+    factor: float = 2.0
+
+@stage
+class Net:
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = (8, 16)
+    error: Annotated[Literal["mae", "mse"], Field(alias="loss")] = "mae"
+    upsampler: Annotated[object, Stage("upsampler")] = Up()
+
+@stage
+class Adam:
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+
+@stage
+class Score:
+    blocks: int = 4
+    features: Annotated[object, Stage("features")] | None = None
+
+def _hook(**stages):
+    return hookimpl(lambda: stages)
+
+register_datasets = _hook(flowers=Flowers, plain=Other)
+register_preprocessors = _hook(crop=Plain, resize=Resize)
+register_codecs = _hook(pixels=Plain)
+register_schedules = _hook(cosine=Plain)
+register_objectives = _hook(denoising=Plain)
+register_backbones = _hook(net=Net)
+register_upsamplers = _hook(up=Up, down=Down)
+register_optimizers = _hook(adamw=Adam, sgd=Other)
+register_lr_schedules = _hook(constant=Plain)
+register_samplers = _hook(ddim=Plain, ddpm=Other)
+register_features = _hook(inception=Resize, small=Plain)
+register_metrics = _hook(kid=Score)
+'''
+
+BASE = """\
+dataset: flowers
+preprocess: [crop, {name: resize, size: 8}]
+features: small
+schedule: cosine
+objective: denoising
+backbone: {name: net, widths: [4, 8]}
+"""
+
+
+def problems(registry: Registry, file: str, *overrides: str) -> list[str]:
+    with pytest.raises(InputError) as error:
+        load(file, overrides, registry=registry)
+    return str(error.value).splitlines()

@@ -1,0 +1,90 @@
+"""A finished run in a notebook."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import InputError, open_run
+from tests.helpers.tiny import STAGES, draw
+
+
+def test_history_is_a_table(after_first: Path) -> None:
+    table = pd.DataFrame(open_run("tiny").history)
+    assert table.step.tolist() == [3, 6, 7]
+    assert table.dtypes.map(lambda kind: kind.kind in "if").all()
+    lines = (after_first / "runs/tiny/history.jsonl").read_text().splitlines()
+    assert table.kid.tolist() == [json.loads(line)["kid"] for line in lines]
+
+
+def test_scores_are_a_table(after_first: Path) -> None:
+    table = pd.DataFrame(open_run(after_first / "runs/tiny").scores)
+    (row,) = table.to_dict("records")
+    kept = json.loads((after_first / "runs/tiny/scores.json").read_text())["kid"]
+    assert row["metric"] == "kid"
+    assert (row["value"], row["standard_error"]) == (kept["value"], kept["standard_error"])
+    assert row["protocol.sampler.name"] == "ddim"
+    assert row["protocol.resolution"] == "16×16"
+    assert not any(isinstance(value, (dict, list)) for value in row.values())
+
+
+def test_pictures(after_first: Path) -> None:
+    before = set((after_first / "runs/tiny").rglob("*"))
+    made = open_run("tiny").sample(5, num_steps=2, seed=3, plugins=[STAGES], device="cpu")
+    assert [(one.size, one.mode) for one in made] == [((16, 16), "RGB")] * 5
+    assert set((after_first / "runs/tiny").rglob("*")) == before
+    _, same = draw(num_images=5, num_steps=2, seed=3)
+    assert [one.tobytes() for one in made] == [
+        Image.fromarray(x.permute(1, 2, 0).numpy()).tobytes() for x in same
+    ]
+
+
+def test_what_a_notebook_shows(after_first: Path) -> None:
+    file = after_first / "runs/tiny/run.json"
+    evil = '"><script>alert(1)</script>'
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps({**about, "name": evil}))
+    run = open_run("tiny")
+    tags: list[str] = []
+    words: list[str] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: tags.append(tag)  # type: ignore[method-assign]
+    parser.handle_data = words.append  # type: ignore[method-assign]
+    parser.feed(run._repr_html_())
+    assert tags.count("img") == 1
+    assert "script" not in tags
+    assert evil in words
+    assert any("8 samples drawn by ddim" in word for word in words)
+    assert run.recipe["train"]["max_steps"] == 7
+    assert run.folder == Path("runs/tiny")
+    assert f"kid {about['scores']['kid']['value']:.4g}" in repr(run)
+
+
+def test_without_scores_there_are_none(after_first: Path) -> None:
+    file = after_first / "runs/tiny/run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "scores": {}}))
+    run = open_run("tiny")
+    assert run.scores == []
+    assert "<table" not in run._repr_html_()
+
+
+def test_a_wrong_name(after_first: Path) -> None:
+    with pytest.raises(InputError, match=r"tinny: there is no such run\. Finished runs: tiny"):
+        open_run("tinny")
+
+
+def test_opening_imports_no_torch(after_first: Path) -> None:
+    code = (
+        "import sys, pipeline\n"
+        "run = pipeline.open_run('tiny')\n"
+        "assert run.history and run.scores and run._repr_html_()\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,110 @@
+"""What a run's folder and its store keep, and what may go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import commands
+from pipeline.errors import Failed, InputError
+from pipeline.runs.evaluate import evaluate
+from tests.helpers.tiny import STAGES, draw, run, shell
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_failing_rerun_leaves_the_finished_run(after_first: Path) -> None:
+    before = content(Path("runs/tiny"))
+    Path("weights").write_bytes(b"1")
+    changes = ["features={name: projection, weights: weights}"]
+    Path("projection.py").write_text(
+        STAGES.read_text().replace("return _Projector(hash", "raise SystemError('none')  # ")
+    )
+    with pytest.raises(Exception, match="none"):
+        commands.run("tiny.yaml", changes, name="tiny", plugins=[Path("projection.py")])
+    assert content(Path("runs/tiny")) == before
+
+
+def test_another_recipe_in_the_same_folder_replaces_what_was_there(after_first: Path) -> None:
+    with pytest.raises(Failed):
+        run("train.optimizer.lr=1e30", name="tiny")
+    assert not Path("runs/tiny/run.json").exists()
+    with pytest.raises(InputError, match="not finished"):
+        draw()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "", "-"])
+def test_names_that_are_no_folders(here: Path, name: str) -> None:
+    with pytest.raises(InputError, match="name"):
+        run(name=name)
+    assert {path.name for path in here.parent.iterdir()} == {"here"}
+
+
+def test_gc_keeps_what_runs_anywhere_need(
+    after_first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = after_first / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "tiny.yaml").write_text(Path("tiny.yaml").read_text())
+    store = after_first / ".pipeline"
+    monkeypatch.chdir(elsewhere)
+    run("seed=1", store=store)
+    monkeypatch.chdir(after_first)
+    assert commands.cache("gc") == []
+    assert run("seed=1", store=store)["artifacts"]["model"]["reused"]
+
+
+def test_gc_of_a_store_that_no_known_run_uses(here: Path, after_first: Path) -> None:
+    Path("other").mkdir()
+    Path(".pipeline").rename("other/.pipeline")
+    for file in Path("other/.pipeline").glob("runs*"):
+        file.unlink()
+    Path("runs").rename("moved")
+    with pytest.raises(InputError, match="no run that uses this store"):
+        commands.cache("gc", store=Path("other/.pipeline"))
+
+
+def test_gc_waits_for_unfinished_runs(after_first: Path) -> None:
+    Path("runs/half").mkdir()
+    Path("runs/half/recipe.yaml").write_text("name: half")
+    with pytest.raises(InputError, match="half: this run has not finished"):
+        commands.cache("gc")
+
+
+def test_what_was_drawn_can_be_scored_as_a_folder(after_first: Path) -> None:
+    """The grid beside the images is not one of them."""
+    drawn, images = draw(num_images=6)
+    found = evaluate(
+        Path(drawn["folder"]) / "images", against=Path("tiny"), plugins=[STAGES], device="cpu"
+    )
+    assert found["scores"]["kid"]["protocol"]["num_fake"] == len(images) == 6
+
+
+def test_a_metric_twice_is_two_scores(here: Path) -> None:
+    found = run("evaluate.metrics=[kid, {name: kid, estimator: batch_mean, batch_size: 4}]")
+    estimators = {name: one["protocol"]["estimator"] for name, one in found["scores"].items()}
+    assert estimators == {"kid": "full", "kid_2": "batch_mean"}
+
+
+def test_a_score_that_cannot_be_computed_is_told_before_training(here: Path) -> None:
+    with pytest.raises(InputError, match="batch of 64 images on both sides, got 12 real and 8"):
+        run("evaluate.metrics=[{name: kid, estimator: batch_mean}]")
+    assert not Path("runs").exists()
+
+
+def test_a_run_with_a_plugin_file_says_so(after_first: Path) -> None:
+    run("sample.sampler=loud", name="loud")
+    said = shell("sample", "loud", code=2, plugin=False).stderr
+    assert "no sampler is called 'loud'" in said
+    assert f"loud was made with --plugin {STAGES}" in said
+    said = shell("evaluate", "loud", code=2, plugin=False).stderr
+    assert f"loud was made with --plugin {STAGES}" in said
+
+
+def test_the_grid_has_room_for_what_is_drawn(after_first: Path) -> None:
+    commands.sample("tiny", num_images=5, grid=(3, 2), plugins=[STAGES], device="cpu")
+    with pytest.raises(InputError, match="3x3 has more rows than 5 images fill"):
+        commands.sample("tiny", num_images=5, grid=(3, 3), plugins=[STAGES], device="cpu")
