@@ -15,8 +15,7 @@ from pipeline import Rates, hookimpl, stage
 if TYPE_CHECKING:  # listing the plugins shall not wait for torch
     from torch import Tensor
 
-    from pipeline.plugin.contracts import Denoise
-    from pipeline.plugin.draws import Draws
+    from pipeline import Denoise, Draws
 
 
 @stage

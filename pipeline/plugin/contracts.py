@@ -1,173 +1,98 @@
-"""What the engine and the stages agree on: the values they pass and one Protocol per kind of stage.
+"""What the engine and the stages agree on: one Protocol for each kind of stage.
 
-Images are NCHW. At rest, in features and in metrics they are uint8; preprocessors and codecs see
-float32 in [0, 1]. A noisy image is ``x = signal * x0 + noise * eps`` with eps standard normal; this
-covers variance-preserving, variance-exploding and flow schedules alike.
+Stages that prepare images have theirs in ``data.py``; the values that all of them pass are in
+``values.py``. A stage needs no base class: it keeps its contract by having the right members. The
+symbols, here and everywhere, with the letters of the papers:
+
+    symbol   meaning                              Ho         Lu        Karras      Lipman
+    x0       a clean image, as the codec made it  x_0        x_0       y           x_1
+    eps      standard normal noise, x0's shape    ε          ε         n / σ       x_0
+    t        time in [0, 1]; 1 is noise           t / T      t / T     t           1 - t
+    signal   the factor of x0 at time t           √ᾱ_t       α_t       s(t)        t
+    noise    the factor of eps at time t          √(1 - ᾱ_t) σ_t       s(t) σ(t)   1 - t
+    x        signal * x0 + noise * eps            x_t        x_t       x           x_t
+    c        sqrt(signal² + noise²)               1          1         s(t) / c_in
+    sigma    noise / signal                                  exp(-λ_t) σ
+    log_snr  2 log(signal / noise)                           2 λ_t     -2 log σ
+
+Ho et al. 2020, https://arxiv.org/abs/2006.11239; Lu et al. 2022, https://arxiv.org/abs/2206.00927;
+Karras et al. 2022, https://arxiv.org/abs/2206.00364, c_in for σ_data = 1; Lipman et al. 2023,
+https://arxiv.org/abs/2210.02747, for σ_min = 0. x / c has unit variance where x0 has. Images are
+(N, C, H, W): uint8 at rest, in features and in metrics, float32 in [0, 1] in preprocessors.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+# These five and four names stand here until every importer names the module that has them.
+from .data import Augmentation as Augmentation
+from .data import Codec as Codec
+from .data import Dataset as Dataset
+from .data import Preprocessor as Preprocessor
+from .data import Source as Source
+from .values import CLEAN as CLEAN
+from .values import MAX_LOG_SNR as MAX_LOG_SNR
+from .values import NO_CLASS as NO_CLASS
+from .values import Prediction, Rates, Score
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor, nn
     from torch.optim import Optimizer as TorchOptimizer
 
     from .difference import Difference
     from .draws import Draws
 
-Number = TypeVar("Number", bound="float | Tensor")
-
-MAX_LOG_SNR = 20.0
-"""Bound on |log_snr| of every schedule: beyond it float32 cannot tell signal from noise."""
-
-
-class Rates(NamedTuple, Generic[Number]):
-    """How much of x is signal and how much is noise: floats, or tensors of one shape."""
-
-    signal: Number
-    noise: Number
-
-    @property
-    def c(self) -> Number:
-        """sqrt(signal² + noise²): x / c has unit variance; 1 for variance-preserving schedules."""
-        return self._any(lambda signal, noise: (signal**2 + noise**2) ** 0.5)
-
-    @property
-    def scaled(self) -> Rates[Number]:
-        """The rates of x / c, which is what every network sees."""
-        c: Any = self.c
-        return Rates(self._any(lambda signal, _: signal / c), self._any(lambda _, noise: noise / c))
-
-    @property
-    def sigma(self) -> Number:
-        """noise / signal: the noise level of Karras et al. 2022 for x / signal."""
-        return self._any(lambda signal, noise: noise / signal)
-
-    @property
-    def log_snr(self) -> Number:
-        """2 log(signal / noise)."""
-        log = math.log if isinstance(self.signal, float) else type(self.signal).log
-        return self._any(lambda signal, noise: 2 * log(signal / noise))
-
-    def _any(self, formula: Callable[[Any, Any], Any]) -> Number:
-        """A formula that holds for floats and for tensors, which types cannot say."""
-        return formula(self.signal, self.noise)  # type: ignore[no-any-return]
-
-    def over(self, x: Tensor) -> Rates[Tensor]:
-        """As tensors that broadcast over the images x: (N, 1, 1, 1) with N = len(x) or 1."""
-        shape = (-1, *[1] * (x.dim() - 1))
-        rates: tuple[Any, Any] = (self.signal, self.noise)
-        signal, noise = (x.new_tensor(r) if isinstance(r, float) else r for r in rates)
-        return Rates(signal.reshape(shape).to(x), noise.reshape(shape).to(x))
-
-
-NO_CLASS = -1
-"""The label of "no class": what conditional networks see of dropped labels and without guidance."""
-
-CLEAN = Rates(1.0, 0.0)
-"""The last level of every sampling: no noise is left."""
-
-
-class Prediction(NamedTuple):
-    """What a network's output says of x = signal * x0 + noise * eps: its image and its noise."""
-
-    x0: Tensor
-    eps: Tensor
-
-
 Denoise = Callable[["Tensor", Rates[float]], Prediction]
-"""denoise(x, rates): x (N, C, H, W), one pair of rates for all of it; one network evaluation."""
+"""denoise(x, rates) -> x0 and eps: one evaluation of the network.
+
+x: noisy images (N, C, H, W), not scaled.
+rates: one pair of floats, which holds for all of x.
+"""
+
+Output = Literal["features", "logits"]
+"""What an extractor gives: activations of a layer, or unnormalised log-probabilities of classes."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """A metric's value. Values can be compared where ``protocol`` says the same of both."""
-
-    value: float
-    standard_error: float | None = None
-    """Of the value, for finite samples of the same networks; None where the metric has none."""
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    """What the metric itself did (estimator, …); the engine adds images, extractor and sampler."""
-    parts: Mapping[str, float] = field(default_factory=dict)
-    """Further values by name that ``value`` was made from, such as precision and recall."""
-
-
-class Source(Protocol):
-    """A dataset's images, opened one at a time, from any thread; what a dataset stage makes."""
-
-    labels: Sequence[int | None]
-    """A class index for each image, or None."""
-    parts: Sequence[str]
-    """The official part of each image (``train``, ``test``, …); the split is made within each."""
-    class_names: Sequence[str]
-    """Empty where there are no classes."""
-
-    def __len__(self) -> int: ...
-
-    def image(self, index: int) -> Path | Image:
-        """An image file, or an RGB picture. The engine opens files and turns them to RGB."""
-
-    def fingerprint(self, digest: Callable[[Path], str]) -> str:
-        """Changes when one pixel or label does. ``digest`` hashes a file and remembers it."""
-
-
-class Dataset(Protocol):
-    """Where images come from."""
-
-    def __call__(self) -> Source:
-        """List the images, without decoding them. Raises InputError when they are not there."""
-
-
-class Preprocessor(Protocol):
-    """A deterministic change of one image, run once and cached."""
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """float32 (C, H, W) in [0, 1] -> the same, of any size."""
-
-
-class Codec(Protocol):
-    """Between uint8 images and the space in which the model works."""
-
-    def fit(self, batches: Iterable[Tensor]) -> Mapping[str, Tensor]:
-        """From the training images, uint8 (N, C, H, W) a batch: the state saved with the model."""
-
-    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
-        """uint8 (N, C, H, W) -> float32 x0."""
-
-    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
-        """x0 -> uint8 (N, C, H, W); clips."""
-
-
-class Augmentation(Protocol):
-    """A random change of training images, run in every step."""
-
-    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
-        """uint8 (N, C, H, W) -> the same; all randomness from draws."""
-
-
+@runtime_checkable
 class Schedule(Protocol):
     """How noise grows with t."""
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """T in [0, 1], any shape; t = 1 is noise. log_snr falls, |log_snr| <= 20; t's dtype."""
+        """The rates at these times, of t's shape and dtype; log_snr falls with t, within ±20.
+
+        t: float32 or float64 in [0, 1], any shape; 1 is noise.
+        """
+
+
+@runtime_checkable
+class Spacing(Protocol):
+    """At which times the noise levels of a sampling are."""
+
+    def __call__(self, schedule: Schedule, num_steps: int) -> Tensor:
+        """The times of the noisy levels, float64 (num_steps,), falling from 1.
+
+        Raises InputError for a schedule that it cannot divide.
+
+        schedule: the rates at any time; ``pipeline.time_of`` inverts its log_snr.
+        num_steps: how many noisy levels, 1 or more; the engine adds CLEAN after the last.
+        """
 
 
 class Network(Protocol):
     """A backbone's module, as the objective calls it."""
 
     def __call__(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
-        """X / c (N, C, H, W), its scaled rates (N,), labels int64 (N,) -> (N, C, H, W).
+        """The output, (N, C, H, W); the objective knows what it means.
 
-        A label is a class index or NO_CLASS; no label at all is NO_CLASS for every image.
+        x: noisy images divided by c, (N, C, H, W).
+        rates: the scaled rates, (N,) each.
+        label: int64 (N,), a class index or NO_CLASS each; None is NO_CLASS for every image.
         """
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What the network regresses, and how its output becomes a Prediction."""
 
@@ -179,80 +104,133 @@ class Objective(Protocol):
         schedule: Schedule,
         draws: Draws,
     ) -> Mapping[str, Tensor]:
-        """Scalars, ``loss`` (differentiated) and others that are logged, means over the batch."""
+        """Scalars, means over the batch: ``loss``, which is differentiated, and others to watch.
+
+        network: what is trained.
+        x0: clean images (N, C, H, W) in the codec's space.
+        label: int64 (N,), or None where classes are not used.
+        schedule: the rates at the times that the objective chooses.
+        draws: the only source of randomness, of times and of noise; row i is of image i.
+        """
 
     def predict(
-        self, network: Network, x: Tensor, rates: Rates[Any], label: Tensor | None
+        self,
+        network: Network,
+        x: Tensor,
+        rates: Rates[float] | Rates[Tensor],
+        label: Tensor | None,
     ) -> Prediction:
-        """Noisy x (N, C, H, W), rates floats or (N,) -> x0 and eps of the unscaled x."""
+        """x0 and eps of x, by one evaluation of the network.
+
+        network: a trained network.
+        x: noisy images (N, C, H, W), not scaled.
+        rates: of x, not scaled: floats for all images, or tensors (N,).
+        label: int64 (N,), or None where classes are not used.
+        """
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """The architecture of the denoising network."""
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
-        """For images (C, H, W), with fresh weights; ``num_classes`` None: it knows no classes.
+        """A ``Network`` with fresh weights.
 
         Raises InputError for a size that it cannot take, and for classes if it cannot take any.
+
+        shape: (C, H, W) of x.
+        num_classes: how many classes the labels are of; None: it knows no classes.
         """
 
 
+@runtime_checkable
 class Upsampler(Protocol):
     """How a U-Net goes back up."""
 
     def __call__(self, channels: int) -> nn.Module:
-        """(N, channels, H, W) -> (N, channels, 2H, 2W)."""
+        """A module from (N, channels, H, W) to (N, channels, 2H, 2W).
+
+        channels: of what goes in, and of what comes out.
+        """
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """How gradients change the weights."""
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> TorchOptimizer:
-        """A torch optimizer at its full learning rate; the engine applies the lr schedule."""
+        """A torch optimizer at its full learning rate; the engine applies the lr schedule.
+
+        parameters: the weights that are trained.
+        """
 
 
+@runtime_checkable
 class LrSchedule(Protocol):
     """How the learning rate changes with the step."""
 
     def __call__(self, step: int) -> float:
-        """The factor of the optimizer's learning rate in step 0, 1, …"""
+        """The factor of the optimizer's learning rate.
+
+        step: 0 for the first step of training.
+        """
 
 
+@runtime_checkable
 class Sampler(Protocol):
-    """From noise to images."""
+    """The way from noise to images."""
 
     @property
     def order(self) -> int | None:
-        """Of convergence to the probability-flow ODE; None for stochastic samplers."""
+        """The order of convergence to the probability-flow ODE; None for stochastic samplers."""
 
     def nfe(self, num_steps: int) -> int:
-        """Network evaluations that ``num_steps`` noisy levels followed by CLEAN cost."""
+        """The network evaluations that a sampling costs.
+
+        num_steps: noisy levels, which CLEAN follows.
+        """
 
     def __call__(
         self, denoise: Denoise, x: Tensor, levels: Sequence[Rates[float]], draws: Draws
     ) -> Tensor:
-        """X at levels[0] -> x at levels[-1]. A step to CLEAN ends in the last x0."""
+        """x at the last level; a step to CLEAN ends in the last predicted x0.
 
-
-Output = Literal["features", "logits"]
-"""What an extractor gives: activations of a layer, or unnormalised log-probabilities of classes."""
+        denoise: one network evaluation, see ``Denoise``.
+        x: noisy images (N, C, H, W) at ``levels[0]``, whose dtype and device the result has.
+        levels: the rates from level to level, usually down to CLEAN.
+        draws: the only source of randomness; row i is of image i.
+        """
 
 
 class Extractor(Protocol):
-    """Images to feature vectors."""
+    """What turns images into feature vectors."""
 
-    dim: int
-    output: Output
-    id: str
-    """What a comparison needs to be equal: architecture, digest of the weights, size, resize."""
+    @property
+    def dim(self) -> int:
+        """The length of a feature vector."""
+
+    @property
+    def output(self) -> Output:
+        """What the vectors are."""
+
+    @property
+    def id(self) -> str:
+        """What must be equal to compare values: architecture, digest of the weights, resize."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W), on the device of ``to`` -> float32 (N, dim)."""
+        """Feature vectors, float32 (N, dim).
+
+        images: uint8 (N, 3, H, W), on the device of ``to``.
+        """
 
     def to(self, device: str) -> Extractor:
-        """The same on another device."""
+        """The same extractor on another device.
+
+        device: a name that torch knows, such as ``cuda``.
+        """
 
 
+@runtime_checkable
 class Features(Protocol):
     """A pretrained network whose features metrics compare.
 
@@ -263,6 +241,7 @@ class Features(Protocol):
         """Load the weights. Raises InputError when they cannot be had: never other weights."""
 
 
+@runtime_checkable
 class Metric(Protocol):
     """How near two sets of images are, in feature space."""
 
@@ -282,18 +261,31 @@ class Metric(Protocol):
     def needs(self) -> Output | None:
         """The only output of an extractor that it can be computed from; None: any."""
 
+    @property
+    def features(self) -> Features | None:
+        """The network whose features are compared; None: the recipe's."""
+
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
-        """Features (N, D) and (M, D), float32 or float64."""
+        """How near they are. Raises InputError for features that it cannot use.
+
+        real: features (N, D) of the real images, float32 or float64.
+        fake: features (M, D) of the generated images.
+        """
 
 
+@runtime_checkable
 class PairedMetric(Metric, Protocol):
-    """A metric that knows how sure a difference of two of its values is."""
+    """A metric that knows how sure a difference of two of its values is; others need not be.
+
+    For a metric without ``differences`` the engine takes a jackknife.
+    """
 
     def differences(
         self, real: Tensor, models: Sequence[Sequence[Tensor]]
     ) -> dict[tuple[int, int], Difference] | None:
-        """Of each two models (a, b), a < b: b's value minus a's. None: not with these options.
+        """b's value minus a's for each two models (a, b) with a < b; None: these options have none.
 
-        Features (N, D), and for each model one (M, D) a training seed, row i of all sets drawn from
-        the same noise. Without this method a jackknife is used, ``comparing/samples.py``.
+        real: features (N, D) of the real images.
+        models: for each model a set (M, D) for every training seed; row i of all sets is drawn
+            from the same noise.
         """

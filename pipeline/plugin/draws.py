@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Floats = type[np.float32] | type[np.float64]
 
 Purpose = Literal[
     "weights", "order", "labels", "train", "train_network", "validate", "sample", "evaluate"
@@ -46,22 +48,26 @@ class Draws:
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal numbers of the shape, dtype and device of ``like`` (N, …)."""
-        return self._fill(like, np.random.Generator.standard_normal)
+        return self._fill(like, lambda row, size, dtype: row.standard_normal(size, dtype))
 
     def uniform(self, like: Tensor) -> Tensor:
         """Numbers in [0, 1) of the shape, dtype and device of ``like`` (N, …)."""
-        return self._fill(like, np.random.Generator.random)
+        return self._fill(like, lambda row, size, dtype: row.random(size, dtype))
 
-    def _fill(self, like: Tensor, numbers: Callable[..., Any]) -> Tensor:
-        import torch
+    def _fill(
+        self,
+        like: Tensor,
+        numbers: Callable[[np.random.Generator, tuple[int, ...], Floats], np.ndarray],
+    ) -> Tensor:
+        import torch  # here: a plugin that imports Draws shall not wait for it before it is used
 
         if len(like) != len(self.rows):
             raise ValueError(f"{len(like)} rows asked of draws for {len(self.rows)}")
         # Reduced precision is rounded from float32: numpy draws no narrower type.
-        kind = np.float64 if like.dtype == torch.float64 else np.float32
+        kind: Floats = np.float64 if like.dtype == torch.float64 else np.float32
         out = np.empty(like.shape, dtype=kind)
         for i, row in enumerate(self.rows):
             source = stream(self.seed, self.purpose, row, self.step, self.draw)
-            out[i] = numbers(source, size=like.shape[1:], dtype=kind)
+            out[i] = numbers(source, like.shape[1:], kind)
         self.draw += 1
         return torch.from_numpy(out).to(like)

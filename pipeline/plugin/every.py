@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic_core import CoreSchema, core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
 
 Unit = Literal["epoch", "step", "minute", "second"]
 
@@ -20,19 +23,19 @@ class Every:
 
     @classmethod
     def parse(cls, text: object) -> Every:
-        """From a recipe's text."""
+        """Read a recipe's text."""
         if isinstance(text, Every):
             return text
-        found = re.fullmatch(r"(\d+) *(epoch|step|minute|second)s?", str(text).strip())
-        if not found or not int(found[1]):
+        words = re.fullmatch(r"(\d+) *(epoch|step|minute|second)s?", str(text).strip())
+        if not words or not int(words[1]):
             raise ValueError("should be like '1 epoch', '500 steps' or '5 minutes'")
-        return cls(int(found[1]), found[2])  # type: ignore[arg-type]
+        return cls(int(words[1]), cast("Unit", words[2]))
 
     def __str__(self) -> str:
         return f"{self.amount} {self.unit}" + "s" * (self.amount != 1)
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, *_: Any) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, *_: object) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(cls.parse)
 
 
@@ -42,7 +45,9 @@ class Units:
 
     allowed: tuple[Unit, ...]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         def check(every: Every) -> Every:
             if every.unit not in self.allowed:
                 raise ValueError(f"should count {' or '.join(self.allowed)}s, got {str(every)!r}")

@@ -1,7 +1,7 @@
 """Every extension point, one function each: the table of contents of what a plugin can add.
 
 Each hook returns names with classes made by ``@stage``, or with ``"module:Class"`` so that listing
-and checking names import nothing heavy. The contracts are in ``contracts.py``.
+and checking names import nothing heavy. The contracts are in ``contracts.py`` and ``data.py``.
 """
 
 from __future__ import annotations
@@ -13,70 +13,75 @@ import pluggy
 hookspec = pluggy.HookspecMarker("pipeline")
 hookimpl = pluggy.HookimplMarker("pipeline")
 
-Stages = Mapping[str, "type | str"]
-"""A stage's name -> its class, or where the class is."""
+Stages = Mapping[str, "type | str"] | None
+"""A stage's name -> its class, or where the class is; None for no stages."""
 
 
 @hookspec
-def register_datasets() -> Stages:  # type: ignore[empty-body]
+def register_datasets() -> Stages:
     """Where images come from."""
 
 
 @hookspec
-def register_preprocessors() -> Stages:  # type: ignore[empty-body]
+def register_preprocessors() -> Stages:
     """Deterministic changes of an image, run once and cached."""
 
 
 @hookspec
-def register_augmentations() -> Stages:  # type: ignore[empty-body]
+def register_augmentations() -> Stages:
     """Random changes of training images, run in every step."""
 
 
 @hookspec
-def register_codecs() -> Stages:  # type: ignore[empty-body]
+def register_codecs() -> Stages:
     """Between uint8 images and the space the model works in."""
 
 
 @hookspec
-def register_schedules() -> Stages:  # type: ignore[empty-body]
+def register_schedules() -> Stages:
     """How noise grows with t."""
 
 
 @hookspec
-def register_objectives() -> Stages:  # type: ignore[empty-body]
+def register_spacings() -> Stages:
+    """At which times the noise levels of a sampling are."""
+
+
+@hookspec
+def register_objectives() -> Stages:
     """What the network regresses."""
 
 
 @hookspec
-def register_backbones() -> Stages:  # type: ignore[empty-body]
+def register_backbones() -> Stages:
     """The denoising network."""
 
 
 @hookspec
-def register_upsamplers() -> Stages:  # type: ignore[empty-body]
+def register_upsamplers() -> Stages:
     """How a U-Net goes back up."""
 
 
 @hookspec
-def register_optimizers() -> Stages:  # type: ignore[empty-body]
+def register_optimizers() -> Stages:
     """How gradients change the weights."""
 
 
 @hookspec
-def register_lr_schedules() -> Stages:  # type: ignore[empty-body]
+def register_lr_schedules() -> Stages:
     """How the learning rate changes with the step."""
 
 
 @hookspec
-def register_samplers() -> Stages:  # type: ignore[empty-body]
+def register_samplers() -> Stages:
     """From noise to images."""
 
 
 @hookspec
-def register_features() -> Stages:  # type: ignore[empty-body]
+def register_features() -> Stages:
     """Pretrained networks whose features metrics compare."""
 
 
 @hookspec
-def register_metrics() -> Stages:  # type: ignore[empty-body]
+def register_metrics() -> Stages:
     """How near two sets of images are."""

@@ -1,4 +1,4 @@
-"""What the options of a stage class (or of a section of the recipe) are, and in words."""
+"""The options of a stage class, or of another class that ``@stage`` made, and in words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
-    Any,
     Literal,
     TypeGuard,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
 )
 
-from .stage import IOOnly, Stage, marked
+from .stage import IOOnly, Stage, StageClass, marked
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -24,80 +24,80 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Option:
-    """One key that a recipe may give to a stage or a section."""
+    """One key that may be given to a stage or to a group of options."""
 
     name: str
     field: str
     """The attribute; differs from the name where the field has an alias."""
-    hint: Any
+    hint: object
     info: FieldInfo
     marker: Stage | None
     io_only: bool
 
     @property
     def kind(self) -> str | None:
-        """Of the stage or stages it holds, if it does."""
+        """The kind of the stage or stages that it holds; None: it holds none."""
         return self.marker.kind if self.marker else None
 
     @property
     def required(self) -> bool:
-        """A recipe must give it."""
+        """Whether it must be given."""
         return self.info.is_required() and not (self.marker and self.marker.default)
 
     @property
     def optional(self) -> bool:
-        """It may be null."""
+        """Whether it may be null."""
         return NoneType in _alternatives(self.hint)
 
     @property
     def many(self) -> bool:
-        """A list of stages."""
+        """Whether it is a list of stages."""
         return any(get_origin(h) in (list, tuple) for h in _alternatives(self.hint))
 
     @property
     def section(self) -> type | None:
-        """The class of a group of options that is no stage."""
-        found = [h for h in _alternatives(self.hint) if is_stage_class(h)]
-        return found[0] if found and not self.marker else None
+        """The class of a group of options that is no stage; None: it is no group."""
+        groups = [h for h in _alternatives(self.hint) if is_stage_class(h)]
+        return groups[0] if groups and not self.marker else None
 
     @property
     def text(self) -> str:
-        """Its type in words."""
+        """The type in words."""
         return describe(self.hint)
 
     @property
-    def default(self) -> Any:
+    def default(self) -> object:
         """The default, or for a stage without one the name that stands for it."""
         if self.info.is_required():
             return self.marker.default if self.marker else None
         return self.info.get_default(call_default_factory=True, validated_data={})
 
 
-def is_stage_class(found: object) -> TypeGuard[type]:
+def is_stage_class(cls: object) -> TypeGuard[type]:
     """Whether ``@stage`` made this class."""
-    return isinstance(found, type) and is_dataclass(found) and hasattr(found, "__pydantic_fields__")
+    return isinstance(cls, type) and is_dataclass(cls) and hasattr(cls, "__pydantic_fields__")
 
 
 def options(cls: type) -> dict[str, Option]:
     """The options of a class that ``@stage`` made, in their order."""
     hints = get_type_hints(cls, include_extras=True)
     stages, io_only = marked(cls, Stage), marked(cls, IOOnly)
-    fields: dict[str, FieldInfo] = cls.__pydantic_fields__  # type: ignore[attr-defined]
     return {
         (name := info.alias or field): Option(
             name, field, hints[field], info, stages.get(field), field in io_only
         )
-        for field, info in fields.items()
+        for field, info in cast("StageClass", cls).__pydantic_fields__.items()
     }
 
 
-def describe(hint: Any) -> str:
+def describe(hint: object) -> str:
     """A type in words: ``int >= 1``, ``'mae' | 'mse'``, ``list of metric``."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        markers = [f"{m.kind} stage" for m in hint.__metadata__ if isinstance(m, Stage)]
-        limits = ", ".join(text for m in hint.__metadata__ for text in _limits(m))
-        return markers[0] if markers else f"{describe(inner[0])} {limits}".strip()
+        annotated, *metadata = inner
+        markers = [f"{m.kind} stage" for m in metadata if isinstance(m, Stage)]
+        limits = ", ".join(text for m in metadata for text in _limits(m))
+        return markers[0] if markers else f"{describe(annotated)} {limits}".strip()
     if origin is Literal:
         return " | ".join(map(repr, inner))
     if origin in (Union, UnionType):
@@ -109,15 +109,15 @@ def describe(hint: Any) -> str:
     return "null" if hint is NoneType else getattr(hint, "__name__", str(hint))
 
 
-def atoms(hint: Any) -> set[Any]:
-    """The scalar types that a type is made of; values, for a Literal."""
+def atoms(hint: object) -> set[object]:
+    """The scalar types that a type is made of; for a Literal its values."""
     inner = get_args(hint)
     if get_origin(hint) is Annotated:
         return atoms(inner[0])
     return {atom for h in inner for atom in atoms(h)} if inner else {hint}
 
 
-def _alternatives(hint: Any) -> list[Any]:
+def _alternatives(hint: object) -> list[object]:
     """The members of a union, without annotations."""
     if get_origin(hint) is Annotated:
         return _alternatives(get_args(hint)[0])
@@ -126,14 +126,14 @@ def _alternatives(hint: Any) -> list[Any]:
     return [hint]
 
 
-def _limits(marker: Any) -> list[str]:
+def _limits(marker: object) -> list[str]:
     """``>= 1`` for ``Field(ge=1)``."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "multiple of"}
     signs |= {"min_length": "of length >=", "max_length": "of length <=", "pattern": "like"}
-    found = [marker, *getattr(marker, "metadata", ())]
+    limits = [marker, *getattr(marker, "metadata", ())]
     return [
         f"{sign} {value}"
-        for m in found
+        for limit in limits
         for name, sign in signs.items()
-        if (value := getattr(m, name, None)) is not None
+        if (value := getattr(limit, name, None)) is not None
     ]

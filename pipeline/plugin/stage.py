@@ -1,15 +1,32 @@
 """``@stage`` makes a class a stage: a frozen, keyword-only dataclass that refuses unknown options.
 
-pydantic is imported where it is used: ``pipeline --help`` shall not wait for it.
+pydantic is imported where it is used: ``import pipeline`` shall not wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any, TypeVar, dataclass_transform, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    ClassVar,
+    Protocol,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import CoreSchema
 
 T = TypeVar("T")
+
+OptionSets = Sequence[Mapping[str, object]]
+"""Sets of options, as recipes give them. A stage class may declare some as its ``examples:
+ClassVar[OptionSets]``: the conformance kit tries them beside the defaults."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -18,14 +35,20 @@ def stage(cls: type[T]) -> type[T]:
 
     A string under a field is that option's documentation. Options that nobody declared are refused.
     """
-    import pydantic.dataclasses
+    import pydantic.dataclasses  # here: see above
     from pydantic import ConfigDict
 
     config = ConfigDict(
         extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
-    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
-    return made  # type: ignore[no-any-return]
+    checked = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=config)(cls)
+    return cast("type[T]", checked)
+
+
+class StageClass(Protocol):
+    """What ``@stage`` adds to a class."""
+
+    __pydantic_fields__: ClassVar[dict[str, FieldInfo]]
 
 
 @dataclass(frozen=True)
@@ -39,10 +62,10 @@ class Stage:
     kind: str
     default: str | None = None
 
-    def __get_pydantic_core_schema__(self, _: Any, __: Any) -> Any:
-        from pydantic_core import core_schema
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
+        from pydantic_core import core_schema  # here: see above
 
-        def check(value: Any) -> Any:
+        def check(value: object) -> object:
             if value is None or not is_dataclass(value) or isinstance(value, type):
                 raise ValueError(f"should be a {self.kind} stage, got {value!r}")
             return value
@@ -61,25 +84,23 @@ class IOOnly:
 def marked(cls: type, marker: type[T]) -> dict[str, T]:
     """The options of ``cls`` that carry a ``marker`` anywhere in their type, with the marker."""
     return {
-        name: found[0]
+        name: marks[0]
         for name, hint in get_type_hints(cls, include_extras=True).items()
-        if (found := [m for m in _metadata(hint) if isinstance(m, marker)])
+        if (marks := [m for m in _metadata(hint) if isinstance(m, marker)])
     }
 
 
-def _metadata(hint: Any) -> Iterator[Any]:
+def _metadata(hint: object) -> Iterator[object]:
     """Annotations at any depth: ``list[Annotated[X, M]]`` and ``Annotated[X, M] | None``."""
     yield from getattr(hint, "__metadata__", ())
     for inner in get_args(hint):
         yield from _metadata(inner)
 
 
-def options_of(made: Any) -> dict[str, Any]:
+def options_of(stage: object) -> dict[str, object]:
     """A stage's options by the names that recipes use, nested stages as they are.
 
     An option whose name would hide a method has an alias: ``error: … = Field(alias="loss")``.
     """
-    return {
-        info.alias or name: getattr(made, name)
-        for name, info in type(made).__pydantic_fields__.items()
-    }
+    fields = cast("StageClass", stage).__pydantic_fields__
+    return {info.alias or name: getattr(stage, name) for name, info in fields.items()}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.plugin.draws import Draws
-from pipeline.plugin.stage import stage
+from pipeline import Draws, OptionSets, stage
 
 
 @stage
@@ -20,7 +18,7 @@ class HorizontalFlip:
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of an image to be mirrored."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"probability": 0.25},)
+    examples: ClassVar[OptionSets] = ({"probability": 0.25},)
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """(N, C, H, W) -> the same shape and dtype."""

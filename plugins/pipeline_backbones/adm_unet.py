@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -10,8 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, silu
 
-from pipeline import InputError, Rates, Stage, stage
-from pipeline.plugin.contracts import Upsampler
+from pipeline import InputError, OptionSets, Rates, Stage, Upsampler, stage
 from pipeline_upsamplers.nearest import Nearest
 
 from .attention import attend
@@ -46,7 +45,7 @@ class ADMUNet:
     upsampler: Annotated[Upsampler, Stage("upsampler")] = Nearest()
     """How the image grows back."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {
             "widths": [16, 24, 32],
             "block_depth": 1,

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from pipeline import NO_CLASS, InputError, Rates
-from pipeline.plugin.contracts import MAX_LOG_SNR
+from pipeline import MAX_LOG_SNR, NO_CLASS, InputError, Rates
 
 
 class Condition(nn.Module):

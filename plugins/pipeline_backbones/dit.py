@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, pixel_shuffle, silu
 
-from pipeline import InputError, Rates, stage
+from pipeline import InputError, OptionSets, Rates, stage
 
 from .attention import attend
 from .conditioning import Condition
@@ -38,7 +37,7 @@ class DiT:
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of what each attention and hidden layer adds that is dropped in training."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {
             "patch_size": 2,
             "width": 24,

@@ -8,17 +8,16 @@ Nichol 2021 (https://arxiv.org/abs/2105.05233) does by way of a layer for all bl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, silu
 
-from pipeline import NO_CLASS, Rates, Stage, stage
-from pipeline.plugin.contracts import Upsampler
+from pipeline import NO_CLASS, OptionSets, Rates, Stage, Upsampler, stage
 from pipeline_upsamplers.bilinear import Bilinear
 
 from .conditioning import refuse_classes
@@ -53,7 +52,7 @@ class ResidualUNet:
     each image in groups of 16 channels or more (Wu & He 2018, https://arxiv.org/abs/1803.08494),
     so that an image does not depend on others in training either. Neither scales or shifts."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {
             "widths": [8, 12],
             "block_depth": 1,

@@ -13,8 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any
 
-from pipeline.errors import InputError
-from pipeline.plugin.stage import IOOnly, stage
+from pipeline import InputError, IOOnly, stage
 
 from .files import ImageFiles
 

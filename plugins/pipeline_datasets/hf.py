@@ -14,8 +14,7 @@ from typing import Annotated, Any, ClassVar
 from PIL import Image
 from pydantic import Field
 
-from pipeline.errors import InputError
-from pipeline.plugin.stage import IOOnly, stage
+from pipeline import InputError, IOOnly, OptionSets, stage
 
 _SAVED = ("dataset_dict.json", "state.json")
 """One of them is in every folder that ``save_to_disk`` wrote."""
@@ -41,7 +40,7 @@ class HF:
     """A column of classes: class labels, whole numbers or text; none: ``label``, where all splits
     have it, else there are no classes. Class labels keep names and order, others are sorted."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"path": "photos", "split": "test"},
         {"path": "photos", "split": ["test", "train"]},
         {"path": "photos", "image_column": "thumbnail", "label_column": "species"},
@@ -196,7 +195,7 @@ class HFImages:
             raise InputError(f"{at}: there is no image in this row")
         if stored["bytes"] is None:
             return Path(stored["path"])
-        from pipeline.plugin.photo import open_rgb
+        from pipeline import open_rgb
 
         try:
             with Image.open(BytesIO(stored["bytes"])) as picture:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pipeline.errors import InputError
-from pipeline.plugin.stage import IOOnly, stage
+from pipeline import InputError, IOOnly, stage
 
 from .files import ImageFiles
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
-from pipeline.plugin.stage import stage
+from pipeline import OptionSets, stage
 
 from .species import DARK, LEAF, LIME, SKY, SPECIES, Hsv, Petals, Species
 
@@ -37,9 +37,7 @@ class ProceduralFlowers:
     seed: Annotated[int, Field(ge=0)] = 0
     """Another seed, other flowers."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
-        {"num_images": 12, "size": 16, "grain": 0.1, "seed": 1},
-    )
+    examples: ClassVar[OptionSets] = ({"num_images": 12, "size": 16, "grain": 0.1, "seed": 1},)
 
     def __call__(self) -> _Drawings:
         """List the drawings, without drawing them."""

@@ -5,15 +5,13 @@ Its ImageNet weights come in a package of the registry, so that features need no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline import InputError, stage
-from pipeline.plugin.contracts import Output
+from pipeline import InputError, OptionSets, Output, stage
 
 from .network import NetworkExtractor, load
 
@@ -31,7 +29,7 @@ class EfficientNetLite0:
     """features: the mean maps. logits: of the 1000 ImageNet classes, as ``inception_score`` needs.
     """
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"image_size": 32}, {"output": "logits"})
+    examples: ClassVar[OptionSets] = ({"image_size": 32}, {"output": "logits"})
 
     def __call__(self) -> NetworkExtractor:
         """Load the weights. Raises InputError when the packages are not installed."""

@@ -6,15 +6,13 @@ https://arxiv.org/abs/1706.08500, converted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import FilePath, model_validator
 from torch import Tensor
 
-from pipeline import IOOnly, stage
-from pipeline.plugin.contracts import Output
+from pipeline import IOOnly, OptionSets, Output, stage
 
 from .inception_2015 import Inception2015
 from .network import NetworkExtractor, load, official
@@ -45,7 +43,7 @@ class InceptionFID:
     """A .pth file with the state dict; none: torch.hub's cache, downloaded on first use (96 MB).
     The extractor's id holds the file's digest, so what is kept is of these weights."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"dims": 64},
         {"dims": 192},
         {"dims": 768},

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, FilePath
 from torch import nn
 
-from pipeline import IOOnly, stage
-from pipeline.plugin.contracts import Output
+from pipeline import IOOnly, OptionSets, Output, stage
 
 from .network import NetworkExtractor, load, official
 
@@ -31,7 +29,7 @@ class InceptionV3:
     """A .pth file with the state dict; none: torch.hub's cache, downloaded on first use (104 MB).
     The extractor's id holds the file's digest, so what is kept is of these weights."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"image_size": 80}, {"output": "logits"})
+    examples: ClassVar[OptionSets] = ({"image_size": 80}, {"output": "logits"})
 
     def __call__(self) -> NetworkExtractor:
         """Load the weights. Raises InputError when they cannot be had: never other weights."""

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline import InputError
-from pipeline.plugin.contracts import Output
+from pipeline import InputError, Output
 
 OTHERWISE = (
     "set features.weights to a copy of that file, "

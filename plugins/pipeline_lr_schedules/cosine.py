@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from pipeline import stage
+from pipeline import OptionSets, stage
 
 
 @stage
@@ -24,7 +23,7 @@ class Cosine:
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps until the full learning rate."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"total_steps": 1000},
         {"total_steps": 500, "warmup_steps": 50},
     )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
-from pipeline import Score, Stage, stage
-from pipeline.plugin.contracts import Features
+from pipeline import Features, OptionSets, Score, Stage, stage
 
 from .inputs import check
 
@@ -35,7 +33,7 @@ class FID:
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = True
     needs: ClassVar[None] = None
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"features": {"name": "efficientnet_lite0", "image_size": 32}},
     )
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import Score, Stage, stage
-from pipeline.plugin.contracts import Features
+from pipeline import Features, OptionSets, Score, Stage, stage
 
 from .inputs import check_side
 
@@ -41,7 +39,7 @@ class InceptionScore:
     ideal: ClassVar[None] = None
     biased: ClassVar[bool] = True
     needs: ClassVar[Literal["logits"]] = "logits"
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"splits": 1},
         {"features": {"name": "efficientnet_lite0", "output": "logits"}},
     )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import InputError, Score, Stage, stage
-from pipeline.plugin.contracts import Features
-from pipeline.plugin.difference import Difference
+from pipeline import Difference, Features, InputError, OptionSets, Score, Stage, stage
 
 from . import mmd, mmd_difference
 from .inputs import check
@@ -55,7 +53,7 @@ class KID:
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
     needs: ClassVar[None] = None
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"estimator": "subsets", "subsets": 5, "subset_size": 20},
         {"estimator": "batch_mean", "batch_size": 8},
         {"features": {"name": "efficientnet_lite0", "image_size": 32}},

@@ -13,7 +13,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from pipeline.plugin.difference import Difference
+from pipeline import Difference
 
 from .mmd import Sums, blocks, kernel, variance
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import Score, Stage, stage
-from pipeline.plugin.contracts import Features
+from pipeline import Features, OptionSets, Score, Stage, stage
 
 from .inputs import check
 
@@ -39,7 +38,7 @@ class PrecisionRecall:
     ideal: ClassVar[float] = 1.0
     biased: ClassVar[bool] = True
     needs: ClassVar[None] = None
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"k": 1},
         {"features": {"name": "efficientnet_lite0", "image_size": 32}},
     )

@@ -7,15 +7,12 @@ Ho et al. 2020 (https://arxiv.org/abs/2006.11239, eq. 14) for eps; Salimans & Ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import InputError, Prediction, Rates, stage
-from pipeline.plugin.contracts import Network, Schedule
-from pipeline.plugin.draws import Draws
+from pipeline import Draws, InputError, Network, OptionSets, Prediction, Rates, Schedule, stage
 
 from .regression import Error, Seen, call, losses, noisy
 from .times import Location, Scale, Times, draw_times, refuse_unread
@@ -53,7 +50,7 @@ class Denoising:
     times_scale: Scale = None
     """Of ``logit_normal``: the deviation of logit(t); none: 1."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"prediction": "v", "loss": "mse", "weighting": "min_snr", "snr_cap": 3.0},
         {"prediction": "x0", "weighting": "min_snr", "times": "stratified"},
         {"prediction": "v", "times": "logit_normal", "times_location": -0.9, "times_scale": 0.5},

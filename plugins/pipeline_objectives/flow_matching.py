@@ -6,15 +6,12 @@ Lipman et al. 2023 (https://arxiv.org/abs/2210.02747, eq. 23) and Liu et al. 202
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import Prediction, Rates, stage
-from pipeline.plugin.contracts import Network, Schedule
-from pipeline.plugin.draws import Draws
+from pipeline import Draws, Network, OptionSets, Prediction, Rates, Schedule, stage
 
 from .regression import Error, Seen, call, losses, noisy
 from .times import Location, Scale, Times, draw_times, refuse_unread
@@ -39,7 +36,7 @@ class FlowMatching:
     times_scale: Scale = None
     """Of ``logit_normal``: the deviation of logit(t); none: 1."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"loss": "mae", "times": "stratified"},
         {"loss": "mse", "times": "logit_normal", "times_location": 0.5, "times_scale": 0.8},
     )

@@ -7,8 +7,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss
 
-from pipeline import Prediction, Rates
-from pipeline.plugin.contracts import Network
+from pipeline import Network, Prediction, Rates
 
 Error = Literal["mae", "mse"]
 

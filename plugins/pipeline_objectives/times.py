@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.plugin.draws import Draws
+from pipeline import Draws
 
 Times = Literal["uniform", "logit_normal", "stratified"]
 Location = Annotated[float, Field(ge=-10, le=10)] | None

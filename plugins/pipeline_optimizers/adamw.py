@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from pipeline import stage
+from pipeline import OptionSets, stage
 
 
 @stage
@@ -28,7 +28,7 @@ class AdamW:
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the denominator."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"lr": 3e-4, "weight_decay": 0.01, "betas": [0.9, 0.99], "eps": 1e-6},
     )
 

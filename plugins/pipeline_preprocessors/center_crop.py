@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipeline.plugin.stage import stage
+from pipeline import stage
 
 
 @stage

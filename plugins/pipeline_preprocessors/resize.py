@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipeline.plugin.stage import stage
+from pipeline import OptionSets, stage
 
 
 @stage
@@ -23,7 +22,7 @@ class Resize:
     size: Annotated[int, Field(ge=1)]
     """Height and width in pixels."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"size": 16}, {"size": 64})
+    examples: ClassVar[OptionSets] = ({"size": 16}, {"size": 64})
 
     def __call__(self, image: Tensor) -> Tensor:
         """(C, H, W) -> (C, size, size)."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import Rates, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import Denoise, Draws, OptionSets, Rates, stage
 
 
 @stage
@@ -24,7 +22,7 @@ class DDIM:
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """0 is DDIM, 1 the ancestral noise of DDPM (eq. 16)."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"eta": 0.5}, {"eta": 1.0})
+    examples: ClassVar[OptionSets] = ({"eta": 0.5}, {"eta": 1.0})
 
     @property
     def order(self) -> int | None:

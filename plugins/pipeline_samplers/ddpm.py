@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from pipeline import Rates, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import Denoise, Draws, OptionSets, Rates, stage
 
 
 @stage
@@ -24,7 +22,7 @@ class DDPM:
     variance: Literal["small", "large"] = "small"
     """Of the noise added: the posterior's (beta tilde) or the forward step's (beta)."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"variance": "large"},)
+    examples: ClassVar[OptionSets] = ({"variance": "large"},)
 
     order: ClassVar[None] = None
 

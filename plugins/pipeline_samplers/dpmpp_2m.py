@@ -9,9 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipeline import Rates, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import Denoise, Draws, Rates, stage
 
 
 @stage

@@ -7,16 +7,14 @@ https://github.com/crowsonkb/k-diffusion).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import Rates, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import Denoise, Draws, OptionSets, Rates, stage
 
 
 @stage
@@ -30,7 +28,7 @@ class DPMpp2MSDE:
     eta: Annotated[float, Field(ge=0)] = 1.0
     """1 is the paper's SDE, 0 the deterministic ``dpmpp_2m``; above 1 more noise."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"eta": 0.0}, {"eta": 1.5})
+    examples: ClassVar[OptionSets] = ({"eta": 0.0}, {"eta": 1.5})
 
     @property
     def order(self) -> int | None:

@@ -6,16 +6,14 @@ al. 2022 (https://arxiv.org/abs/2206.00364, eq. 1): that of xbar = x / signal ov
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import Rates, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import Denoise, Draws, OptionSets, Rates, stage
 
 
 @stage
@@ -30,7 +28,7 @@ class EulerAncestral:
     """0 is Euler's method, 1 the noise of DDPM's posterior; above 1 more is taken away and added,
     up to all of it, and more steps are needed for the same accuracy."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"eta": 0.0}, {"eta": 1.5})
+    examples: ClassVar[OptionSets] = ({"eta": 0.0}, {"eta": 1.5})
 
     @property
     def order(self) -> int | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import Rates, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import Denoise, Draws, OptionSets, Rates, stage
 
 
 @stage
@@ -37,7 +35,7 @@ class Heun:
     """S_noise: standard deviation of what is added, slightly above 1 against networks that remove
     too much; none: 1, which keeps the distribution."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"churn": 20.0, "churn_min": 1.0, "churn_max": 3.0, "churn_noise": 1.007},
         {"churn": 0.5},
     )

@@ -7,16 +7,14 @@ through predictions is integrated against the exponential weight of the exact so
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
 
-from pipeline import Rates, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import Denoise, Draws, OptionSets, Rates, stage
 
 Points = Sequence[tuple[float, Tensor]]
 """Positions in the step, 0 its start and 1 its end, with how x0 there differs from the start's."""
@@ -37,7 +35,7 @@ class UniPC:
     """B(h) = h or 1 - exp(-h), which the weight 1/2 of UniP-2 and of UniC-1 multiplies. The other
     weights are solved for, and B(h) cancels. bh1 is meant for under 10 steps without guidance."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"solver_order": 3, "variant": "bh1"},
         {"solver_order": 1, "variant": "bh1"},
     )

@@ -7,13 +7,12 @@ signal rates is the one of the Keras example "Denoising Diffusion Implicit Model
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import Rates, stage
+from pipeline import OptionSets, Rates, stage
 
 # Between these rates |log_snr| stays below 20.
 Rate = Annotated[float, Field(ge=5e-5, le=1 - 5e-9)]
@@ -28,7 +27,7 @@ class Cosine:
     max_signal_rate: Rate = 0.95
     """signal at t = 0. Below 1, so that the network always sees some noise."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"min_signal_rate": 5e-5, "max_signal_rate": 1 - 5e-9},
         {"min_signal_rate": 0.999, "max_signal_rate": 1 - 5e-9},
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import Rates, stage
+from pipeline import OptionSets, Rates, stage
 
 from .ends import variance_preserving
 
@@ -25,7 +24,7 @@ class CosineNichol:
     offset: Annotated[float, Field(ge=0, le=1)] = 0.008
     """s: above 0, noise² grows linearly at t = 0; with 0 quadratically, so more slowly."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"offset": 0.0}, {"offset": 0.1})
+    examples: ClassVar[OptionSets] = ({"offset": 0.0}, {"offset": 0.1})
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
         """T in [0, 1], any shape -> rates of the same shape and dtype."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import Rates, stage
+from pipeline import OptionSets, Rates, stage
 
 # Between these |log_snr| stays below 20.
 Sigma = Annotated[float, Field(ge=5e-5, le=2e4)]
@@ -30,7 +29,7 @@ class Karras:
     rho: Annotated[float, Field(ge=1, le=20)] = 7.0
     """1 is linear in sigma; the larger, the more of t is spent on little noise."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"sigma_min": 0.01, "sigma_max": 50.0, "rho": 3.0},
         {"sigma_min": 5e-5, "sigma_max": 2e4, "rho": 1.0},
         {"sigma_min": 1e4, "sigma_max": 2e4, "rho": 20.0},

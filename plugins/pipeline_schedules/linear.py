@@ -6,13 +6,12 @@ https://arxiv.org/abs/2011.13456, eq. 33.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import Rates, stage
+from pipeline import OptionSets, Rates, stage
 
 from .ends import variance_preserving
 
@@ -30,7 +29,7 @@ class Linear:
     beta_max: Annotated[float, Field(ge=1)] = 20.0
     """beta at t = 1. beta_min + beta_max is 40 at most, where alpha_bar(1) is exp(-20)."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"beta_min": 0.0, "beta_max": 1.0},
         {"beta_min": 1.0, "beta_max": 39.0},
     )

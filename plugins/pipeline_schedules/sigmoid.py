@@ -6,13 +6,12 @@ As in Chen 2023, https://arxiv.org/abs/2301.10972, algorithm 1, without its clip
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import Rates, stage
+from pipeline import OptionSets, Rates, stage
 
 from .ends import variance_preserving
 
@@ -32,7 +31,7 @@ class Sigmoid:
     tau: Annotated[float, Field(gt=0)] = 1.0
     """Temperature: the larger, the straighter the fall."""
 
-    examples: ClassVar[Sequence[Mapping[str, Any]]] = (
+    examples: ClassVar[OptionSets] = (
         {"start": 0.0, "end": 3.0, "tau": 0.7},
         {"start": -20.0, "end": 20.0, "tau": 1.0},
         {"start": 0.0, "end": 0.01, "tau": 1.0},

@@ -194,9 +194,9 @@ def test_pairing_makes_differences_surer():
 
 
 class Mean:
-    """Of a feature, of generated images only."""
+    """The mean of a feature, of generated images only."""
 
-    higher_is_better, ideal, biased, needs = True, None, False, None
+    higher_is_better, ideal, biased, needs, features = True, None, False, None, None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         return Score(float(fake[:, 0].double().mean()))
@@ -205,7 +205,7 @@ class Mean:
 class Gap:
     """Distance of the sets' means: real images matter, and images are not summed."""
 
-    higher_is_better, ideal, biased, needs = False, 0.0, True, None
+    higher_is_better, ideal, biased, needs, features = False, 0.0, True, None, None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         return Score(float((real.double().mean(0) - fake.double().mean(0)).norm()))

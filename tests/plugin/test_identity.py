@@ -73,6 +73,54 @@ def test_every_way_to_import_is_followed(package, line):
     assert package.identity() != before
 
 
+ENGINE_IMPORTS = [
+    "",
+    "import pipeline\n",
+    "from pipeline import Rates, stage\n",
+    "from pipeline.plugin.contracts import Denoise\nfrom pipeline import Rates\n",
+    "from pipeline.plugin import (\n    draws,\n)\nimport pipeline.plugin.stage, pipeline.errors\n",
+]
+
+
+@pytest.mark.parametrize("line", ENGINE_IMPORTS[1:])
+@pytest.mark.parametrize("module", ["heun", "_helpers", "_deeper"])
+def test_source_ignores_what_is_imported_from_the_engine(package, module, line):
+    text = {"heun": STAGE, "_helpers": HELPERS, "_deeper": DEEPER}[module]
+    before = package.identity()
+    package.write(module, line + text)
+    assert package.identity() == before
+
+
+def test_source_ignores_imports_from_the_engine_at_any_depth(package):
+    text = """
+from typing import TYPE_CHECKING
+import sys{module}
+if TYPE_CHECKING:
+    from torch import Tensor
+    from pipeline{inner} import Denoise
+class Heun:
+    def __call__(self, x):
+        from pipeline{inner} import open_rgb
+        return open_rgb(x)
+"""
+    package.write("heun", text.format(module="", inner=""))
+    before = package.identity()
+    package.write("heun", text.format(module=", pipeline.errors", inner=".plugin.photo"))
+    assert package.identity() == before
+    package.write("heun", text.format(module=", os", inner=""))
+    assert package.identity() != before
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import pipeline_samplers\n", "from pipeline_samplers import ddim\n", "import pipelines\n"],
+)
+def test_source_notices_imports_from_other_packages(package, line):
+    before = package.identity()
+    package.write("heun", line + STAGE)
+    assert package.identity() != before
+
+
 def test_name_taken_from_the_package_itself_is_followed(package):
     package.write("_helpers", "from . import hooks as factor\n")
     before = package.identity()

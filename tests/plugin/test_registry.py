@@ -18,8 +18,8 @@ from pipeline.recipe.build import build_stage
 from pipeline.recipe.catalogue import describe_stage, plugins_table
 
 KIND_NAMES = [
-    "dataset", "preprocessor", "augmentation", "codec", "schedule", "objective", "backbone",
-    "upsampler", "optimizer", "lr_schedule", "sampler", "features", "metric",
+    "dataset", "preprocessor", "augmentation", "codec", "schedule", "spacing", "objective",
+    "backbone", "upsampler", "optimizer", "lr_schedule", "sampler", "features", "metric",
 ]  # fmt: skip
 
 SAMPLER = '''
@@ -32,6 +32,9 @@ from pipeline import IOOnly, Stage, hookimpl, stage
 class Up:
     """Doubles."""
 
+    def __call__(self, channels):
+        raise NotImplementedError
+
 @stage
 class Mine:
     """A sampler of my own."""
@@ -42,6 +45,13 @@ class Mine:
     where: Annotated[Path | None, IOOnly()] = None
     ups: list[Annotated[object, Stage("upsampler")]] = Field(default_factory=list)
     up: Annotated[object, Stage("upsampler")] = Up()
+    order = None
+
+    def nfe(self, num_steps):
+        return num_steps
+
+    def __call__(self, denoise, x, levels, draws):
+        return x
 
 @hookimpl
 def register_samplers():

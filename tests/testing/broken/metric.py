@@ -9,8 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipeline import InputError, Score, stage
-from pipeline.plugin.difference import Difference
+from pipeline import Difference, InputError, Score, stage
 
 
 def _check(real: Tensor, fake: Tensor) -> None:
@@ -40,6 +39,8 @@ class KeepsTheDiagonal:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -55,6 +56,8 @@ class DividesByAllPairs:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -70,6 +73,8 @@ class PairsImagesInOrder:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -92,6 +97,8 @@ class ErrorOfOneBatch:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -113,6 +120,8 @@ class WrongWay:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 1.0
     biased: ClassVar[bool] = True
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -128,6 +137,8 @@ class MissesNaN:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = True
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         if not len(real) or not len(fake):
@@ -144,6 +155,8 @@ class CentresInPlace:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -161,6 +174,8 @@ class TensorForAValue:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = True
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -189,6 +204,8 @@ class RoundsToHalf:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -205,6 +222,8 @@ class OneSided:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = True
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
     symmetric: ClassVar[bool] = True
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
@@ -222,6 +241,8 @@ class LooksAtRealImages:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[None] = None
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -236,6 +257,8 @@ class SubtractsTheSecond:
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
@@ -262,6 +285,8 @@ class AddsVariances:
     higher_is_better: ClassVar[bool] = True
     ideal: ClassVar[None] = None
     biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(fake, fake)

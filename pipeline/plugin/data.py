@@ -1,0 +1,98 @@
+"""The contracts of the stages that prepare images; ``contracts.py`` has the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from .draws import Draws
+
+
+class Source(Protocol):
+    """A dataset's images, opened one at a time, from any thread; what a dataset stage makes."""
+
+    @property
+    def labels(self) -> Sequence[int | None]:
+        """The class index of each image, or None."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The official part of each image (``train``, …); the split is made within each."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The names of the classes by their index; empty where there are no classes."""
+
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    def image(self, index: int) -> Path | Image:
+        """Image ``index``: a file, which the engine opens and turns to RGB, or an RGB picture."""
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> str:
+        """A text that changes when one pixel or label does.
+
+        digest: hashes the content of a file, and remembers it.
+        """
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Where images come from."""
+
+    def __call__(self) -> Source:
+        """List the images, without decoding them. Raises InputError when they are not there."""
+
+
+@runtime_checkable
+class Preprocessor(Protocol):
+    """A deterministic change of one image, run once and cached."""
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """The changed image, of any size.
+
+        image: float32 (C, H, W) in [0, 1], as is the result.
+        """
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """The way between uint8 images and the space in which the model works."""
+
+    def fit(self, batches: Iterable[Tensor]) -> Mapping[str, Tensor]:
+        """The state, which is saved with the model.
+
+        batches: the training images, uint8 (N, C, H, W) each.
+        """
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        """x0, float32.
+
+        images: uint8 (N, C, H, W).
+        state: what ``fit`` gave.
+        """
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        """uint8 images (N, C, H, W), clipped to their range.
+
+        x0: float32, of any values.
+        state: what ``fit`` gave.
+        """
+
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """A random change of training images, run in every step."""
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """The changed images, of the same shape and dtype.
+
+        images: uint8 (N, C, H, W).
+        draws: the only source of randomness; row i is of image i.
+        """

@@ -1,0 +1,13 @@
+"""At which times the noise levels of a sampling are."""
+
+from pipeline import hookimpl
+
+
+@hookimpl
+def register_spacings() -> dict[str, str]:
+    """Names and where their classes are."""
+    return {
+        "karras": "pipeline_spacings.karras:Karras",
+        "log_snr": "pipeline_spacings.log_snr:LogSNR",
+        "uniform": "pipeline_spacings.uniform:Uniform",
+    }
