@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import recipe_stages
 from recipe_stages import BASE, problems
 
+from pipeline import hookimpl
 from pipeline.errors import InputError
-from pipeline.plugin.registry import Registry
+from pipeline.plugin.registry import Provider, Registry
 from pipeline.recipe.build import build_stage
 from pipeline.recipe.load import Loaded, load
 
@@ -105,31 +107,13 @@ def test_a_missing_recipe_says_which_there_are(registry: Registry, write, monkey
         load("recipes", registry=registry)
 
 
-# Nothing is imported to find a wrong name --------------------------------------------------------
-
-HEAVY = """
-import heavy_library_that_is_not_there as heavy
-from typing import Annotated
-from pydantic import Field
-from pipeline import Stage, stage
-
-@stage
-class Big(heavy.Module):
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
-    error: Annotated[int, Field(alias="loss")] = heavy.mae
-    other: heavy.Other | None = None
-    upsampler: Annotated[object, Stage("upsampler")] = heavy.Up()
-"""
+# Names come first ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def heavy(registry: Registry, write, tmp_path: Path, monkeypatch) -> str:
-    from types import ModuleType
-
-    from pipeline import hookimpl
-    from pipeline.plugin.registry import Provider
-
-    (tmp_path / "heavy_stage_module.py").write_text(HEAVY)
+    """A recipe with a backbone whose module cannot be imported."""
+    (tmp_path / "heavy_stage_module.py").write_text("import heavy_library_that_is_not_there")
     monkeypatch.syspath_prepend(str(tmp_path))
     plugin = ModuleType("heavy_plugin")
     plugin.register_backbones = hookimpl(lambda: {"big": "heavy_stage_module:Big"})  # type: ignore[attr-defined]
@@ -137,20 +121,26 @@ def heavy(registry: Registry, write, tmp_path: Path, monkeypatch) -> str:
     return write(BASE.replace("{name: net, widths: [4, 8]}", "{name: big, widths: [2], loss: 3}"))
 
 
-def test_wrong_names_are_told_without_importing_stages(registry: Registry, heavy: str) -> None:
-    said = problems(registry, heavy, "backbone.upsampler=upp", "schedule=cosin", "seed=x")
-    assert len(said) == 3
+def test_a_stage_whose_name_is_wrong_imports_nothing(registry: Registry, heavy: str) -> None:
+    said = problems(registry, heavy, "backbone.name=bigg")
+    assert len(said) == 1
+    assert said[0].startswith(
+        "--set backbone.name=bigg: backbone: no backbone is called 'bigg'; did you mean 'big'?"
+    )
     assert "heavy_stage_module" not in sys.modules
-    assert "no upsampler is called 'upp'; did you mean 'up'" in said[2]
 
 
-def test_options_are_checked_by_the_stage_itself(registry: Registry, heavy: str) -> None:
-    said = problems(registry, heavy, "backbone.widths=[0]", "schedule=cosin")
+def test_wrong_names_and_stages_that_cannot_be_imported_are_told_at_once(
+    registry: Registry, heavy: str
+) -> None:
+    said = problems(registry, heavy, "schedule=cosin", "seed=x")
     heavy_fails = (
         "backbone 'big' of heavy_plugin (heavy 1.0) cannot be imported: ModuleNotFoundError"
     )
-    assert said[1].startswith(f"x.yaml:6:18: backbone: {heavy_fails}")
-    assert problems(registry, heavy) == said[1:]
+    assert len(said) == 3
+    assert "no schedule is called 'cosin'; did you mean 'cosine'?" in said[0] + said[1]
+    assert said[2].startswith(f"x.yaml:6:18: backbone: {heavy_fails}")
+    assert problems(registry, heavy) == said[2:]
 
 
 def test_loading_is_quick(registry: Registry, write) -> None:

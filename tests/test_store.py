@@ -295,6 +295,8 @@ def test_unwritable_store(store, monkeypatch):
 
 
 def test_importing_the_store_imports_no_torch():
-    code = "import sys, pipeline.store.store, pipeline.plugin.identity; print('torch' in sys.modules)"
+    code = (
+        "import sys, pipeline.store.store, pipeline.plugin.identity; print('torch' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "False\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from types import NoneType
@@ -18,7 +18,7 @@ from .yaml12 import Node, Origin, Problem, flow
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from ..plugin.registry import Entry, Registry
+    from ..plugin.registry import Registry
 
 FAILED: Any = object()
 """Stands for what could not be made; its problem is already told."""
@@ -26,22 +26,10 @@ _ABSENT: Any = object()
 
 
 class Builder:
-    """Makes what a recipe asks for. ``load`` gives an entry's class, or None to leave it unchecked.
+    """Makes what a recipe asks for."""
 
-    With ``sure=False`` the classes are stand-ins: what they say of options is only a guess.
-    """
-
-    def __init__(
-        self,
-        registry: Registry,
-        load: Callable[[Entry], type | None] | None = None,
-        *,
-        sure: bool = True,
-        problems: Sequence[Problem] = (),
-    ) -> None:
+    def __init__(self, registry: Registry, problems: Sequence[Problem] = ()) -> None:
         self.registry = registry
-        self.load = load or (lambda entry: entry.load())
-        self.sure = sure
         self.problems = list(problems)
         self.unread = any(p.path in ("", "extends") and not p.in_override for p in problems)
         """Part of the recipe could not be read: what seems to be missing may stand there."""
@@ -54,14 +42,14 @@ class Builder:
             lines = dict.fromkeys(map(str, sorted(self.problems, key=_place)))
             raise InputError("\n".join(lines))
 
-    def problem(self, origin: Origin, path: str, message: str, *, sure: bool = True) -> Any:
+    def problem(self, origin: Origin, path: str, message: str) -> Any:
         """Keep a problem; returns FAILED."""
-        self.problems.append(Problem(origin, path, message, sure))
+        self.problems.append(Problem(origin, path, message))
         return FAILED
 
     def section(self, cls: type, node: Node, path: str = "") -> Any:
         """An instance of the engine's class from a mapping, or FAILED."""
-        return self._make(cls, node, path, "key", sure=True)
+        return self._make(cls, node, path, "key")
 
     def stage(self, kind: str, node: Node, path: str, default: str | None = None) -> Any:
         """A stage from a name or from a mapping with a name, or FAILED."""
@@ -79,28 +67,24 @@ class Builder:
         except InputError as error:
             return self.problem(name.origin, path, str(error))
         try:
-            cls = self.load(entry)
+            cls = entry.load()
         except InputError as error:
             return self.problem(name.origin, path, str(error))
-        if cls is None:
-            return FAILED
-        return self._make(cls, given, path, f"option of {kind} {name.value!r}", sure=self.sure)
+        return self._make(cls, given, path, f"option of {kind} {name.value!r}")
 
-    def _make(self, cls: type, node: Node, path: str, what: str, *, sure: bool) -> Any:
+    def _make(self, cls: type, node: Node, path: str, what: str) -> Any:
         known = options(cls)
         for key in node.value:
             if key not in known:
-                self._unknown(key, list(known), node, path, what, sure)
-        values = {n: self._option(o, node, _join(path, n), sure) for n, o in known.items()}
+                self._unknown(key, list(known), node, path, what)
+        values = {n: self._option(o, node, _join(path, n)) for n, o in known.items()}
         values = {n: v for n, v in values.items() if v is not _ABSENT}
-        made = self._construct(cls, known, values, node, path, sure)
+        made = self._construct(cls, known, values, node, path)
         if made is not FAILED:
             self.made[path] = made, node
         return made
 
-    def _unknown(
-        self, key: str, known: list[str], node: Node, path: str, what: str, sure: bool
-    ) -> None:
+    def _unknown(self, key: str, known: list[str], node: Node, path: str, what: str) -> None:
         near = get_close_matches(key, known, 1)
         meant = f"; did you mean {near[0]!r}?" if near else "."
         there = f"There are: {', '.join(known)}" if known else "It has none"
@@ -108,13 +92,12 @@ class Builder:
             node.keys.get(key, node.value[key].origin),
             _join(path, key),
             f"no {what} is called {key!r}{meant} {there}",
-            sure=sure,
         )
 
-    def _option(self, option: Option, parent: Node, path: str, sure: bool) -> Any:
+    def _option(self, option: Option, parent: Node, path: str) -> Any:
         node = parent.value.get(option.name)
         if node is None:
-            return self._absent(option, parent, path, sure)
+            return self._absent(option, parent, path)
         if node.value is None and option.optional:
             return None
         if option.marker:
@@ -123,9 +106,9 @@ class Builder:
             if isinstance(node.value, dict):
                 return self.section(option.section, node, path)
             return self.problem(node.origin, path, f"should be a mapping, got {_got(node.value)}")
-        return self._value(option, node, path, sure)
+        return self._value(option, node, path)
 
-    def _absent(self, option: Option, parent: Node, path: str, sure: bool) -> Any:
+    def _absent(self, option: Option, parent: Node, path: str) -> Any:
         if option.marker and option.marker.default and not option.optional:
             return self.stage(option.marker.kind, Node(option.default, parent.origin), path)
         if option.section and option.info.is_required():
@@ -139,7 +122,7 @@ class Builder:
             names = dict.fromkeys(e.name for e in self.registry.entries(option.marker.kind))
             there = f". There are: {', '.join(names)}"
         message = f"is missing; give it as {option.text}{there}"
-        return self.problem(parent.origin, path, message, sure=sure)
+        return self.problem(parent.origin, path, message)
 
     def _stages(self, option: Option, node: Node, path: str) -> Any:
         assert option.marker
@@ -160,7 +143,7 @@ class Builder:
         entry = self.registry.entry_of(type(option.default), option.kind)
         return entry.name if entry else None
 
-    def _value(self, option: Option, node: Node, path: str, sure: bool) -> Any:
+    def _value(self, option: Option, node: Node, path: str) -> Any:
         """A plain value; pydantic checks the rest. YAML has types: text is no number here."""
         kinds = atoms(option.hint)
         if not kinds <= {int, float, bool, NoneType}:
@@ -174,7 +157,7 @@ class Builder:
         ]
         for place, leaf in wrong:
             message = f"should be {option.text}, got {_got(leaf.value)}"
-            self.problem(leaf.origin, place, message, sure=sure)
+            self.problem(leaf.origin, place, message)
         return FAILED if wrong else node.plain
 
     def _construct(
@@ -184,7 +167,6 @@ class Builder:
         values: dict[str, Any],
         node: Node,
         path: str,
-        sure: bool,
     ) -> Any:
         """Call the class; its complaints about values that FAILED are no news."""
         failed = {name for name, value in values.items() if value is FAILED}
@@ -201,10 +183,10 @@ class Builder:
                     at, place = _locate(node, path, loc)
                     told.setdefault((at.origin, place), []).append(_reworded(detail, known))
             for (origin, place), messages in told.items():
-                self.problem(origin, place, " or ".join(dict.fromkeys(messages)), sure=sure)
+                self.problem(origin, place, " or ".join(dict.fromkeys(messages)))
             return FAILED
         except InputError as error:
-            return self.problem(node.origin, path, str(error), sure=sure)
+            return self.problem(node.origin, path, str(error))
         return FAILED if failed else made
 
 

@@ -19,7 +19,6 @@ from .build import Builder
 from .merge import override, read
 from .schema import Recipe
 from .show import diff, resolved, show
-from .sketch import sketch
 from .yaml12 import Node, Origin, Problem, flow, parse
 
 __all__ = ["PACKAGED", "Loaded", "build", "diff", "find", "load", "resolved", "show"]
@@ -102,26 +101,15 @@ def find(path_or_name: str | Path) -> Path:
 
 
 def build(tree: Node, registry: Registry, problems: Sequence[Problem] = ()) -> Recipe:
-    """The recipe of a tree. Raises InputError with these problems and its own.
-
-    Stand-ins for the stages go first: where all that is wrong can be told without importing them,
-    nobody waits for torch.
-    """
-    guess = _check(Builder(registry, sketch, sure=False, problems=problems), tree)
-    if guess.problems and all(problem.sure for problem in guess.problems):
-        guess.report()
-    builder = _check(Builder(registry, problems=problems), tree)
-    builder.report()
-    made: Recipe = builder.made[""][0]
-    return made
-
-
-def _check(builder: Builder, tree: Node) -> Builder:
+    """The recipe of a tree. Raises InputError with these problems and its own."""
+    builder = Builder(registry, problems)
     builder.section(Recipe, tree)
     _metrics_have_features(builder, tree)
     _grid_has_images(builder)
     _guidance_has_classes(builder)
-    return builder
+    builder.report()
+    made: Recipe = builder.made[""][0]
+    return made
 
 
 def _metrics_have_features(builder: Builder, tree: Node) -> None:
@@ -134,15 +122,13 @@ def _metrics_have_features(builder: Builder, tree: Node) -> None:
         chosen = made.features or usual
         if not path.rpartition(".")[0].endswith("metrics") or (given and not chosen):
             continue
-        message = ""
-        if builder.sure:  # a stand-in does not know what it needs
-            message = refusal(made, chosen, builder.registry)
+        message = refusal(made, chosen, builder.registry)
         if not chosen:
             message = message or (
                 "needs features: name some in the recipe (features: …) or in the metric"
             )
         if message:
-            builder.problem(node.origin, path, message, sure=builder.sure)
+            builder.problem(node.origin, path, message)
 
 
 def refusal(metric: Any, features: Any, registry: Registry) -> str:

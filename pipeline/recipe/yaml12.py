@@ -70,8 +70,6 @@ class Problem:
     origin: Origin
     path: str
     message: str
-    sure: bool = True
-    """False for what was found by reading a stage's source instead of importing it."""
 
     @property
     def in_override(self) -> bool:
