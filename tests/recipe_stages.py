@@ -12,7 +12,7 @@ from pipeline.recipe.load import load
 
 PLUGIN = '''
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pipeline import IOOnly, Stage, hookimpl, stage
 
@@ -55,6 +55,7 @@ class Adam:
 class Score:
     blocks: int = 4
     features: Annotated[object, Stage("features")] | None = None
+    needs: ClassVar[None] = None
 
 def _hook(**stages):
     return hookimpl(lambda: stages)

@@ -143,6 +143,17 @@ def test_wrong_names_and_stages_that_cannot_be_imported_are_told_at_once(
     assert problems(registry, heavy) == said[2:]
 
 
+def test_a_stage_without_all_members_of_its_contract_is_refused(
+    registry: Registry, write, monkeypatch
+) -> None:
+    lacking = {"metric": ["ideal", "needs"]}
+    monkeypatch.setattr("pipeline.recipe.build.missing", lambda kind, stage: lacking.get(kind, []))
+    said = problems(registry, write(BASE + "evaluate: {metrics: [kid]}\n"))
+    assert len(said) == 1
+    assert said[0].startswith("x.yaml:7:22: evaluate.metrics.0: metric 'kid' of ")
+    assert said[0].endswith("stages.py lacks ideal, needs: see docs/plugins.md")
+
+
 def test_loading_is_quick(registry: Registry, write) -> None:
     file = write()
     start = time.perf_counter()
