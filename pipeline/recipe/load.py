@@ -6,25 +6,30 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import InputError
 from ..plugin.nearest import nearest
 from ..plugin.registry import Registry
 from .build import Builder
 from .complaints import join
-from .merge import override, read
+from .merge import merge, override, read
 from .names import name_changes
 from .rules import check_sections
-from .schema import Recipe
+from .schema import Folder, Recipe
 from .tree import Node, Origin, Problem, error_of
 from .yaml12 import parse
+
+T = TypeVar("T")
 
 _DEFAULT = Node(None, Origin("default"))
 """What stands in the tree for a value that nobody gave."""
 
-_HERE = Path(__file__).parents[1]
-PACKAGED = (_HERE / "recipes", _HERE.parent / "recipes")
+FOLDER = Path(__file__).with_name("folder.yaml")
+"""How a folder of images is read; the engine itself names no stage for it."""
+
+_PACKAGE = Path(__file__).parents[1]
+PACKAGED = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
 """Where recipes without a path are: inside the installed package, or beside it in a checkout."""
 
 
@@ -82,7 +87,7 @@ def load(
         if steps != ["name"]:
             changes[tuple(steps)] = text.partition("=")[2]
     tree = _with_name(tree, path, name)
-    recipe = _build(tree, registry, problems)
+    recipe = _build(Recipe, tree, registry, problems)
     data = registry.plain(recipe)
     changed = name_changes(recipe, data, changes)
     return Loaded(recipe, path, recipe.name, changed, data, dict(_origins(data, tree, "")))
@@ -93,7 +98,23 @@ def build_recipe(registry: Registry, data: Mapping[str, object], said: str) -> R
 
     ``said`` is where the data is from, for messages.
     """
-    return _build(Node.of(data, Origin(said)), registry, [])
+    return _build(Recipe, Node.of(data, Origin(said)), registry, [])
+
+
+def load_folder(root: Path, size: int | None, registry: Registry) -> Folder:
+    """The stages that read the folder ``root``, as ``folder.yaml`` says. Raises InputError.
+
+    size: pixels, for the preprocessing stages that have a size; None: there is no preprocessing.
+    """
+    problems: list[Problem] = []
+    tree = read(FOLDER, problems)
+    if tree is None:
+        raise error_of(problems)
+    place, sized = Origin(str(root)), Node.of({"size": size}, Origin("--size"))
+    stages = [] if size is None else tree.mapping["preprocess"].items
+    stages = [merge(stage, sized) if "size" in stage.mapping else stage for stage in stages]
+    given = {"dataset": Node.of({"root": str(root)}, place), "preprocess": Node(stages, place)}
+    return _build(Folder, merge(tree, Node(given, place)), registry, problems)
 
 
 def find(path_or_name: str | Path) -> Path:
@@ -121,14 +142,14 @@ def spec_of(text: str, option: str) -> Any:
     return node.plain
 
 
-def _build(tree: Node, registry: Registry, problems: Sequence[Problem]) -> Recipe:
-    """The recipe of a tree. Raises InputError with these problems and its own."""
+def _build(cls: type[T], tree: Node, registry: Registry, problems: Sequence[Problem]) -> T:
+    """The section or recipe of a tree. Raises InputError with these problems and its own."""
     builder = Builder(registry, problems)
-    recipe = builder.section(Recipe, tree)
+    section = builder.section(cls, tree)
     check_sections(builder, tree)
     builder.report()
-    assert isinstance(recipe, Recipe)
-    return recipe
+    assert isinstance(section, cls)
+    return section
 
 
 def _with_name(tree: Node, path: Path, name: str | None) -> Node:

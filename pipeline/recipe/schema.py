@@ -206,3 +206,13 @@ class Recipe:
     """The pictures of the run."""
     evaluate: Evaluate | None = None
     """The scores of the run; none: it is not scored."""
+
+
+@stage
+class Folder:
+    """How ``pipeline evaluate`` reads a folder of images; ``folder.yaml`` says it."""
+
+    dataset: Annotated[Dataset, Stage("dataset")]
+    """Lists the images of the folder."""
+    preprocess: list[Annotated[Preprocessor, Stage("preprocessor")]] = Field(default_factory=list)
+    """In order, once."""
