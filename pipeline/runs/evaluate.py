@@ -19,7 +19,7 @@ from ..machine import choose_device
 from ..plugin.contracts import Features, Metric
 from ..plugin.registry import Registry
 from ..recipe.build import build_stage
-from ..recipe.load import build_recipe, spec_of
+from ..recipe.load import build_recipe, load_folder, spec_of
 from ..recipe.rules import refusal
 from ..recipe.schema import Recipe, Spacing
 from ..store.store import Artifact, Store
@@ -185,9 +185,7 @@ def _folder(
     path: Path, size: int | None, recipe: Recipe | None, registry: Registry, store: Store
 ) -> Side:
     """A folder's images, all of them, preprocessed as the run's are."""
-    dataset = build_stage(registry, "dataset", {"name": "image_folder", "root": str(path)})
-    steps = ["center_crop", {"name": "resize", "size": size}] if size else []
-    stages = (
-        recipe.preprocess if recipe else [build_stage(registry, "preprocessor", s) for s in steps]
-    )
-    return Side(prepare_images(dataset, stages, None, registry, store), "train", {"split": "all"})
+    folder = load_folder(path, size, registry)
+    stages = recipe.preprocess if recipe else folder.preprocess
+    images = prepare_images(folder.dataset, stages, None, registry, store)
+    return Side(images, "train", {"split": "all"})
