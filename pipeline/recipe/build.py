@@ -231,7 +231,7 @@ def _leaves(node: Node, path: str) -> Iterator[tuple[str, Node]]:
         yield path, node
 
 
-def _has_type(value: object, kinds: set[Any]) -> bool:
+def _has_type(value: object, kinds: set[object]) -> bool:
     """Whether a value's type is one of the numbers and booleans allowed; null is pydantic's."""
     if isinstance(value, bool):
         return bool in kinds

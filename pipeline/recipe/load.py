@@ -79,13 +79,7 @@ def load(
     tree = read(path, problems)
     if tree is None:
         raise error_of(problems)
-    changes: dict[tuple[str, ...], str] = {}
-    for text in overrides:
-        tree, steps = override(tree, text, problems)
-        if len(steps) > 1 and steps[-1] == "name":
-            steps = steps[:-1]  # backbone.name=x is backbone=x
-        if steps != ["name"]:
-            changes[tuple(steps)] = text.partition("=")[2]
+    tree, changes = _overridden(tree, overrides, problems)
     tree = _with_name(tree, path, name)
     recipe = _build(Recipe, tree, registry, problems)
     data = registry.plain(recipe)
@@ -110,11 +104,11 @@ def load_folder(root: Path, size: int | None, registry: Registry) -> Folder:
     tree = read(FOLDER, problems)
     if tree is None:
         raise error_of(problems)
-    place, sized = Origin(str(root)), Node.of({"size": size}, Origin("--size"))
+    origin, sized = Origin(str(root)), Node.of({"size": size}, Origin("--size"))
     stages = [] if size is None else tree.mapping["preprocess"].items
     stages = [merge(stage, sized) if "size" in stage.mapping else stage for stage in stages]
-    given = {"dataset": Node.of({"root": str(root)}, place), "preprocess": Node(stages, place)}
-    return _build(Folder, merge(tree, Node(given, place)), registry, problems)
+    given = {"dataset": Node.of({"root": str(root)}, origin), "preprocess": Node(stages, origin)}
+    return _build(Folder, merge(tree, Node(given, origin)), registry, problems)
 
 
 def find(path_or_name: str | Path) -> Path:
@@ -150,6 +144,20 @@ def _build(cls: type[T], tree: Node, registry: Registry, problems: Sequence[Prob
     builder.report()
     assert isinstance(section, cls)
     return section
+
+
+def _overridden(
+    tree: Node, overrides: Sequence[str], problems: list[Problem]
+) -> tuple[Node, dict[tuple[str, ...], str]]:
+    """The tree with each ``--set``, and the values that were set by their paths."""
+    changes: dict[tuple[str, ...], str] = {}
+    for text in overrides:
+        tree, steps = override(tree, text, problems)
+        if len(steps) > 1 and steps[-1] == "name":
+            steps = steps[:-1]  # backbone.name=x is backbone=x
+        if steps != ["name"]:
+            changes[tuple(steps)] = text.partition("=")[2]
+    return tree, changes
 
 
 def _with_name(tree: Node, path: Path, name: str | None) -> Node:

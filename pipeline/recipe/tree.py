@@ -79,8 +79,8 @@ def error_of(problems: Sequence[Problem]) -> InputError:
     What is in no file comes first, in the order in which it was found.
     """
 
-    def place(problem: Problem) -> tuple[str, int, int]:
+    def position(problem: Problem) -> tuple[str, int, int]:
         source, line, column = problem.origin
         return source if line else "", line, column
 
-    return InputError("\n".join(dict.fromkeys(map(str, sorted(problems, key=place)))))
+    return InputError("\n".join(dict.fromkeys(map(str, sorted(problems, key=position)))))
