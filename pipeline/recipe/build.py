@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import ValidationError
 
 from ..errors import InputError
+from ..plugin.kinds import missing
 from ..plugin.nearest import did_you_mean
 from ..plugin.options import Option, atoms, options
 from .complaints import complaints, join, shown
@@ -197,11 +198,6 @@ def build_stage(registry: Registry, kind: str, spec: object, said: str = "given"
     stage = builder.stage(kind, Node.of(spec, Origin(said)), kind)
     builder.report()
     return stage
-
-
-def missing(kind: str, stage: object) -> list[str]:
-    """The members of its kind's contract that a stage lacks."""
-    return []
 
 
 def _lacks(entry: Entry, stage: object) -> str:
