@@ -185,6 +185,19 @@ def test_set_reaches_everything(registry: Registry, write) -> None:
     assert "features: inception -> small" in recipe_differences(loaded, again)
 
 
+def test_spacings_are_stages_that_recipes_name(registry: Registry, write) -> None:
+    file = write(BASE + "sample: {spacing: karras}\n")
+    loaded = load(file, registry=registry)
+    assert loaded.data["sample"]["spacing"] == {"name": "karras"}
+    assert loaded.data["train"]["validate"]["spacing"] == {"name": "uniform"}
+    changed = load(file, ["sample.spacing=uniform"], registry=registry)
+    assert changed.changed == ["sample.spacing=uniform"]
+    assert recipe_differences(loaded, changed) == "sample.spacing: karras -> uniform"
+    assert "no spacing is called 'karas'; did you mean 'karras'?" in problems(
+        registry, file, "sample.spacing=karas"
+    )[0]  # fmt: skip
+
+
 def test_set_of_another_name_drops_options_and_of_the_same_keeps_them(registry, write) -> None:
     file = write(BASE + "train: {optimizer: {name: adamw, lr: 0.5}}\n")
     same = load(file, ["train.optimizer=adamw"], registry=registry)

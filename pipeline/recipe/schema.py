@@ -19,12 +19,10 @@ from ..plugin.contracts import (
     Preprocessor,
     Sampler,
     Schedule,
+    Spacing,
 )
 from ..plugin.every import Every, Units
 from ..plugin.stage import IOOnly, Stage, stage
-
-Spacing = Literal["uniform", "log_snr", "karras"]
-"""How the noise levels lie between t = 1 and the last one."""
 
 Guidance = Annotated[float, Field(ge=0)]
 """The scale of classifier-free guidance; 1 is off."""
@@ -73,7 +71,7 @@ class Validate:
     """The sampler of the images that are scored, and of the grids."""
     num_steps: Count = 5
     """Noise levels of the images that are scored."""
-    spacing: Spacing = "uniform"
+    spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
     """How the noise levels are spaced, for the grids too: see ``sample``."""
     guidance_scale: Guidance = 1.0
     """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
@@ -138,9 +136,8 @@ class Sample:
     """The way from noise to images."""
     num_steps: Count = 20
     """Noise levels; what they cost, in network evaluations, is the sampler's NFE."""
-    spacing: Spacing = "uniform"
-    """How the levels are spaced from t = 1 on: evenly in t (the last is t = 1 / num_steps), evenly
-    in log-SNR, or in sigma^(1/7) as Karras et al. do (the last is t = 0). Clean comes after it."""
+    spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
+    """At which times, from t = 1 on, the noise levels are; the clean image comes after the last."""
     guidance_scale: Guidance = 1.0
     """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
     off."""
@@ -163,7 +160,7 @@ class Evaluate:
     """The way from noise to images."""
     num_steps: Count = 20
     """Noise levels, as in ``sample``."""
-    spacing: Spacing = "uniform"
+    spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
     """How the noise levels are spaced: see ``sample``."""
     guidance_scale: Guidance = 1.0
     """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
