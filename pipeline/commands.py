@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .plugin.registry import Registry
-from .recipe.load import Loaded, load
+from .recipe.load import Loaded, check_recipe, load
 
 if TYPE_CHECKING:
     from .testing import Report
@@ -102,30 +102,28 @@ def validate(
     recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()
 ) -> Loaded:
     """Check a recipe. Raises InputError with a line for each problem."""
-    return load(recipe, overrides, registry=Registry.load(plugins))
+    return check_recipe(recipe, overrides, plugins=plugins)
 
 
 def show(recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()) -> str:
     """The resolved recipe as YAML, the origin of each value behind it."""
-    from .recipe.load import show as text
+    from .recipe.show import show as text
 
-    return text(validate(recipe, overrides, plugins=plugins))
+    return text(recipe, overrides, plugins=plugins)
 
 
 def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
     """Two recipes, by stage."""
-    from .recipe.load import diff as between
+    from .recipe.show import diff as between
 
-    registry = Registry.load(plugins)
-    return between(load(a, registry=registry), load(b, registry=registry))
+    return between(a, b, plugins=plugins)
 
 
 def plugins(kind: str = "", name: str = "", *, plugins: Sequence[Path] = ()) -> str:
     """What is installed, as a table; of one stage, its documentation, options and package."""
-    from .recipe.catalogue import describe_stage, plugins_table
+    from .recipe import catalogue
 
-    registry = Registry.load(plugins)
-    return describe_stage(registry, kind, name) if kind else plugins_table(registry)
+    return catalogue.plugins(kind, name, plugins=plugins)
 
 
 def check(

@@ -1,6 +1,8 @@
-"""Numbers for people."""
+"""Numbers and tables for people."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def number(value: float) -> str:
@@ -21,3 +23,16 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def table(rows: Sequence[Sequence[str]], align: str = "<") -> list[str]:
+    """Lines with columns of equal width.
+
+    ``align`` is ``<`` (left) or ``>`` (right) for each column; the last one holds for the rest.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = align.ljust(len(widths), align[-1])
+    return [
+        "  ".join(f"{cell:{s}{w}}" for cell, s, w in zip(row, sides, widths, strict=False)).rstrip()
+        for row in rows
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..format import clock, number, signed
+from ..format import clock, number, signed, table
 
 
 def run(found: Mapping[str, Any]) -> str:
@@ -157,7 +157,7 @@ def _differences(
         rows.append((*row, *_interval(pair)) if pair else (*row, "", "", "", ""))
     return [
         f"  {metric}, {better} is better; intervals from {source}{correction}",
-        *table(rows),
+        *_indented(rows),
     ]
 
 
@@ -205,20 +205,12 @@ def _costs(variants: Sequence[Mapping[str, Any]]) -> list[str]:
                 megabytes(cost["peak_memory"]),
             )
         )
-    return table(rows)
+    return _indented(rows)
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as they need, the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(
-            f"{c:{'<' if i == 0 else '>'}{w}}"
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def _indented(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of names and, to the right, numbers."""
+    return [f"  {line}" for line in table(rows, "<>")]
 
 
 def records(found: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from ..artifacts.prepare import FILE
 from ..diffusion.images import Images
 from ..plugin.contracts import Features, Metric
 from ..plugin.registry import Registry
-from ..recipe.show import differences
+from ..recipe.show import spec_differences
 from ..runs.run import scored_of, split_of
 from ..store.store import Artifact
 from .variants import Variant
@@ -65,7 +65,7 @@ def _differences(
     why = [f"{key} {one[key]} and {other[key]}" for key in one if one[key] != other[key]]
     if a.images.key != b.images.key and one["resolution"] == other["resolution"]:
         one, other = ({k: s.variant.loaded.data[k] for k in DATA} for s in (a, b))
-        changes = "; ".join(differences(one, other)) or "the files differ"
+        changes = "; ".join(spec_differences(one, other)) or "the files differ"
         why.append(f"other real images ({changes})")
     return why
 

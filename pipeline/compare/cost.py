@@ -23,8 +23,7 @@ from ..errors import Failed
 from ..machine import machine
 from ..plugin.registry import Registry
 from ..progress import note
-from ..recipe.load import build
-from ..recipe.yaml12 import Node, Origin
+from ..recipe.load import build_recipe
 from ..runs.run import scored_of
 from ..store.store import Artifact, Store
 from ..training.batches import Batches
@@ -56,7 +55,7 @@ def measure(
     and of training: the device's on a GPU, on a CPU what the process takes beyond data and
     libraries.
     """
-    recipe = build(Node.of(data, Origin(str(data["name"]))), registry)
+    recipe = build_recipe(registry, data, str(data["name"]))
     order = scored_of(recipe, Images(images.path / FILE))
     ingredients = {
         **{k: v for k, v in trajectory_of(recipe, registry, images).items() if k != "seed"},
@@ -91,7 +90,7 @@ def _measure(
     data: Mapping[str, Any], path: Path, num_steps: int | None, plugins: Sequence[Path], device: str
 ) -> Cost:
     registry = Registry.load(plugins)
-    recipe = build(Node.of(data, Origin("recipe")), registry)
+    recipe = build_recipe(registry, data, "recipe")
     images = Images(path)
     settings = recipe.train
     batches = Batches(images.indices("train"), 0, settings.batch_size, settings.repeats)

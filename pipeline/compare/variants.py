@@ -11,7 +11,8 @@ from pathlib import Path
 from ..errors import InputError
 from ..plugin.registry import Registry
 from ..recipe.load import Loaded, load
-from ..recipe.yaml12 import Origin, Problem, flow, parse
+from ..recipe.tree import Origin, Problem
+from ..recipe.yaml12 import flow, parse
 from ..runs.folder import RUN, RUNS, is_run, read_run
 
 

@@ -1,295 +1,236 @@
-"""From a tree of values to sections and stages, collecting every problem on the way."""
+"""Builds sections and stages from a tree of values, and collects every problem on the way."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import is_dataclass
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, is_dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from ..errors import InputError
+from ..plugin.kinds import missing
+from ..plugin.nearest import did_you_mean
 from ..plugin.options import Option, atoms, options
-from .yaml12 import Node, Origin, Problem, flow
+from .complaints import complaints, join, shown
+from .tree import Node, Origin, Problem, error_of
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from ..plugin.registry import Entry, Registry
 
-FAILED: Any = object()
-"""Stands for what could not be made; its problem is already told."""
-_ABSENT: Any = object()
+T = TypeVar("T")
+
+FAILED: Final = object()
+"""Stands for what could not be built; its problem is already told."""
+_NOT_GIVEN: Final = object()
+"""Stands for an option that is left to its class's default."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A stage, or a section of the recipe, and what it was built from."""
+
+    value: object
+    node: Node
+    """Its options as they were given."""
+    kind: str | None
+    """The kind of a stage; None for a section."""
 
 
 class Builder:
-    """Makes what a recipe asks for. ``load`` gives an entry's class, or None to leave it unchecked.
+    """Builds what a recipe asks for.
 
-    With ``sure=False`` the classes are stand-ins: what they say of options is only a guess.
+    A stage's name is looked up first, which imports nothing; then its class is imported to check
+    the options.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        load: Callable[[Entry], type | None] | None = None,
-        *,
-        sure: bool = True,
-        problems: Sequence[Problem] = (),
-    ) -> None:
+    def __init__(self, registry: Registry, problems: Sequence[Problem] = ()) -> None:
         self.registry = registry
-        self.load = load or (lambda entry: entry.load())
-        self.sure = sure
         self.problems = list(problems)
         self.unread = any(p.path in ("", "extends") and not p.in_override for p in problems)
         """Part of the recipe could not be read: what seems to be missing may stand there."""
-        self.made: dict[str, tuple[Any, Node]] = {}
-        """Every stage and section by its path, with the node it was made from."""
+        self.built: dict[str, Built] = {}
+        """Every stage and section by its path."""
 
     def report(self) -> None:
         """Raise InputError with one line for each problem, in the order of the file."""
         if self.problems:
-            lines = dict.fromkeys(map(str, sorted(self.problems, key=_place)))
-            raise InputError("\n".join(lines))
+            raise error_of(self.problems)
 
-    def problem(self, origin: Origin, path: str, message: str, *, sure: bool = True) -> Any:
+    def problem(self, origin: Origin, path: str, message: str) -> object:
         """Keep a problem; returns FAILED."""
-        self.problems.append(Problem(origin, path, message, sure))
+        self.problems.append(Problem(origin, path, message))
         return FAILED
 
-    def section(self, cls: type, node: Node, path: str = "") -> Any:
+    def section(self, cls: type, node: Node, path: str = "") -> object:
         """An instance of the engine's class from a mapping, or FAILED."""
-        return self._make(cls, node, path, "key", sure=True)
+        return self._keep(path, Built(self._instance(cls, node, path, "key"), node, None))
 
-    def stage(self, kind: str, node: Node, path: str, default: str | None = None) -> Any:
-        """A stage from a name or from a mapping with a name, or FAILED."""
+    def section_at(self, path: str, cls: type[T]) -> tuple[T, Node] | None:
+        """The section that was built at a path, with its node; None where there is none."""
+        built = self.built.get(path)
+        return (built.value, built.node) if built and isinstance(built.value, cls) else None
+
+    def stage(self, kind: str, node: Node, path: str, default: str | None = None) -> object:
+        """A stage from a name or from a mapping with a name, or FAILED.
+
+        ``default`` is the name that a mapping without one stands for.
+        """
         if is_dataclass(node.value):
             return node.value  # made in Python
         given, name = _named(node, default)
         if not isinstance(name.value, str):
-            there = ", ".join(dict.fromkeys(e.name for e in self.registry.entries(kind)))
             message = f"should be the name of a {kind}, or a mapping with its name and options"
-            return self.problem(
-                name.origin, path, f"{message}, got {_got(node.value)}. There are: {there}"
-            )
+            message += f", got {shown(node.value)}. There are: {self._names(kind)}"
+            return self.problem(name.origin, path, message)
         try:
             entry = self.registry.find(kind, name.value)
+            cls = entry.load()
         except InputError as error:
             return self.problem(name.origin, path, str(error))
-        try:
-            cls = self.load(entry)
-        except InputError as error:
-            return self.problem(name.origin, path, str(error))
-        if cls is None:
-            return FAILED
-        return self._make(cls, given, path, f"option of {kind} {name.value!r}", sure=self.sure)
+        stage = self._instance(cls, given, path, f"option of {kind} {name.value!r}")
+        if stage is not FAILED and (message := _lacks(entry, stage)):
+            return self.problem(name.origin, path, message)
+        return self._keep(path, Built(stage, given, kind))
 
-    def _make(self, cls: type, node: Node, path: str, what: str, *, sure: bool) -> Any:
+    def _keep(self, path: str, built: Built) -> object:
+        if built.value is not FAILED:
+            self.built[path] = built
+        return built.value
+
+    def _names(self, kind: str) -> str:
+        return ", ".join(dict.fromkeys(e.name for e in self.registry.entries(kind)))
+
+    def _instance(self, cls: type, node: Node, path: str, what: str) -> object:
+        """An instance of the class with the options of a mapping, or FAILED."""
         known = options(cls)
-        for key in node.value:
+        for key in node.mapping:
             if key not in known:
-                self._unknown(key, list(known), node, path, what, sure)
-        values = {n: self._option(o, node, _join(path, n), sure) for n, o in known.items()}
-        values = {n: v for n, v in values.items() if v is not _ABSENT}
-        made = self._construct(cls, known, values, node, path, sure)
-        if made is not FAILED:
-            self.made[path] = made, node
-        return made
+                self._unknown(key, list(known), node, path, what)
+        values = {n: self._option(o, node, join(path, n)) for n, o in known.items()}
+        values = {n: v for n, v in values.items() if v is not _NOT_GIVEN}
+        return self._construct(cls, known, values, node, path)
 
-    def _unknown(
-        self, key: str, known: list[str], node: Node, path: str, what: str, sure: bool
-    ) -> None:
-        near = get_close_matches(key, known, 1)
-        meant = f"; did you mean {near[0]!r}?" if near else "."
+    def _unknown(self, key: str, known: list[str], node: Node, path: str, what: str) -> None:
         there = f"There are: {', '.join(known)}" if known else "It has none"
         self.problem(
-            node.keys.get(key, node.value[key].origin),
-            _join(path, key),
-            f"no {what} is called {key!r}{meant} {there}",
-            sure=sure,
+            node.keys.get(key, node.mapping[key].origin),
+            join(path, key),
+            f"no {what} is called {key!r}{did_you_mean(key, known) or '.'} {there}",
         )
 
-    def _option(self, option: Option, parent: Node, path: str, sure: bool) -> Any:
-        node = parent.value.get(option.name)
+    def _option(self, option: Option, parent: Node, path: str) -> object:
+        node = parent.mapping.get(option.name)
         if node is None:
-            return self._absent(option, parent, path, sure)
+            return self._absent(option, parent, path)
         if node.value is None and option.optional:
             return None
         if option.marker:
-            return self._stages(option, node, path)
+            return self._stages(option, option.marker.kind, node, path)
         if option.section:
             if isinstance(node.value, dict):
                 return self.section(option.section, node, path)
-            return self.problem(node.origin, path, f"should be a mapping, got {_got(node.value)}")
-        return self._value(option, node, path, sure)
+            return self.problem(node.origin, path, f"should be a mapping, got {shown(node.value)}")
+        return self._value(option, node, path)
 
-    def _absent(self, option: Option, parent: Node, path: str, sure: bool) -> Any:
-        if option.marker and option.marker.default and not option.optional:
-            return self.stage(option.marker.kind, Node(option.default, parent.origin), path)
+    def _absent(self, option: Option, parent: Node, path: str) -> object:
+        marker = option.marker
+        if marker and marker.default and not option.optional:
+            return self.stage(marker.kind, Node(option.default, parent.origin), path)
         if option.section and option.info.is_required():
             return self.section(option.section, Node({}, parent.origin), path)
         if not option.required:
-            return _ABSENT
+            return _NOT_GIVEN
         if self.unread:
             return FAILED
-        there = ""
-        if option.marker:
-            names = dict.fromkeys(e.name for e in self.registry.entries(option.marker.kind))
-            there = f". There are: {', '.join(names)}"
-        message = f"is missing; give it as {option.text}{there}"
-        return self.problem(parent.origin, path, message, sure=sure)
+        there = f". There are: {self._names(marker.kind)}" if marker else ""
+        return self.problem(parent.origin, path, f"is missing; give it as {option.text}{there}")
 
-    def _stages(self, option: Option, node: Node, path: str) -> Any:
-        assert option.marker
-        kind = option.marker.kind
+    def _stages(self, option: Option, kind: str, node: Node, path: str) -> object:
         if not option.many:
             return self.stage(kind, node, path, self._default_name(option))
         if not isinstance(node.value, list):
-            got = _got(node.value)
+            got = shown(node.value)
             message = f"should be a list of {kind} stages, got {got}; write it as [{got}]"
             return self.problem(node.origin, path, message)
-        made = [self.stage(kind, item, _join(path, str(i))) for i, item in enumerate(node.value)]
-        return FAILED if FAILED in made else made
+        stages = [self.stage(kind, item, join(path, str(i))) for i, item in enumerate(node.items)]
+        return FAILED if FAILED in stages else stages
 
     def _default_name(self, option: Option) -> str | None:
-        """What a mapping of options without a name means."""
+        """The name that a mapping of options without one stands for."""
         if isinstance(option.default, str) or option.default is None:
             return option.default
         entry = self.registry.entry_of(type(option.default), option.kind)
         return entry.name if entry else None
 
-    def _value(self, option: Option, node: Node, path: str, sure: bool) -> Any:
+    def _value(self, option: Option, node: Node, path: str) -> object:
         """A plain value; pydantic checks the rest. YAML has types: text is no number here."""
         kinds = atoms(option.hint)
         if not kinds <= {int, float, bool, NoneType}:
             return node.plain
-        wrong = [
-            (place, leaf)
-            for place, leaf in _leaves(node, path)
-            if (isinstance(leaf.value, str))
-            or (isinstance(leaf.value, bool) and bool not in kinds)
-            or (isinstance(leaf.value, (int, float)) and not kinds & {int, float, type(leaf.value)})
-        ]
-        for place, leaf in wrong:
-            message = f"should be {option.text}, got {_got(leaf.value)}"
-            self.problem(leaf.origin, place, message, sure=sure)
+        wrong = [(at, leaf) for at, leaf in _leaves(node, path) if not _has_type(leaf.value, kinds)]
+        for at, leaf in wrong:
+            self.problem(leaf.origin, at, f"should be {option.text}, got {shown(leaf.value)}")
         return FAILED if wrong else node.plain
 
     def _construct(
-        self,
-        cls: type,
-        known: dict[str, Option],
-        values: dict[str, Any],
-        node: Node,
-        path: str,
-        sure: bool,
-    ) -> Any:
+        self, cls: type, known: dict[str, Option], values: dict[str, object], node: Node, path: str
+    ) -> object:
         """Call the class; its complaints about values that FAILED are no news."""
         failed = {name for name, value in values.items() if value is FAILED}
         try:
-            made = cls(**values)
+            instance = cls(**values)
         except ValidationError as error:
-            told: dict[tuple[Origin, str], list[str]] = {}
-            details = error.errors(include_url=False)
-            inner = {detail["loc"][:-1] for detail in details if detail["loc"]}
-            for detail in details:
-                loc = detail["loc"]
-                # Of a list without its wrong items pydantic may also say that it is too short.
-                if not loc or (loc[0] not in failed and loc not in inner):
-                    at, place = _locate(node, path, loc)
-                    told.setdefault((at.origin, place), []).append(_reworded(detail, known))
-            for (origin, place), messages in told.items():
-                self.problem(origin, place, " or ".join(dict.fromkeys(messages)), sure=sure)
+            self.problems += complaints(error, known, failed, node, path)
             return FAILED
         except InputError as error:
-            return self.problem(node.origin, path, str(error), sure=sure)
-        return FAILED if failed else made
+            return self.problem(node.origin, path, str(error))
+        return FAILED if failed else instance
 
 
-def build_stage(registry: Registry, kind: str, spec: Any, said: str = "given") -> Any:
+def build_stage(registry: Registry, kind: str, spec: object, said: str = "given") -> Any:
     """A stage from its name or ``{"name": …, **options}``. Raises InputError.
 
     ``said`` is where the user gave it, such as ``--sampler``.
     """
     builder = Builder(registry)
-    made = builder.stage(kind, Node.of(spec, Origin(said)), kind)
+    stage = builder.stage(kind, Node.of(spec, Origin(said)), kind)
     builder.report()
-    return made
+    return stage
 
 
-def _place(problem: Problem) -> tuple[str, int, int]:
-    """What is in no file comes first, in the order it was found."""
-    source, line, column = problem.origin
-    return source if line else "", line, column
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def _lacks(entry: Entry, stage: object) -> str:
+    """What is wrong with a stage that does not have every member of its kind's contract."""
+    lacking = missing(entry.kind, stage)
+    if not lacking:
+        return ""
+    said = f"{entry.kind} {entry.name!r} of {entry.provider}"
+    return f"{said} lacks {', '.join(lacking)}: see docs/plugins.md"
 
 
 def _named(node: Node, default: str | None) -> tuple[Node, Node]:
     """A stage's options and its name."""
     if not isinstance(node.value, dict):
         return Node({}, node.origin), node
-    rest = {key: value for key, value in node.value.items() if key != "name"}
-    name = node.value.get("name", Node(default, node.origin))
+    rest = {key: value for key, value in node.mapping.items() if key != "name"}
+    name = node.mapping.get("name", Node(default, node.origin))
     return Node(rest, node.origin, node.keys), name
 
 
 def _leaves(node: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """The values of a list, and of the lists in it, with their paths."""
     if isinstance(node.value, list):
-        for index, item in enumerate(node.value):
-            yield from _leaves(item, _join(path, str(index)))
+        for index, item in enumerate(node.items):
+            yield from _leaves(item, join(path, str(index)))
     else:
         yield path, node
 
 
-def _locate(node: Node, path: str, loc: tuple[int | str, ...]) -> tuple[Node, str]:
-    """The innermost value that was given, of a place in pydantic's words."""
-    for step in loc:
-        inside = node.value
-        there = range(len(inside)) if isinstance(inside, list) else inside
-        if not isinstance(inside, (dict, list)) or step not in there:
-            break
-        node = inside[step]  # type: ignore[index]
-        path = _join(path, str(step))
-    return node, path
-
-
-_EXPECTED = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-_EXPECTED |= {"string": "text", "list": "a list", "tuple": "a list", "dict": "a mapping"}
-
-
-def _reworded(detail: ErrorDetails, known: dict[str, Option]) -> str:
-    """pydantic's complaint in words for someone who writes YAML."""
-    kind, message = detail["type"], detail["msg"]
-    if kind == "missing":
-        return f"should be {known[str(detail['loc'][0])].text}"
-    if kind in ("value_error", "assertion_error"):
-        return message.partition(", ")[2]
-    if kind.startswith("path_not_"):
-        return f"there is no such {kind.rpartition('_')[2]}: {detail['input']}"
-    expected = _EXPECTED.get(kind.partition("_")[0])
-    if kind.endswith(("_type", "_parsing", "_from_float")) and expected:
-        message = f"should be {expected}"
-    if kind == "literal_error":
-        words = detail["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-        near = get_close_matches(str(detail["input"]), words, 1)
-        message += f" (did you mean {near[0]!r}?)" if near else ""
-    return re.sub(r"^\w+ should", "should", message) + f", got {_got(_noded(detail['input']))}"
-
-
-def _noded(plain: Any) -> Any:
-    """What pydantic was given, as a Node holds it."""
-    return Node.of(plain, Origin("")).value
-
-
-def _got(value: Any) -> str:
-    """A value as the user wrote it, cut where it is long."""
-    if value is None:
-        return "nothing"
-    plain = Node(value, Origin("")).plain if isinstance(value, (dict, list)) else value
-    text = flow(plain) if isinstance(plain, (dict, list, bool, float, int)) else repr(plain)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _has_type(value: object, kinds: set[object]) -> bool:
+    """Whether a value's type is one of the numbers and booleans allowed; null is pydantic's."""
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, (int, float)):
+        return bool(kinds & {int, float})
+    return not isinstance(value, str)

@@ -6,11 +6,25 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from inspect import cleandoc
-from typing import Any
+from pathlib import Path
 
+from ..format import table
 from ..plugin.options import Option, is_stage_class, options
 from ..plugin.registry import Registry
 from .yaml12 import flow
+
+
+def plugins(kind: str = "", name: str = "", *, plugins: Sequence[Path] = ()) -> str:
+    """What can be named in a recipe: a table of all stages, or one stage's documentation.
+
+    kind, name: the stage to describe, such as ``sampler`` and ``ddim``; without them, all are
+        listed with their packages, and what is broken or ambiguous with its reason.
+    plugins: files with stages, beside the packages that are installed.
+
+    Raises InputError, with what there is instead, for a stage that is not installed.
+    """
+    registry = Registry.load(plugins)
+    return describe_stage(registry, kind, name) if kind else plugins_table(registry)
 
 
 def plugins_table(registry: Registry) -> str:
@@ -31,7 +45,7 @@ def describe_stage(registry: Registry, kind: str, name: str) -> str:
     """A stage's docstrings, its options and where it comes from. Raises InputError."""
     entry = registry.find(kind, name)
     cls = entry.load()
-    docs = [cleandoc(about.__doc__ or "") for about in (sys.modules[cls.__module__], cls)]
+    docs = [cleandoc(owner.__doc__ or "") for owner in (sys.modules[cls.__module__], cls)]
     parts = []
     for option in options(cls).values():
         parts.append(f"  {option.name}: {option.text}{_default(registry, option)}")
@@ -41,22 +55,13 @@ def describe_stage(registry: Registry, kind: str, name: str) -> str:
     return "\n\n".join([*head, "\n".join(parts)])
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
 def _default(registry: Registry, option: Option) -> str:
     if option.required:
         return ", required"
     return f", default {flow(_plain(registry, option.default, option.kind))}"
 
 
-def _plain(registry: Registry, value: Any, kind: str | None) -> Any:
+def _plain(registry: Registry, value: object, kind: str | None) -> object:
     if isinstance(value, (list, tuple)):
         return [_plain(registry, item, kind) for item in value]
     if is_stage_class(type(value)):

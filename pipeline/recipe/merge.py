@@ -1,12 +1,14 @@
-"""Recipe files to one tree of values: ``extends`` and ``--set``."""
+"""Merges recipe files and overrides into one tree of values: ``extends`` and ``--set``."""
 
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 
-from .yaml12 import Node, Origin, Problem, flow, parse
+from ..plugin.nearest import did_you_mean
+from .complaints import join
+from .tree import Node, Origin, Problem
+from .yaml12 import flow, parse
 
 
 def read(file: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> Node | None:
@@ -24,20 +26,23 @@ def read(file: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> N
         if node:
             problems.append(Problem(node.origin, "", "should be a mapping of settings"))
         return None
-    own = {key: value for key, value in node.value.items() if key != "extends"}
-    tree = Node(own, node.origin, node.keys)
-    if "extends" not in node.value:
+    named = node.mapping.get("extends")
+    tree = _without("extends", node)
+    if named is None:
         return tree
-    parent = _parent(file, node.value["extends"], problems, (*chain, file.resolve()))
-    if parent is None:
-        return tree
-    inherited = {key: value for key, value in parent.value.items() if key != "name"}
-    return _overlay(Node(inherited, parent.origin, parent.keys), tree)
+    parent = _parent(file, named, problems, (*chain, file.resolve()))
+    return _overlay(_without("name", parent), tree) if parent else tree
+
+
+def _without(key: str, node: Node) -> Node:
+    return Node({k: v for k, v in node.mapping.items() if k != key}, node.origin, node.keys)
 
 
 def _parent(
     file: Path, named: Node, problems: list[Problem], chain: tuple[Path, ...]
 ) -> Node | None:
+    """The recipe that a file extends; None where there is none that can be read."""
+
     def wrong(message: str) -> None:
         problems.append(Problem(named.origin, "extends", message))
 
@@ -46,11 +51,10 @@ def _parent(
         return None
     path = Path(os.path.normpath(file.parent / named.value))
     if path.resolve() in chain:
-        there = [*chain[chain.index(path.resolve()) :], path.resolve()]
-        wrong(f"goes in a circle: {' -> '.join(p.name for p in there)}")
+        circle = [*chain[chain.index(path.resolve()) :], path.resolve()]
+        wrong(f"goes in a circle: {' -> '.join(p.name for p in circle)}")
     elif not path.is_file():
-        near = get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
+        meant = did_you_mean(path.name, [p.name for p in path.parent.glob("*.y*ml")], quote=str)
         wrong(f"there is no file {path} (paths are relative to this recipe){meant}")
     else:
         return read(path, problems, chain)
@@ -65,13 +69,14 @@ def merge(old: Node, new: Node) -> Node:
         old = _named(old)
     if not (isinstance(old.value, dict) and isinstance(new.value, dict)):
         return new
-    names = [node.value["name"].plain for node in (old, new) if "name" in node.value]
+    names = [node.mapping["name"].plain for node in (old, new) if "name" in node.mapping]
     return new if len(names) == 2 and names[0] != names[1] else _overlay(old, new)
 
 
 def _overlay(old: Node, new: Node) -> Node:
-    both = {k: merge(old.value[k], v) if k in old.value else v for k, v in new.value.items()}
-    return Node({**old.value, **both}, new.origin, {**old.keys, **new.keys})
+    before = old.mapping
+    both = {k: merge(before[k], v) if k in before else v for k, v in new.mapping.items()}
+    return Node({**before, **both}, new.origin, {**old.keys, **new.keys})
 
 
 def _named(node: Node) -> Node:
@@ -89,44 +94,40 @@ def override(tree: Node, text: str, problems: list[Problem]) -> tuple[Node, list
         return tree, []
     known = len(problems)
     node = parse(value, "", problems, at=at)
-    made = _assign(tree, steps, node, at, problems) if node else tree
-    return (made, steps) if len(problems) == known else (tree, [])
+    changed = _assign(tree, steps, node, problems) if node else tree
+    return (changed, steps) if len(problems) == known else (tree, [])
 
 
 def _assign(
-    node: Node | None,
-    steps: list[str],
-    value: Node,
-    at: Origin,
-    problems: list[Problem],
-    done: str = "",
+    node: Node | None, steps: list[str], value: Node, problems: list[Problem], done: str = ""
 ) -> Node:
+    """A node with the value at the end of these steps; ``done`` is the path that led to it."""
     if not steps:
         return merge(node, value) if node else value
-    head, *rest = steps
-    path = f"{done}.{head}" if done else head
+    at, (head, *rest), path = value.origin, steps, join(done, steps[0])
     if node is None or node.value is None:
         node = Node({}, at)
     if isinstance(node.value, str):
         node = Node(_named(node).value, at)
     if isinstance(node.value, list):
-        index = _index(node.value, head)
+        index = _index(node.items, head)
         if index is None:
-            there = ", ".join(filter(None, map(_name, node.value))) or "nothing that has a name"
+            there = ", ".join(filter(None, map(_name, node.items))) or "nothing that has a name"
             problems.append(Problem(at, path, f"the list holds {there}; not {head!r} just once"))
             return node
-        items = list(node.value)
-        items[index] = _assign(items[index], rest, value, at, problems, path)
+        items = list(node.items)
+        items[index] = _assign(items[index], rest, value, problems, path)
         return Node(items, node.origin)
     if not isinstance(node.value, dict):
         problems.append(Problem(at, path, f"{done} is {flow(node.value)} and has no keys"))
         return node
-    child = _assign(node.value.get(head), rest, value, at, problems, path)
-    return Node({**node.value, head: child}, node.origin, {head: at, **node.keys})
+    child = _assign(node.mapping.get(head), rest, value, problems, path)
+    return Node({**node.mapping, head: child}, node.origin, {head: at, **node.keys})
 
 
 def _name(node: Node) -> str | None:
-    name = node.value.get("name", node).value if isinstance(node.value, dict) else node.value
+    """The name of a stage, given alone or in a mapping."""
+    name = node.mapping.get("name", node).value
     return name if isinstance(name, str) else None
 
 
@@ -134,5 +135,5 @@ def _index(items: list[Node], step: str) -> int | None:
     """The place of an item that is reached by its name or number."""
     if step.isdecimal():
         return int(step) if int(step) < len(items) else None
-    found = [i for i, item in enumerate(items) if _name(item) == step]
-    return found[0] if len(found) == 1 else None
+    places = [i for i, item in enumerate(items) if _name(item) == step]
+    return places[0] if len(places) == 1 else None

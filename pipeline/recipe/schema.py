@@ -19,37 +19,35 @@ from ..plugin.contracts import (
     Preprocessor,
     Sampler,
     Schedule,
+    Spacing,
 )
 from ..plugin.every import Every, Units
 from ..plugin.stage import IOOnly, Stage, stage
 
-Spacing = Literal["uniform", "log_snr", "karras"]
-"""How noise levels are spaced: ``levels.py``."""
-
 Guidance = Annotated[float, Field(ge=0)]
-"""Of classifier-free guidance: ``Model.denoiser``."""
+"""The scale of classifier-free guidance; 1 is off."""
 
 Tracker = Literal[
     "tensorboard", "wandb", "aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "trackio"
 ]
-"""What accelerate knows: https://huggingface.co/docs/accelerate/usage_guides/tracking."""
+"""The trackers that accelerate knows: https://huggingface.co/docs/accelerate/usage_guides/tracking."""
 
 DROP_LABEL = 0.1
-"""Of Ho & Salimans 2022, https://arxiv.org/abs/2207.12598, section 4."""
-
+"""The share of labels that Ho & Salimans 2022 hide, https://arxiv.org/abs/2207.12598, section 4."""
 
 Count = Annotated[int, Field(ge=1)]
 Grid = tuple[Count, Count]
+"""Columns and rows of pictures."""
 
 
 @stage
 class Split:
-    """Training and validation, drawn within each official part of the dataset."""
+    """Divides the images into training and validation, within each official part of the dataset."""
 
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """The fraction kept for validation."""
+    """The fraction of the images that is kept for validation."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the shuffle. Has nothing to do with the run's seed."""
+    """The seed of the shuffle; the run's seed does not change the split."""
 
 
 @stage
@@ -57,10 +55,10 @@ class Ema:
     """The running average of weights and buffers that is validated and sampled."""
 
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """What is kept of the average in each step."""
+    """The share of the average that each step keeps."""
     warmup: bool = True
-    """Use min(decay, (1 + step) / (10 + step)), so that the first samples are not the
-    initial weights'."""
+    """Use min(decay, (1 + step) / (10 + step)), so that the average soon forgets the initial
+    weights."""
 
 
 @stage
@@ -68,35 +66,37 @@ class Validate:
     """What is measured during training; the best checkpoint is chosen by the first metric."""
 
     every: Annotated[Every, Units(("epoch", "step"))] = Every(1, "epoch")
-    """'1 epoch' or '500 steps'. The end of training is always validated."""
+    """The interval: '1 epoch' or '500 steps'. The end of training is always validated."""
     sampler: Annotated[Sampler, Stage("sampler", default="ddim")]
-    """Draws the images that are scored and the grids."""
+    """The sampler of the images that are scored, and of the grids."""
     num_steps: Count = 5
-    """Sampling steps of the images that are scored."""
-    spacing: Spacing = "uniform"
-    """How the noise levels are spaced, of the pictures' too: see ``sample``."""
+    """Noise levels of the images that are scored."""
+    spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
+    """How the noise levels are spaced, for the grids too: see ``sample``."""
     guidance_scale: Guidance = 1.0
-    """How far to go from the label-free prediction to that of the class and beyond; 1 is off."""
+    """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
+    off."""
     num_images: Annotated[int, Field(ge=2)] | None = None
-    """How many images are scored; none: as many as there are validation images."""
+    """The number of images that are scored; null: as many as there are validation images."""
     metrics: list[Annotated[Metric, Stage("metric")]] = Field(default_factory=list)
-    """None: the best checkpoint is the one with the lowest validation loss."""
+    """What is measured; without any, the best checkpoint has the lowest validation loss."""
     grid: Grid = (8, 4)
-    """Columns and rows of the pictures from fixed noise."""
+    """Columns and rows of the grid, which is drawn from the same noise each time."""
     grid_num_steps: Count = 20
-    """Sampling steps of these pictures."""
+    """Noise levels of the grid's pictures."""
 
 
 @stage
 class Train:
-    """The training loop."""
+    """How the network is trained."""
 
     epochs: Count = 50
-    """An epoch is ``repeats`` passes over the training images, without the incomplete batch."""
+    """The length of training. An epoch is ``repeats`` passes over the training images, without the
+    incomplete batch."""
     repeats: Count = 1
     """Passes in one epoch."""
     max_steps: Count | None = None
-    """Stop after so many steps, even within an epoch."""
+    """Stop after so many steps, even within an epoch; null: after all epochs."""
     batch_size: Count = 64
     """Images a step."""
     optimizer: Annotated[Optimizer, Stage("optimizer", default="adamw")]
@@ -104,12 +104,12 @@ class Train:
     lr_schedule: Annotated[LrSchedule, Stage("lr_schedule", default="constant")]
     """How the learning rate changes with the step."""
     condition: Literal["class"] | None = None
-    """What the network is told beside the noise level; none: nothing."""
+    """What the network is told beside the noise level: each image's class; null: nothing."""
     drop_label: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """The share of labels hidden in training, which guidance needs; none: 0.1 with ``condition``.
+    """The share of labels that training hides, which guidance needs; null: 0.1 with ``condition``.
     Losses on validation images hide none."""
     clip_gradients: Annotated[float, Field(gt=0)] | None = None
-    """Largest norm of all gradients together; none: unlimited."""
+    """The largest norm of all gradients together; null: unlimited."""
     ema: Ema = Ema()
     """The average that is validated and sampled."""
     validate: Validate
@@ -117,14 +117,14 @@ class Train:
     checkpoint_every: Annotated[Every, Units(("minute", "second", "step")), IOOnly()] = Every(
         5, "minute"
     )
-    """How much work a kill may cost. Ctrl-C and SIGTERM save first and cost none."""
+    """How much work may be lost when the process is killed; Ctrl-C and SIGTERM save first."""
     trackers: Annotated[list[Tracker], IOOnly()] = Field(default_factory=list)
-    """What else shows the history and its grids, such as tensorboard; needs the extra ``trackers``
-    and, beside TensorBoard, the tracker's own package."""
+    """Where else the history and its grids are shown, such as tensorboard; needs the extra
+    ``trackers`` and, for all but TensorBoard, the tracker's own package."""
 
     @property
     def drops(self) -> float:
-        """The share of labels that are hidden."""
+        """The share of labels that training hides where there are classes."""
         return DROP_LABEL if self.drop_label is None else self.drop_label
 
 
@@ -133,23 +133,23 @@ class Sample:
     """The pictures of a run."""
 
     sampler: Annotated[Sampler, Stage("sampler", default="ddim")]
-    """From noise to images."""
+    """The way from noise to images."""
     num_steps: Count = 20
-    """Noise levels; a sampler's cost in network evaluations is its NFE."""
-    spacing: Spacing = "uniform"
-    """How the levels are spaced from t = 1 on: evenly in t (the last is t = 1 / num_steps), evenly
-    in log-SNR, or in sigma^(1/7) as Karras et al. do (the last is t = 0). Clean comes after it."""
+    """Noise levels; what they cost, in network evaluations, is the sampler's NFE."""
+    spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
+    """At which times, from t = 1 on, the noise levels are; the clean image comes after the last."""
     guidance_scale: Guidance = 1.0
-    """How far to go from the label-free prediction to that of the class and beyond; 1 is off."""
+    """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
+    off."""
     num_images: Count = 80
-    """How many."""
+    """The number of images."""
     classes: Annotated[list[int | str], Field(min_length=1)] | None = None
-    """Image i is of class i of these, by number or name, from the first again after the last; none:
-    of all classes, as the pictures of validation are."""
+    """Classes by number or name: image i is of class i of these, from the first again after the
+    last; null: of all classes, as the grids of validation are."""
     grid: Grid = (10, 8)
-    """Columns and rows of the PNG."""
+    """Columns and rows of the PNG that shows them."""
     batch_size: Annotated[Count, IOOnly()] = 64
-    """Images at a time: for memory and speed; image i stays the same."""
+    """Images at a time: a matter of memory and speed that changes no image."""
 
 
 @stage
@@ -157,21 +157,22 @@ class Evaluate:
     """The scores of a run, on images of their own."""
 
     sampler: Annotated[Sampler, Stage("sampler", default="ddim")]
-    """From noise to images."""
+    """The way from noise to images."""
     num_steps: Count = 20
-    """Noise levels."""
-    spacing: Spacing = "uniform"
-    """How they are spaced: see ``sample``."""
+    """Noise levels, as in ``sample``."""
+    spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
+    """How the noise levels are spaced: see ``sample``."""
     guidance_scale: Guidance = 1.0
-    """How far to go from the label-free prediction to that of the class and beyond; 1 is off."""
+    """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
+    off."""
     num_images: Annotated[int, Field(ge=2)] | None = None
-    """How many; none: as many as there are images in ``split``."""
+    """The number of images; null: as many as there are in ``split``."""
     split: Literal["validation", "train"] = "validation"
     """The real images they are compared with."""
     metrics: list[Annotated[Metric, Stage("metric")]]
     """What is measured."""
     batch_size: Annotated[Count, IOOnly()] = 64
-    """Images at a time: for memory and speed; image i stays the same."""
+    """Images at a time: a matter of memory and speed that changes no image."""
 
 
 @stage
@@ -179,21 +180,21 @@ class Recipe:
     """All settings of a run. Sections that are stages hold the stage itself."""
 
     name: Annotated[str, Field(pattern=r"^\w[\w.+=,-]*$")]
-    """Names the folder under runs/. Unless given, the recipe file's name."""
+    """The name of the folder under runs/; unless given, that of the recipe's file."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of weights, data order, noise and samples."""
+    """The seed of weights, data order, noise and samples."""
     dataset: Annotated[Dataset, Stage("dataset")]
     """Where images come from."""
     split: Split = Split()
-    """Training and validation."""
+    """Which images are for training and which for validation."""
     preprocess: list[Annotated[Preprocessor, Stage("preprocessor")]] = Field(default_factory=list)
-    """In order, once."""
+    """What is done to each image once, in this order."""
     augment: list[Annotated[Augmentation, Stage("augmentation")]] = Field(default_factory=list)
-    """In order, in every training step."""
+    """What is done to each batch in every training step, in this order."""
     codec: Annotated[Codec, Stage("codec", default="pixels")]
-    """Between images and the model's space."""
+    """The way between images and the model's space."""
     features: Annotated[Features, Stage("features")] | None = None
-    """What metrics use that name no features of their own."""
+    """The features of the metrics that name none of their own."""
     schedule: Annotated[Schedule, Stage("schedule")]
     """How noise grows with t."""
     objective: Annotated[Objective, Stage("objective")]
@@ -201,8 +202,18 @@ class Recipe:
     backbone: Annotated[Backbone, Stage("backbone")]
     """The network."""
     train: Train
-    """The training loop."""
+    """How the network is trained."""
     sample: Sample
     """The pictures of the run."""
     evaluate: Evaluate | None = None
-    """The scores of the run; none: it is not scored."""
+    """The scores of the run; null: it is not scored."""
+
+
+@stage
+class Folder:
+    """How ``pipeline evaluate`` reads a folder of images; ``folder.yaml`` says it."""
+
+    dataset: Annotated[Dataset, Stage("dataset")]
+    """Lists the images of the folder."""
+    preprocess: list[Annotated[Preprocessor, Stage("preprocessor")]] = Field(default_factory=list)
+    """What is done to each image once, in this order."""

@@ -1,78 +1,82 @@
-"""A checked recipe for people: with the origin of each value, and against another."""
+"""Shows a checked recipe to people: with the origin of each value, and against another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from ..plugin.registry import Registry
+from ..plugin.specs import ABSENT, changes, is_stage, stage_names
+from .complaints import join
+from .load import Loaded, check_recipe, load
 from .yaml12 import flow
 
-if TYPE_CHECKING:
-    from ..plugin.registry import Registry
-    from .load import Loaded
-    from .schema import Recipe
 
+def show(recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()) -> str:
+    """A recipe as YAML with every default filled in, and behind each value where it comes from.
 
-def resolved(recipe: Recipe, registry: Registry) -> dict[str, Any]:
-    """The recipe as plain data, every default filled in; itself a recipe."""
-    return registry.plain(recipe)
+    recipe: its file, or the name of a packaged one, such as ``quickstart``.
+    overrides: values to change, each like ``backbone.upsampler=nearest``.
+    plugins: files with stages, beside the packages that are installed.
 
-
-def show(loaded: Loaded) -> str:
-    """The resolved recipe as YAML, the origin of each value behind it."""
-    lines = [(t, loaded.origins.get(p)) for t, p in _lines(loaded.data, "", "")]
-    width = max(len(text) for text, origin in lines if origin)
-    return "".join(f"{t:{width}}  # {o}\n" if o else f"{t}\n" for t, o in lines)
-
-
-def diff(a: Loaded, b: Loaded) -> str:
-    """What differs, a line each: ``backbone.upsampler: bilinear -> transposed_conv``.
-
-    The recipes' names do not count.
+    The text is itself a recipe. Raises InputError with a line for each problem.
     """
-    one, other = ({k: v for k, v in loaded.data.items() if k != "name"} for loaded in (a, b))
-    return "\n".join(differences(one, other)) or "no difference"
+    return recipe_as_yaml(check_recipe(recipe, overrides, plugins=plugins))
 
 
-def differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
+def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
+    """What differs between two recipes, a line each: ``backbone.upsampler: bilinear -> nearest``.
+
+    a, b: their files, or names of packaged ones; what the recipes call themselves does not count.
+    plugins: files with stages, beside the packages that are installed.
+
+    Raises InputError with a line for each problem of the first recipe that has any.
+    """
+    registry = Registry.load(plugins)
+    return recipe_differences(load(a, registry=registry), load(b, registry=registry))
+
+
+def recipe_as_yaml(loaded: Loaded) -> str:
+    """The resolved recipe as YAML, the origin of each value behind it."""
+    lines = [(text, loaded.origins.get(path)) for text, path in _lines(loaded.data, "", "")]
+    width = max(len(text) for text, origin in lines if origin)
+    return "".join(f"{t:{width}}  # {origin}\n" if origin else f"{t}\n" for t, origin in lines)
+
+
+def recipe_differences(a: Loaded, b: Loaded) -> str:
+    """What differs, a line each, or ``no difference``. The recipes' names do not count."""
+    old, new = ({k: v for k, v in loaded.data.items() if k != "name"} for loaded in (a, b))
+    return "\n".join(spec_differences(old, new)) or "no difference"
+
+
+def spec_differences(old: object, new: object) -> Iterator[str]:
     """A line for each difference of plain data. A stage of another name differs as a whole."""
-    at = f"{path}." if path else ""
-    if isinstance(a, Mapping) and isinstance(b, Mapping) and a.get("name") == b.get("name"):
-        for key in dict.fromkeys([*a, *b]):
-            yield from differences(a.get(key), b.get(key), f"{at}{key}")
-    elif (names := _names(a)) and names == _names(b):
-        for name, one, other in zip(names, a, b, strict=True):
-            yield from differences(one, other, f"{at}{name}")
-    elif a != b:
-        yield f"{path}: {_brief(a)} -> {_brief(b)}"
+    for change in changes(old, new):
+        before, after = (None if v is ABSENT else v for v in (change.old, change.new))
+        if before != after:
+            yield f"{'.'.join(change.path)}: {_brief(before)} -> {_brief(after)}"
 
 
-def _names(value: Any) -> list[str] | None:
-    """Of a list of stages."""
-    if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
-        return None
-    return [v["name"] for v in value]
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, Mapping) and "name" in value:
+def _brief(value: object) -> str:
+    """A value on one line; stages by their names alone."""
+    if is_stage(value):
         return str(value["name"])
-    names = _names(value)
+    names = stage_names(value)
     return flow(value if names is None else names)
 
 
-def _lines(data: Any, indent: str, path: str) -> Iterator[tuple[str, str]]:
+def _lines(data: Mapping[str, object], indent: str, path: str) -> Iterator[tuple[str, str]]:
     """Lines of YAML, each with the path of the value in it."""
     for key, value in data.items():
-        place = f"{path}.{key}" if path else key
+        inner = join(path, key)
         if isinstance(value, Mapping) and value:
-            yield f"{indent}{flow(key)}:", place
-            yield from _lines(value, indent + "  ", place)
+            yield f"{indent}{flow(key)}:", inner
+            yield from _lines(value, indent + "  ", inner)
         elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-            yield f"{indent}{flow(key)}:", place
+            yield f"{indent}{flow(key)}:", inner
             for index, item in enumerate(value):
-                (first, at), *rest = _lines(item, indent + "    ", f"{place}.{index}")
+                (first, at), *rest = _lines(item, indent + "    ", join(inner, str(index)))
                 yield f"{indent}  - {first.lstrip()}", at
                 yield from rest
         else:
-            yield f"{indent}{flow(key)}: {flow(value)}", place
+            yield f"{indent}{flow(key)}: {flow(value)}", inner

@@ -1,4 +1,4 @@
-"""YAML 1.2 (core schema) as plain data in which every value knows where it was written.
+"""Reads YAML 1.2 (core schema) as a tree of values, and writes values on one line.
 
 PyYAML's parser follows YAML 1.1, where ``no`` is false, ``010`` is eight and ``1e-3`` is text. Only
 its events are used here; what they mean is decided below. https://yaml.org/spec/1.2.2/#103-core-schema
@@ -7,79 +7,30 @@ its events are used here; what they mean is decided below. https://yaml.org/spec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import NoReturn
 
 import yaml
+
+from .tree import Node, Origin, Problem
+
+Scalar = str | int | float | bool | None
+"""A value that holds no other values."""
 
 MAX_NODES = 20_000
 """Values in one document after its aliases are written out: no recipe comes near."""
 MAX_DEPTH = 50
+"""Levels of values within values."""
 
-_Parser: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Parser: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_WORDS: dict[str, Any] = {"": None, "~": None, ".nan": float("nan"), ".inf": float("inf")}
+_WORDS: dict[str, Scalar] = {"": None, "~": None, ".nan": float("nan"), ".inf": float("inf")}
 _WORDS |= {"+.inf": float("inf"), "-.inf": float("-inf"), "null": None, "true": True}
 _WORDS |= {"false": False}
 _WORDS |= {spelt: v for w, v in _WORDS.items() for spelt in (w.upper(), w.title())}
 _WORDS |= {".NaN": float("nan")}
-
-
-class Origin(NamedTuple):
-    """Where a value was written; lines and columns count from 1, 0 for what is not in a file."""
-
-    source: str
-    line: int = 0
-    column: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
-
-
-@dataclass(frozen=True)
-class Node:
-    """A value: ``dict[str, Node]``, ``list[Node]`` or a scalar; ``keys`` are where its keys are."""
-
-    value: Any
-    origin: Origin
-    keys: Mapping[str, Origin] = field(default_factory=dict)
-
-    @property
-    def plain(self) -> Any:
-        """The value without origins."""
-        if isinstance(self.value, dict):
-            return {key: node.plain for key, node in self.value.items()}
-        return [n.plain for n in self.value] if isinstance(self.value, list) else self.value
-
-    @classmethod
-    def of(cls, value: Any, origin: Origin) -> Node:
-        """The reverse of ``plain``."""
-        if isinstance(value, Mapping):
-            return cls({k: cls.of(v, origin) for k, v in value.items()}, origin)
-        items = [cls.of(v, origin) for v in value] if isinstance(value, (list, tuple)) else value
-        return cls(items, origin)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One line of an error message."""
-
-    origin: Origin
-    path: str
-    message: str
-    sure: bool = True
-    """False for what was found by reading a stage's source instead of importing it."""
-
-    @property
-    def in_override(self) -> bool:
-        """Whether it is of a ``--set``, not of a file."""
-        return self.origin.source.startswith("--set ")
-
-    def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.origin), self.path, self.message)))
 
 
 def parse(
@@ -106,8 +57,8 @@ def parse(
     return None
 
 
-def scalar(text: str) -> Any:
-    """What an unquoted text means. Raises ValueError for an integer too long to be one."""
+def scalar(text: str) -> Scalar:
+    """The meaning of an unquoted text. Raises ValueError for an integer too long to be one."""
     if text in _WORDS:
         return _WORDS[text]
     if _INT.fullmatch(text):
@@ -116,7 +67,7 @@ def scalar(text: str) -> Any:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def flow(value: Any) -> str:
+def flow(value: object) -> str:
     """A value on one line, in words that ``parse`` reads back as the same value."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{flow(k)}: {flow(v)}" for k, v in value.items()) + "}"
@@ -140,16 +91,15 @@ class _Stop(Exception):
 
 
 class _Composer:
-    """Events to nodes. Writes aliases out and counts what that costs."""
+    """Makes nodes of events. Writes aliases out and counts what that costs."""
 
     def __init__(self, text: str, source: str, problems: list[Problem], at: Origin | None) -> None:
-        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Parser))
+        self.events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=_Parser))
+        self.source = source
         self.problems = problems
-        self.where: Callable[[Any], Origin] = lambda event: (
-            at or Origin(source, event.start_mark.line + 1, event.start_mark.column + 1)
-        )
+        self.at = at
         self.nodes = 0
-        self.anchors: dict[str, tuple[Node, int] | None] = {}
+        self.anchors: dict[str | None, tuple[Node, int] | None] = {}
         """Finished nodes with their cost; None while a node is being read."""
 
     def document(self) -> Node:
@@ -164,9 +114,10 @@ class _Composer:
             self.stop(after, (), "a second document; there may be only one")
         return root
 
-    def node(self, event: Any, path: tuple[str, ...]) -> Node:
+    def node(self, event: yaml.Event, path: tuple[str, ...]) -> Node:
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, path)
+        assert isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent))
         before, anchor = self.nodes, event.anchor
         self.spend(1, event, path)
         if len(path) > MAX_DEPTH:
@@ -175,19 +126,18 @@ class _Composer:
             self.problem(event, path, f"tag {event.tag!r}: a recipe is plain data, without tags")
         if anchor:
             self.anchors[anchor] = None
-        made = self.content(event, path)
+        node = self.content(event, path)
         if anchor:
-            self.anchors[anchor] = (made, self.nodes - before)
-        return made
+            self.anchors[anchor] = (node, self.nodes - before)
+        return node
 
-    def content(self, event: Any, path: tuple[str, ...]) -> Node:
+    def content(
+        self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, path: tuple[str, ...]
+    ) -> Node:
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(event, path)
-        if isinstance(event, yaml.SequenceStartEvent):
-            items: list[Node] = []
-            while not isinstance(inner := next(self.events), yaml.SequenceEndEvent):
-                items.append(self.node(inner, (*path, str(len(items)))))
-            return Node(items, self.where(event))
+        if not isinstance(event, yaml.ScalarEvent):
+            return self.sequence(event, path)
         if not event.implicit[0]:  # quoted
             return Node(event.value, self.where(event))
         try:
@@ -195,9 +145,15 @@ class _Composer:
         except ValueError:
             self.stop(event, path, f"a number of {len(event.value)} digits")
 
-    def mapping(self, event: Any, path: tuple[str, ...]) -> Node:
+    def sequence(self, event: yaml.Event, path: tuple[str, ...]) -> Node:
+        items: list[Node] = []
+        while not isinstance(inner := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.node(inner, (*path, str(len(items)))))
+        return Node(items, self.where(event))
+
+    def mapping(self, event: yaml.Event, path: tuple[str, ...]) -> Node:
+        values: dict[str, Node] = {}
         keys: dict[str, Origin] = {}
-        made = Node({}, self.where(event), keys)
         while not isinstance(at := next(self.events), yaml.MappingEndEvent):
             key = self.node(at, path).value
             plain = isinstance(at, yaml.ScalarEvent) and at.implicit[0]
@@ -207,37 +163,43 @@ class _Composer:
                 self.problem(at, path, f"key {shown}: keys are text; put it in quotes")
             elif plain and key == "<<":
                 self.problem(at, path, "'<<' is not in YAML 1.2; a recipe inherits by 'extends'")
-            elif key in made.value:
+            elif key in values:
                 self.problem(at, (*path, key), f"is given twice, first at {keys[key]}")
             else:
-                made.value[key], keys[key] = value, self.where(at)
-        return made
+                values[key], keys[key] = value, self.where(at)
+        return Node(values, self.where(event), keys)
 
-    def alias(self, event: Any, path: tuple[str, ...]) -> Node:
+    def alias(self, event: yaml.AliasEvent, path: tuple[str, ...]) -> Node:
         if event.anchor not in self.anchors:
             self.stop(event, path, f"*{event.anchor}: no such anchor before it")
-        if (found := self.anchors[event.anchor]) is None:
+        if (anchored := self.anchors[event.anchor]) is None:
             self.stop(event, path, f"*{event.anchor} holds itself")
-        self.spend(found[1], event, path)
-        return found[0]
+        node, cost = anchored
+        self.spend(cost, event, path)
+        return node
 
-    def spend(self, cost: int, event: Any, path: tuple[str, ...]) -> None:
+    def spend(self, cost: int, event: yaml.Event, path: tuple[str, ...]) -> None:
         self.nodes += cost
         if self.nodes > MAX_NODES:
             self.stop(event, path, f"more than {MAX_NODES} values, aliases written out")
 
-    def problem(self, event: Any, path: tuple[str, ...], message: str) -> None:
+    def problem(self, event: yaml.Event, path: tuple[str, ...], message: str) -> None:
         self.problems.append(Problem(self.where(event), ".".join(path), message))
 
-    def stop(self, event: Any, path: tuple[str, ...], message: str) -> NoReturn:
+    def stop(self, event: yaml.Event, path: tuple[str, ...], message: str) -> NoReturn:
         self.problem(event, path, message)
         raise _Stop
+
+    def where(self, event: yaml.Event) -> Origin:
+        mark = event.start_mark
+        assert mark is not None  # PyYAML's parsers always set it
+        return self.at or Origin(self.source, mark.line + 1, mark.column + 1)
 
 
 def _bad_character(text: str) -> tuple[int, int]:
     """Line and column of the first character that YAML forbids."""
-    found = re.search(
+    bad = re.search(
         r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]", text
     )
-    before = text[: found.start()] if found else ""
+    before = text[: bad.start()] if bad else ""
     return before.count("\n") + 1, len(before) - before.rfind("\n")

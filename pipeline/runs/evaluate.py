@@ -19,9 +19,9 @@ from ..machine import choose_device
 from ..plugin.contracts import Features, Metric
 from ..plugin.registry import Registry
 from ..recipe.build import build_stage
-from ..recipe.load import build, refusal, spec_of
+from ..recipe.load import build_recipe, load_folder, spec_of
+from ..recipe.rules import refusal
 from ..recipe.schema import Recipe, Spacing
-from ..recipe.yaml12 import Node, Origin
 from ..store.store import Artifact, Store
 from .folder import is_run, open_store, plugins_of, read_run, store_of
 from .run import features_of, named, protocol_of, scored_of, split_of
@@ -121,7 +121,7 @@ def metrics_of(
     for name, metric in named(built, registry).items():
         if asked and getattr(metric, "features", None):
             raise InputError(f"--features: {name} names features of its own")
-        own = asked or getattr(metric, "features", None) or (recipe and recipe.features)
+        own = asked or getattr(metric, "features", None) or (recipe.features if recipe else None)
         if message := refusal(metric, own, registry):
             raise InputError(f"--metric {message}")
         found[name] = metric, asked or features_of(metric, recipe)
@@ -150,7 +150,7 @@ def _check(
 
 def recipe_of_run(about: About, registry: Registry) -> Recipe:
     """The recipe that a finished run was made with."""
-    return build(Node.of(about["recipe"], Origin(str(about["folder"]))), registry)
+    return build_recipe(registry, about["recipe"], str(about["folder"]))
 
 
 def _images(about: About, store: Store) -> tuple[Artifact, Images]:
@@ -185,9 +185,7 @@ def _folder(
     path: Path, size: int | None, recipe: Recipe | None, registry: Registry, store: Store
 ) -> Side:
     """A folder's images, all of them, preprocessed as the run's are."""
-    dataset = build_stage(registry, "dataset", {"name": "image_folder", "root": str(path)})
-    steps = ["center_crop", {"name": "resize", "size": size}] if size else []
-    stages = (
-        recipe.preprocess if recipe else [build_stage(registry, "preprocessor", s) for s in steps]
-    )
-    return Side(prepare_images(dataset, stages, None, registry, store), "train", {"split": "all"})
+    folder = load_folder(path, size, registry)
+    stages = recipe.preprocess if recipe else folder.preprocess
+    images = prepare_images(folder.dataset, stages, None, registry, store)
+    return Side(images, "train", {"split": "all"})

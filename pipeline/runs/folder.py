@@ -14,8 +14,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..progress import note
-from ..recipe.load import Loaded, show
-from ..recipe.show import differences
+from ..recipe.load import Loaded
+from ..recipe.show import recipe_as_yaml
 from ..store.manifest import key_of, read_manifest
 from ..store.store import Artifact, Store
 from ..training.trackers import Trackers
@@ -48,7 +48,7 @@ class RunFolder:
         before = recipe_of(self.path)
         if before != self.loaded.data:
             if before:
-                changes = "; ".join(differences(before, self.loaded.data))
+                changes = "; ".join(spec_spec_differences(before, self.loaded.data))
                 note(f"{self.path} was a run with another recipe ({changes}): replaced")
             pages = ("scores.json", "samples.png", "history.jsonl", "report.html")
             for old in (RUN, DIAGNOSIS, *pages):
@@ -58,7 +58,7 @@ class RunFolder:
         elif not self.store.fresh:
             self.trackers = None  # have been told all of this finished run
         self.path.mkdir(parents=True, exist_ok=True)
-        write(self.path / "recipe.yaml", show(self.loaded))
+        write(self.path / "recipe.yaml", recipe_as_yaml(self.loaded))
         self.store.remember_runs(self.path.parent)
 
     def watch(self, views: Path) -> None:

@@ -12,7 +12,8 @@ from ..plugin.options import Option, atoms, options
 from ..plugin.registry import Registry
 from ..recipe.build import Builder
 from ..recipe.merge import merge, override
-from ..recipe.yaml12 import Node, Origin, Problem, flow
+from ..recipe.tree import Node, Origin, Problem
+from ..recipe.yaml12 import flow
 from .core import DEFAULTS, Context, Variant, known
 
 
@@ -64,7 +65,7 @@ def overridden(
     at, changes = Origin("--set"), Node({}, Origin("--set"))
     for text in overrides:
         changes, _ = override(changes, text, problems)
-    start = Node.of({**base(cls, changes.value), "name": name}, at)
+    start = Node.of({**base(cls, changes.mapping), "name": name}, at)
     builder = Builder(registry, problems=problems)
     made = builder.stage(kind, merge(start, changes), "")
     builder.report()

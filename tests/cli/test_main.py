@@ -84,18 +84,14 @@ from pipeline.__main__ import main
 try:
     main()
 except SystemExit as end:
-    assert end.code == {code}, end.code
+    assert not end.code, end.code
 assert "torch" not in sys.modules
 """
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [(["plugins"], 0), (["cache", "ls"], 0), (["run", "typo.yaml"], 2)],
-)
-def test_what_needs_no_torch_imports_none(here: Path, arguments: list[str], code: int) -> None:
-    Path("typo.yaml").write_text(PLAIN + "sead: 1\n")
-    text = LIGHT.format(arguments=arguments, code=code)
+@pytest.mark.parametrize("arguments", [["plugins"], ["cache", "ls"]])
+def test_what_needs_no_torch_imports_none(here: Path, arguments: list[str]) -> None:
+    text = LIGHT.format(arguments=arguments)
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

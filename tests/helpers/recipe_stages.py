@@ -14,43 +14,54 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pipeline import IOOnly, Stage, hookimpl, stage
 
+class Whole:
+    """Has every member of every contract."""
+
+    order = ideal = needs = None
+    higher_is_better = biased = False
+
+    def __call__(self, *given):
+        raise NotImplementedError
+
+    nfe = fit = encode = decode = loss = predict = __call__
+
 @stage
-class Flowers:
+class Flowers(Whole):
     root: Annotated[Path, IOOnly()] = Path("data")
     kind: Literal["rose", "tulip"] = "rose"
 
 @stage
-class Plain:
+class Plain(Whole):
     """No options."""
 
 @stage
-class Other:
+class Other(Whole):
     """No options."""
 
 @stage
-class Resize:
+class Resize(Whole):
     size: Annotated[int, Field(ge=1)]
 
 @stage
-class Up:
+class Up(Whole):
     kernel: int = 3
 
 @stage
-class Down:
+class Down(Whole):
     factor: float = 2.0
 
 @stage
-class Net:
+class Net(Whole):
     widths: tuple[Annotated[int, Field(ge=1)], ...] = (8, 16)
     error: Annotated[Literal["mae", "mse"], Field(alias="loss")] = "mae"
     upsampler: Annotated[object, Stage("upsampler")] = Up()
 
 @stage
-class Adam:
+class Adam(Whole):
     lr: Annotated[float, Field(gt=0)] = 1e-3
 
 @stage
-class Score:
+class Score(Whole):
     blocks: int = 4
     features: Annotated[object, Stage("features")] | None = None
 
@@ -66,6 +77,7 @@ register_backbones = _hook(net=Net)
 register_upsamplers = _hook(up=Up, down=Down)
 register_optimizers = _hook(adamw=Adam, sgd=Other)
 register_lr_schedules = _hook(constant=Plain)
+register_spacings = _hook(uniform=Plain, karras=Other)
 register_samplers = _hook(ddim=Plain, ddpm=Other)
 register_features = _hook(inception=Resize, small=Plain)
 register_metrics = _hook(kid=Score)

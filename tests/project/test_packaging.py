@@ -32,6 +32,7 @@ def test_files_of_the_wheel(wheel: zipfile.ZipFile) -> None:
     templates = {str(p.relative_to(ROOT)) for p in ROOT.glob("pipeline/report/templates/*")}
     assert len(templates) >= 5
     assert templates <= there
+    assert "pipeline/recipe/folder.yaml" in there
     modules = {str(p.relative_to(ROOT)) for p in ROOT.glob("pipeline/**/*.py")}
     modules |= {str(p.relative_to(ROOT / "plugins")) for p in ROOT.glob("plugins/*/*.py")}
     assert modules <= there

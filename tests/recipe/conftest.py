@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from pipeline.plugin.registry import Registry
+from pipeline import hookimpl
+from pipeline.plugin.registry import Provider, Registry
 from tests.helpers.recipe_stages import BASE, PLUGIN
 
 
@@ -29,29 +31,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return write
 
 
-HEAVY = """
-import heavy_library_that_is_not_there as heavy
-from typing import Annotated
-from pydantic import Field
-from pipeline import Stage, stage
-
-@stage
-class Big(heavy.Module):
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
-    error: Annotated[int, Field(alias="loss")] = heavy.mae
-    other: heavy.Other | None = None
-    upsampler: Annotated[object, Stage("upsampler")] = heavy.Up()
-"""
-
-
 @pytest.fixture
 def heavy(registry: Registry, write, tmp_path: Path, monkeypatch) -> str:
-    from types import ModuleType
-
-    from pipeline import hookimpl
-    from pipeline.plugin.registry import Provider
-
-    (tmp_path / "heavy_stage_module.py").write_text(HEAVY)
+    """A recipe with a backbone whose module cannot be imported."""
+    (tmp_path / "heavy_stage_module.py").write_text("import heavy_library_that_is_not_there")
     monkeypatch.syspath_prepend(str(tmp_path))
     plugin = ModuleType("heavy_plugin")
     plugin.register_backbones = hookimpl(lambda: {"big": "heavy_stage_module:Big"})  # type: ignore[attr-defined]

@@ -102,23 +102,40 @@ def test_a_missing_recipe_says_which_there_are(registry: Registry, write, monkey
         load("recipes", registry=registry)
 
 
-# Nothing is imported to find a wrong name --------------------------------------------------------
+# Names come first ---------------------------------------------------------------------------------
 
 
-def test_wrong_names_are_told_without_importing_stages(registry: Registry, heavy: str) -> None:
-    said = problems(registry, heavy, "backbone.upsampler=upp", "schedule=cosin", "seed=x")
-    assert len(said) == 3
+def test_a_stage_whose_name_is_wrong_imports_nothing(registry: Registry, heavy: str) -> None:
+    said = problems(registry, heavy, "backbone.name=bigg")
+    assert len(said) == 1
+    assert said[0].startswith(
+        "--set backbone.name=bigg: backbone: no backbone is called 'bigg'; did you mean 'big'?"
+    )
     assert "heavy_stage_module" not in sys.modules
-    assert "no upsampler is called 'upp'; did you mean 'up'" in said[2]
 
 
-def test_options_are_checked_by_the_stage_itself(registry: Registry, heavy: str) -> None:
-    said = problems(registry, heavy, "backbone.widths=[0]", "schedule=cosin")
+def test_wrong_names_and_stages_that_cannot_be_imported_are_told_at_once(
+    registry: Registry, heavy: str
+) -> None:
+    said = problems(registry, heavy, "schedule=cosin", "seed=x")
     heavy_fails = (
         "backbone 'big' of heavy_plugin (heavy 1.0) cannot be imported: ModuleNotFoundError"
     )
-    assert said[1].startswith(f"x.yaml:6:18: backbone: {heavy_fails}")
-    assert problems(registry, heavy) == said[1:]
+    assert len(said) == 3
+    assert "no schedule is called 'cosin'; did you mean 'cosine'?" in said[0] + said[1]
+    assert said[2].startswith(f"x.yaml:6:18: backbone: {heavy_fails}")
+    assert problems(registry, heavy) == said[2:]
+
+
+def test_a_stage_without_all_members_of_its_contract_is_refused(
+    registry: Registry, write, monkeypatch
+) -> None:
+    lacking = {"metric": ["ideal", "needs"]}
+    monkeypatch.setattr("pipeline.recipe.build.missing", lambda kind, stage: lacking.get(kind, []))
+    said = problems(registry, write(BASE + "evaluate: {metrics: [kid]}\n"))
+    assert len(said) == 1
+    assert said[0].startswith("x.yaml:7:22: evaluate.metrics.0: metric 'kid' of ")
+    assert said[0].endswith("stages.py lacks ideal, needs: see docs/plugins.md")
 
 
 def test_loading_is_quick(registry: Registry, write) -> None:

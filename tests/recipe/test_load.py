@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.plugin.registry import Registry
-from pipeline.recipe.load import build, diff, load, resolved, show
-from pipeline.recipe.yaml12 import Node, Origin, parse
+from pipeline.recipe.catalogue import plugins
+from pipeline.recipe.load import build_recipe, check_recipe, load
+from pipeline.recipe.show import diff, recipe_as_yaml, recipe_differences, show
+from pipeline.recipe.yaml12 import parse
 from tests.helpers.recipe_stages import BASE, PLUGIN, problems
 
 
@@ -33,15 +36,31 @@ def test_defaults_are_filled_in_and_origins_known(registry: Registry, write) -> 
 
 def test_show_is_a_recipe_with_origins(registry: Registry, write) -> None:
     loaded = load(write(), registry=registry)
-    text = show(loaded)
+    text = recipe_as_yaml(loaded)
     assert "  name: flowers" in text
     assert text.count("# ") == len(loaded.origins)
     assert len({line.index("  #") for line in text.splitlines() if "#" in line}) == 1
     again = load(write(text, "again.yaml"), registry=registry)
     assert again.data == loaded.data
     assert "default" not in again.origins.values()
-    assert resolved(loaded.recipe, registry) == loaded.data
-    assert diff(loaded, again) == "no difference"
+    assert recipe_differences(loaded, again) == "no difference"
+
+
+def test_commands_take_recipe_files_and_plugin_files(registry, write, tmp_path: Path) -> None:
+    file, changed = write(), write("extends: x.yaml\nbackbone: {upsampler: down}\n", "y.yaml")
+    stages = [tmp_path / "stages.py"]
+    checked = check_recipe(changed, ["seed=7"], plugins=stages)
+    assert checked.data["backbone"]["upsampler"] == {"name": "down", "factor": 2.0}
+    assert "seed: 7" in show(changed, ["seed=7"], plugins=stages)
+    assert diff(file, changed, plugins=stages) == "backbone.upsampler: up -> down"
+    assert "sampler" in plugins(plugins=stages)
+    assert plugins("sampler", "ddim", plugins=stages).startswith("sampler ddim, from ")
+
+
+def test_commands_about_recipes_import_no_torch() -> None:
+    modules = "pipeline.recipe.load, pipeline.recipe.show, pipeline.recipe.catalogue"
+    code = f"import sys, {modules}\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @settings(deadline=None)
@@ -63,8 +82,8 @@ def test_resolved_builds_the_same_recipe(seed, widths, lr, grid, every, root) ->
         "train": {"optimizer": {"name": "adamw", "lr": lr}, "validate": {"every": every}},
         "sample": {"grid": list(grid)},
     }  # fmt: skip
-    recipe = build(Node.of(data, Origin("given")), registry)
-    again = build(Node.of(resolved(recipe, registry), Origin("given")), registry)
+    recipe = build_recipe(registry, data, "given")
+    again = build_recipe(registry, registry.plain(recipe), "given")
     assert again == recipe
     assert recipe.train.optimizer.lr == lr
     assert recipe.backbone.error == "mse"
@@ -159,8 +178,21 @@ def test_set_reaches_everything(registry: Registry, write) -> None:
     )
     assert again.recipe.preprocess[1].size == 16
     assert again.changed == ["size=16", "features=small", "evaluate=null"]
-    assert "features: small -> inception" not in diff(loaded, again)
-    assert "features: inception -> small" in diff(loaded, again)
+    assert "features: small -> inception" not in recipe_differences(loaded, again)
+    assert "features: inception -> small" in recipe_differences(loaded, again)
+
+
+def test_spacings_are_stages_that_recipes_name(registry: Registry, write) -> None:
+    file = write(BASE + "sample: {spacing: karras}\n")
+    loaded = load(file, registry=registry)
+    assert loaded.data["sample"]["spacing"] == {"name": "karras"}
+    assert loaded.data["train"]["validate"]["spacing"] == {"name": "uniform"}
+    changed = load(file, ["sample.spacing=uniform"], registry=registry)
+    assert changed.changed == ["sample.spacing=uniform"]
+    assert recipe_differences(loaded, changed) == "sample.spacing: karras -> uniform"
+    assert "no spacing is called 'karas'; did you mean 'karras'?" in problems(
+        registry, file, "sample.spacing=karas"
+    )[0]  # fmt: skip
 
 
 def test_set_of_another_name_drops_options_and_of_the_same_keeps_them(registry, write) -> None:
@@ -169,7 +201,7 @@ def test_set_of_another_name_drops_options_and_of_the_same_keeps_them(registry, 
     assert same.recipe.train.optimizer.lr == 0.5
     other = load(file, ["train.optimizer=sgd"], registry=registry)
     assert other.data["train"]["optimizer"] == {"name": "sgd"}
-    assert diff(same, other) == "train.optimizer: adamw -> sgd"
+    assert recipe_differences(same, other) == "train.optimizer: adamw -> sgd"
 
 
 @pytest.mark.parametrize(

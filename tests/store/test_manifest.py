@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from pipeline.plugin.every import Every
 from pipeline.store.manifest import canonical, damage, key_of
-from pipeline.store.store import Store
 
 
 def test_key_does_not_depend_on_order_or_container():
