@@ -27,13 +27,6 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
 
 
-def evenly(indices: Indices, count: int) -> Indices:
-    """At most ``count`` of them, evenly spaced: datasets often come in the order of classes."""
-    if len(indices) <= count:
-        return indices
-    return indices[np.linspace(0, len(indices) - 1, count).astype(np.int64)]
-
-
 class Images:
     """A prepared dataset: uint8 pixels, labels and split. The file is open only while it is read.
 
