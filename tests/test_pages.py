@@ -17,7 +17,7 @@ from comparisons import comparison, sheets
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from pipeline.runs.page import report, write_comparison
+from pipeline.runs.page import report, write_comparison_page
 from pipeline.store.store import Store
 
 first, one_thread = tiny.first, tiny.one_thread
@@ -80,7 +80,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side in ("first", "second"):
             pair[side] = EVIL if pair[side] == "nearest" else pair[side]
         pair["verdict"] += EVIL
-    return write_comparison(tmp_path_factory.mktemp("compared"), data, sheets(data))
+    return write_comparison_page(tmp_path_factory.mktemp("compared"), data, sheets(data))
 
 
 @pytest.mark.parametrize("kind", ["full", "compared"])
