@@ -51,7 +51,8 @@ def run(
             return {"name": folder.name, "recipe": loaded.data, "probe": vars(found)}
     from .machine import choose_device
     from .runs import run as engine
-    from .runs.page import write_report
+    from .runs.finished import open_run
+    from .runs.page import write_run_page
 
     started, place = time.monotonic(), choose_device(device)
     kept = open_store(store, fresh)
@@ -59,7 +60,7 @@ def run(
     run_folder = RunFolder(folder, loaded, kept, plugins, command)
     made, scores = engine.run(loaded.recipe, registry, kept, run_folder, place)
     run_folder.finish(made, scores, place, engine.directions(loaded.recipe, registry))
-    write_report(folder, kept)
+    write_run_page(open_run(folder, store=kept.root))
     about = json.loads((folder / "run.json").read_text())
     return {
         **about,
@@ -91,11 +92,11 @@ def compare(sources: Sequence[str], **options: Any) -> dict[str, Any]:
     return judge(sources, **options)
 
 
-def report(runs: Sequence[Path], *, store: Path | None = None) -> list[dict[str, Any]]:
+def report(runs: Sequence[Path], *, store: Path | None = None) -> list[dict[str, str]]:
     """The pages of finished runs and comparisons, written anew; where each one is."""
     from .runs.page import report as write
 
-    return write(runs, store)
+    return write(runs, store=store)
 
 
 def validate(

@@ -1,8 +1,14 @@
-"""Numbers and tables for people."""
+"""Numbers, times, sizes and tables as people read them, and which of many things to show."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+REACH = 1.96
+"""Standard errors from the middle of a 95 % interval to each of its ends."""
+
+MINUS = "\N{MINUS SIGN}"
 
 
 def number(value: float) -> str:
@@ -15,7 +21,42 @@ def number(value: float) -> str:
 
 def signed(value: float) -> str:
     """With its sign: −0.011, +0.003."""
-    return f"{'−' if value < 0 else '+'}{number(abs(value))}"
+    return f"{MINUS if value < 0 else '+'}{number(abs(value))}"
+
+
+def measured(value: float, error: float | None = None, *, sign: bool = False) -> str:
+    """As many decimals as show two digits of the standard error; without one, four digits."""
+    form = "+" if sign else ""
+    if error and math.isfinite(error):
+        decimals = max(0, 1 - math.floor(math.log10(error)))
+        text = f"{value:{form},.{decimals}f}"
+    else:
+        text = f"{value:{form},.4g}"
+    return text.replace("-", MINUS)
+
+
+def probability(p: float) -> str:
+    """A p-value: 0.041, < 0.001."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def byte_size(size: int) -> str:
+    """1_234_567 -> 1.23 MB"""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= 0.9995 * factor:  # what three digits round to the next unit is told in it
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} bytes"
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most ``most`` of the places 0 … count - 1, evenly spaced, the first and the last included.
+
+    ``most`` is 2 or more.
+    """
+    if count <= most:
+        return list(range(count))
+    step = (count - 1) / (most - 1)
+    return [*(int(i * step) for i in range(most - 1)), count - 1]
 
 
 def clock(seconds: float) -> str:

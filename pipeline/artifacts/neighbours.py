@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..diffusion.images import Images, Indices, evenly
+from ..diagnosis.pictures import NeighboursRecord
+from ..diffusion.images import Images, Indices
+from ..format import evenly
 from ..plugin.contracts import Features
 from ..plugin.registry import Registry
 from ..progress import progress
@@ -73,7 +75,8 @@ def neighbours(
     def build(folder: Path) -> None:
         reader = Images(images.path / FILE)
         held = reader.indices("validation")
-        some = evenly(len(held), FOR_SCALE)
+        # Evenly: datasets often come in the order of classes.
+        some = np.array(evenly(len(held), FOR_SCALE), dtype=np.int64)
         if features:
             space = _of_features(inputs, some, embedder.extractor(features).id)
         else:
@@ -84,18 +87,18 @@ def neighbours(
     return store.get_or_build("neighbours", ingredients, build)
 
 
-def read_neighbours(artifact: Artifact) -> dict[str, Any]:
+def read_neighbours(artifact: Artifact) -> NeighboursRecord:
     """Plain data: ``unit``, ``items`` and ``validation``.
 
     An item has ``sample`` (its number), and ``indices`` (among all prepared images) and
     ``distances`` of the training images nearest to it, the nearest first. ``validation`` are the
     distances of validation images to their nearest training image, for scale.
     """
-    found: dict[str, Any] = json.loads((artifact.path / "neighbours.json").read_text())
-    return found
+    record: NeighboursRecord = json.loads((artifact.path / "neighbours.json").read_text())
+    return record
 
 
-def compare(space: Space, train: Indices) -> dict[str, Any]:
+def compare(space: Space, train: Indices) -> NeighboursRecord:
     """What ``read_neighbours`` gives; ``train`` are the indices of the training images."""
     places, distances = nearest(space.samples, space.train, len(train), NEAREST)
     _, usual = nearest(space.validation, space.train, len(train), 1)

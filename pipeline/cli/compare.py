@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from .options import changes, device, num_steps, store
 from .output import as_json, output
 from .plugins import plugin
+
+if TYPE_CHECKING:
+    from ..runs.results import CompareResult, PlanResult
 
 
 @click.command(
@@ -64,4 +67,7 @@ def compare(as_json: bool, **options: Any) -> None:
 
     with output(as_json) as give:
         found = commands.compare(**options)
-        give(found, summary.plan(found) if options["plan"] else summary.comparison(found))
+        if options["plan"]:
+            give(found, summary.plan_summary(cast("PlanResult", found)))
+        else:
+            give(found, summary.comparison_summary(cast("CompareResult", found)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -22,6 +22,9 @@ from .options import (
 )
 from .output import as_json, output
 from .plugins import plugin, plugins
+
+if TYPE_CHECKING:
+    from ..runs.results import DryRunResult, RunResult, SampleResult
 
 
 class Grid(click.ParamType[tuple[int, int]]):
@@ -93,7 +96,10 @@ def run(as_json: bool, **options: Any) -> None:
 
     with output(as_json) as give:
         found = commands.run(**options)
-        give(found, summary.dry(found) if options["dry_run"] else summary.run(found))
+        if options["dry_run"]:
+            give(found, summary.dry_run_summary(cast("DryRunResult", found)))
+        else:
+            give(found, summary.run_summary(cast("RunResult", found)))
 
 
 @cli.command(
@@ -135,7 +141,7 @@ def sample(as_json: bool, **options: Any) -> None:
 
     with output(as_json) as give:
         found = commands.sample(**options)
-        give(found, summary.sampled(found))
+        give(found, summary.sample_summary(cast("SampleResult", found)))
 
 
 @cli.command(
@@ -171,7 +177,7 @@ def evaluate(as_json: bool, **options: Any) -> None:
 
     with output(as_json) as give:
         found = commands.evaluate(**options)
-        give(found, summary.scores(found["scores"]))
+        give(found, summary.scores_summary(found["scores"]))
 
 
 @cli.command(epilog="\b\nExample:\n  pipeline report flowers_ddim runs/flowers32_ddim")
@@ -246,7 +252,7 @@ def cache_ls(as_json: bool, store: Path | None) -> None:
 
     with output(as_json) as give:
         found = commands.cache("ls", store=store)
-        give(found, summary.records(found))
+        give(found, summary.store_summary(found))
 
 
 @cache.command("verify")
@@ -276,4 +282,4 @@ def cache_gc(as_json: bool, store: Path | None, dry_run: bool) -> None:
     with output(as_json) as give:
         found = commands.cache("gc", store=store, dry_run=dry_run)
         title = "would be removed" if dry_run else "removed"
-        give(found, f"{summary.records(found)}\n{title}")
+        give(found, f"{summary.store_summary(found)}\n{title}")

@@ -3,69 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ..format import clock, number, signed, table
+from ..format import byte_size, clock, number, probability, signed, table
+from ..records import (
+    ChosenRecord,
+    ErrorRecord,
+    FindingRecord,
+    FreshScore,
+    MetricRecord,
+    PairRecord,
+    Plain,
+    ScoreRecord,
+    SelectionRecord,
+    VariantRecord,
+)
+from ..runs.results import (
+    CompareResult,
+    DryRunResult,
+    PlanResult,
+    RunResult,
+    SampleResult,
+    StoreEntry,
+)
 
 
-def run(found: Mapping[str, Any]) -> str:
+def run_summary(run: RunResult) -> str:
     """The end of ``pipeline run``: what was reused or built and why, scores, where things are."""
-    made = found["artifacts"]
-    width = max(map(len, made))
-    lines = [f"{found['name']}: done in {clock(found['seconds'])} on {found['device']}", ""]
-    for name, one in made.items():
-        size = megabytes(found["sizes"][name])
-        state = "reused" if one["reused"] else f"built, because {one['why']}"
-        lines.append(f"  {name:{width}}  {size:>8}  {state}")
-    lines += ["", selection(found["selection"]), ""]
-    lines += [scores(found["scores"]), ""] if found["scores"] else []
-    lines += [diagnosis(found["diagnosis"]), ""]
-    folder = found["folder"]
-    lines += [
+    scores = [scores_summary(run["scores"]), ""] if run["scores"] else []
+    folder = run["folder"]
+    return "\n".join(
+        [
+            f"{run['name']}: done in {clock(run['seconds'])} on {run['device']}",
+            "",
+            *_artifacts(run),
+            "",
+            selection_summary(run["selection"]),
+            "",
+            *scores,
+            diagnosis_summary(run["diagnosis"]),
+            "",
+            *_places(run),
+            "",
+            f"More images: pipeline sample {folder} --num-images 80 --grid 10x8 --seed 1",
+        ]
+    )
+
+
+def _artifacts(run: RunResult) -> list[str]:
+    width = max(map(len, run["artifacts"]))
+    lines = []
+    for name, artifact in run["artifacts"].items():
+        state = "reused" if artifact["reused"] else f"built, because {artifact['why']}"
+        lines.append(f"  {name:{width}}  {byte_size(run['sizes'][name]):>9}  {state}")
+    return lines
+
+
+def _places(run: RunResult) -> list[str]:
+    """Where a run's results are."""
+    folder = run["folder"]
+    return [
         f"  report    {folder}/report.html",
         f"  samples   {folder}/samples.png",
         f"  progress  {folder}/grids/, {folder}/history.jsonl",
-        *([f"  scores    {folder}/scores.json"] if found["scores"] else []),
+        *([f"  scores    {folder}/scores.json"] if run["scores"] else []),
         f"  recipe    {folder}/recipe.yaml",
-        f"  store     {found['store']}",
-        "",
-        f"More images: pipeline sample {folder} --num-images 80 --grid 10x8 --seed 1",
+        f"  store     {run['store']}",
     ]
-    return "\n".join(lines)
 
 
-def selection(found: Mapping[str, Any]) -> str:
+def selection_summary(selection: SelectionRecord) -> str:
     """How the best checkpoint was chosen, and what it has on samples that did not choose it."""
-    chosen, fresh = found["chosen_by"], found["fresh"]
-    about = chosen.get("protocol")
-    on = f" of {about['num_fake']} samples in {about['num_steps']} steps" if about else ""
+    chosen, fresh = selection["chosen_by"], selection["fresh"]
     line = (
-        f"  best checkpoint: step {found['step']}, chosen by {chosen['name']} {_value(chosen)}{on}"
+        f"  best checkpoint: step {selection['step']}, chosen by {chosen['name']} "
+        f"{_value(chosen)}{_chosen_on(chosen)}"
     )
     if not fresh:
         return line
-    scored = ", ".join(f"{name} {_value(score)}" for name, score in fresh.items())
-    return f"{line}\n    on fresh samples: {scored}"
+    scores = ", ".join(f"{name} {_value(score)}" for name, score in fresh.items())
+    return f"{line}\n    on fresh samples: {scores}"
 
 
-def diagnosis(found: Sequence[Mapping[str, str]]) -> str:
+def _chosen_on(chosen: ChosenRecord) -> str:
+    protocol = chosen.get("protocol")
+    if not protocol:
+        return ""
+    return f" of {protocol['num_fake']} samples in {protocol['num_steps']} steps"
+
+
+def diagnosis_summary(findings: Sequence[FindingRecord]) -> str:
     """What is wrong, and what to do."""
-    if not found:
+    if not findings:
         return "  diagnosis: nothing unusual was found"
-    return "\n".join(f"  {one['name']}: {one['what']}\n    {one['do']}" for one in found)
+    return "\n".join(f"  {f['name']}: {f['what']}\n    {f['do']}" for f in findings)
 
 
-def _value(score: Mapping[str, Any]) -> str:
+def _value(score: FreshScore | ScoreRecord) -> str:
     error = f" ± {score['standard_error']:.4f}" if "standard_error" in score else ""
     return f"{score['value']:.4f}{error}"
 
 
-def dry(found: Mapping[str, Any]) -> str:
+def dry_run_summary(run: DryRunResult) -> str:
     """The end of ``pipeline run --dry-run``."""
-    probe = found["probe"]
+    probe = run["probe"]
     channels, height, width = probe["shape"]
     return (
-        f"{found['name']}: nothing is wrong\n"
+        f"{run['name']}: nothing is wrong\n"
         f"  images      {probe['num_images']}, {probe['num_train']} of them for training, "
         f"{width}×{height} with {channels} channels\n"
         f"  network     {probe['num_parameters']:,} parameters\n"
@@ -73,124 +116,122 @@ def dry(found: Mapping[str, Any]) -> str:
     )
 
 
-def sampled(found: Mapping[str, Any]) -> str:
+def sample_summary(sample: SampleResult) -> str:
     """The end of ``pipeline sample``."""
-    state = "reused" if found["reused"] else "drawn"
+    state = "reused" if sample["reused"] else "drawn"
+    classes = ""
+    if "labels" in sample:
+        classes = _classes(sample["labels"], sample["guidance_scale"])
     return (
-        f"{found['images']} images of {found['run']} {state} with {found['sampler']['name']}, "
-        f"{found['nfe']} network evaluations each, seed {found['seed']}{_conditioning(found)}\n"
-        f"  grid    {found['grid']}\n"
-        f"  images  {found['folder']}/images/"
+        f"{sample['images']} images of {sample['run']} {state} with {sample['sampler']['name']}, "
+        f"{sample['nfe']} network evaluations each, seed {sample['seed']}{classes}\n"
+        f"  grid    {sample['grid']}\n"
+        f"  images  {sample['folder']}/images/"
     )
 
 
-def scores(found: Mapping[str, Any]) -> str:
+def scores_summary(scores: Mapping[str, ScoreRecord]) -> str:
     """Each score with its standard error and, in words, what it was measured on."""
-    return "\n".join(_score(name, score) for name, score in found.items())
+    return "\n".join(_score(name, score) for name, score in scores.items())
 
 
-def _score(name: str, score: Mapping[str, Any]) -> str:
-    about = score["protocol"]
-    error = (
-        f" ± {score['standard_error']:.4f} (standard error)" if "standard_error" in score else ""
-    )
+def _score(name: str, score: ScoreRecord) -> str:
+    protocol = score["protocol"]
+    error = " (standard error)" if "standard_error" in score else ""
     parts = ", ".join(f"{part} {value:.4f}" for part, value in score.get("parts", {}).items())
-    drawn = ""
-    if "sampler" in about:
-        drawn = f" by {about['sampler']['name']} in {about['num_steps']} steps"
-        drawn += f" ({about['spacing']})" * (about["spacing"] != "uniform")
-        drawn += _conditioning(about)
     against = ""
-    if "num_real" in about:
-        against = f" against {about['num_real']} images ({about['split']})"
-    estimator = f"estimator {about['estimator']}, " if "estimator" in about else ""
-    biased = "\n    biased: compare equal numbers of images only" * bool(about.get("biased"))
+    if "num_real" in protocol:
+        against = f" against {protocol['num_real']} images ({protocol['split']})"
+    estimator = f"estimator {protocol['estimator']}, " if "estimator" in protocol else ""
+    biased = "\n    biased: compare equal numbers of images only" if protocol.get("biased") else ""
     return (
-        f"  {name} {score['value']:.4f}{error}{parts and f' ({parts})'}\n"
-        f"    {about['num_fake']} samples{drawn}{against}, "
-        f"{'×'.join(map(str, about['resolution']))}\n"
-        f"    {estimator}features {about['extractor']}{biased}"
+        f"  {name} {_value(score)}{error}{parts and f' ({parts})'}\n"
+        f"    {protocol['num_fake']} samples{_drawn(protocol)}{against}, "
+        f"{'×'.join(map(str, protocol['resolution']))}\n"
+        f"    {estimator}features {protocol['extractor']}{biased}"
     )
 
 
-def _conditioning(about: Mapping[str, Any]) -> str:
-    """How classes were chosen, where there are any."""
-    if "labels" not in about:
+def _drawn(protocol: Plain) -> str:
+    """How samples were drawn, where they were."""
+    if "sampler" not in protocol:
         return ""
-    return f", labels {about['labels']}, guidance {about['guidance_scale']:g}"
+    spacing = f" ({protocol['spacing']})" if protocol["spacing"] != "uniform" else ""
+    classes = ""
+    if "labels" in protocol:
+        classes = _classes(protocol["labels"], protocol["guidance_scale"])
+    return f" by {protocol['sampler']['name']} in {protocol['num_steps']} steps{spacing}{classes}"
 
 
-def plan(found: Mapping[str, Any]) -> str:
+def _classes(labels: str, guidance_scale: float) -> str:
+    return f", labels {labels}, guidance {guidance_scale:g}"
+
+
+def plan_summary(plan: PlanResult) -> str:
     """The end of ``pipeline compare --plan``: lines that any shell runs."""
-    return "\n".join([*found["commands"], f"# when all have ended: {found['then']}"])
+    return "\n".join([*plan["commands"], f"# when all have ended: {plan['then']}"])
 
 
-def comparison(found: Mapping[str, Any]) -> str:
+def comparison_summary(comparison: CompareResult) -> str:
     """The end of ``pipeline compare``: verdicts, differences to the first, costs."""
-    lines = [f"{found['name']}: compared in {clock(found['seconds'])}", ""]
-    for pair in found["pairs"]:
-        metric = f"{pair['metric']}, " if len(found["metrics"]) > 1 else ""
-        lines += [f"  {metric}{pair['first']} against {pair['second']}: {pair['verdict']}"]
-    reference = found["variants"][0]["name"]
-    for metric, about in found["metrics"].items():
-        lines += ["", *_differences(found, metric, about, reference)]
-    lines += ["", *_costs(found["variants"]), ""]
-    lines += [f"  note: {text}" for text in found["notes"]]
-    lines += [f"  page  {found['page']}", f"  data  {found['folder']}/compare.json"]
-    return "\n".join(lines)
+    lines = [f"{comparison['name']}: compared in {clock(comparison['seconds'])}", ""]
+    several = len(comparison["metrics"]) > 1
+    for pair in comparison["pairs"]:
+        measure = f"{pair['metric']}, " if several else ""
+        lines += [f"  {measure}{pair['first']} against {pair['second']}: {pair['verdict']}"]
+    for name, metric in comparison["metrics"].items():
+        lines += ["", *_differences(comparison, name, metric)]
+    lines += ["", *_costs(comparison["variants"]), ""]
+    lines += [f"  note: {text}" for text in comparison["notes"]]
+    page, folder = comparison["page"], comparison["folder"]
+    return "\n".join([*lines, f"  page  {page}", f"  data  {folder}/compare.json"])
 
 
-def _differences(
-    found: Mapping[str, Any], metric: str, about: Mapping[str, Any], reference: str
-) -> list[str]:
-    seeds = found["seeds"]
+def _differences(comparison: CompareResult, name: str, metric: MetricRecord) -> list[str]:
+    """What the variants score by one metric, and how they differ from the first."""
+    seeds, reference = comparison["seeds"], comparison["variants"][0]["name"]
     source = f"training seeds {', '.join(map(str, seeds))}" if seeds[1:] else "finite samples"
-    correction = f"; p by {about['correction']}" if about["correction"] else ""
-    better = "higher" if about["higher_is_better"] else "lower"
-    rows = [("", metric, f"− {reference}", "95 % interval", "p", "finite samples alone")]
-    for variant in found["variants"]:
-        values = [score["value"] for score in variant["scores"][metric]]
-        row = (variant["name"], number(sum(values) / len(values)))
-        pair = next(
-            (p for p in found["pairs"] if _is_of(p, metric, reference, variant["name"])), None
-        )
-        rows.append((*row, *_interval(pair)) if pair else (*row, "", "", "", ""))
+    correction = f"; p by {metric['correction']}" if metric["correction"] else ""
+    better = "higher" if metric["higher_is_better"] else "lower"
+    pairs = {
+        pair["second"]: pair
+        for pair in comparison["pairs"]
+        if (pair["metric"], pair["first"]) == (name, reference)
+    }
+    head = ("", name, f"− {reference}", "95 % interval", "p", "finite samples alone")
+    rows = [_difference(v, name, pairs.get(v["name"])) for v in comparison["variants"]]
     return [
-        f"  {metric}, {better} is better; intervals from {source}{correction}",
-        *_indented(rows),
+        f"  {name}, {better} is better; intervals from {source}{correction}",
+        *_indented([head, *rows]),
     ]
 
 
-def _is_of(pair: Mapping[str, Any], metric: str, first: str, second: str) -> bool:
-    return (pair["metric"], pair["first"], pair["second"]) == (metric, first, second)
-
-
-def _interval(pair: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _difference(variant: VariantRecord, metric: str, pair: PairRecord | None) -> tuple[str, ...]:
+    """A line of the table; ``pair`` is the first variant with this one."""
+    values = [score["value"] for score in variant["scores"][metric]]
+    cells = (variant["name"], number(sum(values) / len(values)))
+    if pair is None:
+        return (*cells, "", "", "", "")
     samples = pair["finite_samples"]
     source = pair["training_seeds"] if pair["by_seed"][1:] else samples
-    p = source and (source["p"] if pair["p_corrected"] is None else pair["p_corrected"])
+    p = pair["p_corrected"]
     return (
+        *cells,
         signed(pair["difference"]),
-        _ends(source),
-        _p(p),
-        _ends(samples),
+        _interval(source),
+        "-" if source is None else probability(source["p"] if p is None else p),
+        _interval(samples),
     )
 
 
-def _p(value: float | None) -> str:
-    if value is None:
+def _interval(error: ErrorRecord | None) -> str:
+    if error is None:
         return "-"
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _ends(source: Mapping[str, Any] | None) -> str:
-    if source is None:
-        return "-"
-    low, high = source["interval"]
+    low, high = error["interval"]
     return f"{signed(low)} to {signed(high)}"
 
 
-def _costs(variants: Sequence[Mapping[str, Any]]) -> list[str]:
+def _costs(variants: Sequence[VariantRecord]) -> list[str]:
     rows = [("cost", "parameters", "steps", "seconds a step", "images/s", "NFE", "peak memory")]
     for variant in variants:
         cost = variant["cost"]
@@ -202,7 +243,7 @@ def _costs(variants: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"{cost['seconds_a_step']:.3f}",
                 f"{cost['images_per_second']:.1f}",
                 str(cost["nfe"]),
-                megabytes(cost["peak_memory"]),
+                byte_size(cost["peak_memory"]),
             )
         )
     return _indented(rows)
@@ -213,17 +254,12 @@ def _indented(rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"  {line}" for line in table(rows, "<>")]
 
 
-def records(found: Sequence[Mapping[str, Any]]) -> str:
+def store_summary(entries: Sequence[StoreEntry]) -> str:
     """The store as a table."""
     rows = [
-        f"  {one['kind']:10} {one['key'][:12] or one['state']:12} {megabytes(one['size']):>10}  "
-        f"{one['created'][:19]}"
-        for one in found
+        f"  {entry['kind']:10} {entry['key'][:12] or entry['state']:12} "
+        f"{byte_size(entry['size']):>10}  {entry['created'][:19]}"
+        for entry in entries
     ]
-    total = megabytes(sum(one["size"] for one in found))
-    return "\n".join([*rows, f"  {len(found)} in all, {total}"])
-
-
-def megabytes(size: int) -> str:
-    """1234567 -> 1.2 MB"""
-    return f"{size / 1e6:.1f} MB"
+    total = byte_size(sum(entry["size"] for entry in entries))
+    return "\n".join([*rows, f"  {len(entries)} in all, {total}"])

@@ -24,9 +24,10 @@ from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.build import build_stage
 from ..recipe.load import spec_of
+from ..records import ComparisonRecord
 from ..runs.evaluate import metrics_of
 from ..runs.folder import RUNS, is_run, open_store, options_as_words, read_run, short_name
-from ..runs.page import COMPARISON, PICTURES, write_comparison
+from ..runs.page import COMPARISON, PICTURES, write_comparison_page
 from ..runs.probe import probe
 from ..runs.run import direction
 from . import trials
@@ -121,9 +122,10 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / COMPARISON).write_text(text + "\n")
     np.save(folder / PICTURES, np.stack(list(sheets.values())))
-    data = json.loads(text)  # the same for those who call it and those who read the file
-    page = write_comparison(folder, data, sheets)
-    return {**data, "folder": str(folder), "page": str(page)}
+    # The same for those who call this and those who read the file.
+    record: ComparisonRecord = json.loads(text)
+    page = write_comparison_page(folder, record, sheets)
+    return {**record, "folder": str(folder), "page": str(page)}
 
 
 def _budget(text: str | None) -> tuple[str, float] | None:
@@ -247,7 +249,7 @@ def _result(
         ],
         "pairs": pairs,
     }
-    return data, {name: ones[0].pictures(SHOWN) for name, ones in found.items()}
+    return data, {name: ones[0].pictures(SHOWN).numpy() for name, ones in found.items()}
 
 
 def _about(name: str, metric: Any, found: Mapping[str, Sequence[Scored]]) -> dict[str, Any]:

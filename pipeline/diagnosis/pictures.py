@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from statistics import median
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, TypedDict
 
 from .finding import Finding
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ALIKE = 0.5
 """Spread of samples over that of real images: 1.2 for recipes/flowers32_small.yaml, and 0.8 for
@@ -26,8 +27,28 @@ near to many; only a copy is near to one (as in Carlini et al. 2023,
 https://arxiv.org/abs/2301.13188, section 4.2)."""
 
 COPIES = 0.05
-"""The share of copies among samples. Of validation images up to so many have a twin in training:
-two photos of one flower."""
+"""The share of copies among samples. As many validation images may have a twin in training: two
+photos of one flower."""
+
+
+class NearestRecord(TypedDict):
+    """The training images that are nearest to one sample, the nearest first."""
+
+    sample: int
+    """Its number, from 0."""
+    indices: list[int]
+    """Where the training images stand among all prepared images."""
+    distances: list[float]
+
+
+class NeighboursRecord(TypedDict):
+    """``neighbours.json``: how near samples and validation images are to training images."""
+
+    unit: str
+    """What a distance is, in words."""
+    items: list[NearestRecord]
+    validation: list[float]
+    """Distances of validation images to their nearest training image: what is usual."""
 
 
 def spread(images: Tensor) -> float:
@@ -54,17 +75,17 @@ def all_alike(samples: Tensor, real: Tensor) -> Finding | None:
         f"pixels of the samples deviate by {spread(samples):.0f} of 255 from their mean image, "
         f"those of validation images by {spread(real):.0f}.",
         "Train longer or with a higher train.optimizer.lr if the loss still falls; sample with "
-        "more steps (sample.num_steps) and with guidance_scale 1.",
+        "more steps (sample.num_steps) and with sample.guidance_scale 1.",
     )
 
 
 def washed_out(samples: Tensor, real: Tensor) -> Finding | None:
     """Samples have much less contrast or colour than real images."""
-    found = {
+    both = {
         name: (measure(samples), measure(real))
         for name, measure in {"contrast": contrast, "saturation": saturation}.items()
     }
-    pale = {name: pair for name, pair in found.items() if pair[0] < WASHED_OUT * pair[1]}
+    pale = {name: pair for name, pair in both.items() if pair[0] < WASHED_OUT * pair[1]}
     if not pale:
         return None
     numbers = " and ".join(
@@ -73,35 +94,32 @@ def washed_out(samples: Tensor, real: Tensor) -> Finding | None:
     return Finding(
         "samples washed out",
         f"they have {numbers}, of 255.",
-        "Train longer, and sample with more steps (sample.num_steps); with a schedule that ends "
-        "with signal left, lower its min_signal_rate, so that sampling may start from noise alone.",
+        "Train longer, and sample with more steps (sample.num_steps). Sampling starts from noise "
+        "alone: a schedule that leaves signal at its end should leave less.",
     )
 
 
-def copying(found: Mapping[str, Any]) -> Finding | None:
-    """More samples than validation images are copies of a training image.
-
-    ``found`` is what ``neighbours.read_neighbours`` gives.
-    """
-    usual = median(found["validation"])
-    first = [item["distances"][0] for item in found["items"]]
-    copies = [item for item in found["items"] if _is_copy(item["distances"], usual)]
-    twins = sum(distance < NEAR * usual for distance in found["validation"])
-    share, among_real = len(copies) / len(first), twins / len(found["validation"])
-    if share <= max(COPIES, 2 * among_real):
+def copying(neighbours: NeighboursRecord) -> Finding | None:
+    """More samples than validation images are copies of a training image."""
+    validation, items = neighbours["validation"], neighbours["items"]
+    usual = median(validation)
+    nearest = [item["distances"][0] for item in items]
+    copies = [item["sample"] for item in items if _is_copy(item["distances"], usual)]
+    twins = sum(distance < NEAR * usual for distance in validation)
+    if len(copies) / len(items) <= max(COPIES, 2 * twins / len(validation)):
         return None
-    numbers = ", ".join(str(item["sample"]) for item in copies[:5])
+    numbers = ", ".join([*map(str, copies[:5]), *["…"] * (len(copies) > 5)])
     return Finding(
         "copying",
-        f"{len(copies)} of {len(first)} samples ({numbers}{', …' * (len(copies) > 5)}) are nearly "
-        f"training images: {median(first):.3g} is the median distance to the nearest one, of "
-        f"validation images {usual:.3g} ({found['unit']}).",
-        "Train on more images, for fewer steps, or with a smaller backbone; augment "
-        "(augment: [horizontal_flip]).",
+        f"{len(copies)} of {len(items)} samples ({numbers}) are nearly training images: "
+        f"{median(nearest):.3g} is the median distance to the nearest one, of validation images "
+        f"{usual:.3g} ({neighbours['unit']}).",
+        "Train on more images, for fewer steps, or with a smaller backbone; augment the "
+        "images (the recipe's section augment).",
     )
 
 
-def _is_copy(distances: list[float], usual: float) -> bool:
-    """Of a sample to its nearest training images, ascending."""
+def _is_copy(distances: Sequence[float], usual: float) -> bool:
+    """Whether a sample at these distances to its nearest training images, ascending, is a copy."""
     alone = len(distances) == 1 or distances[0] < ALONE * distances[-1]
     return distances[0] < NEAR * usual and alone

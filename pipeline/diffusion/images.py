@@ -23,16 +23,6 @@ Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 
-def evenly(count: int, most: int) -> Indices:
-    """At most ``most`` of 0 … count - 1, evenly spaced; both ends are among them.
-
-    Datasets often come in the order of their classes, so the first ones would not be typical.
-    """
-    if count <= most:
-        return np.arange(count)
-    return np.linspace(0, count - 1, most).astype(np.int64)
-
-
 class Images:
     """A prepared dataset: uint8 pixels, labels and split. The file is open only while it is read.
 

@@ -1,4 +1,4 @@
-"""Axes of charts: round ticks, and where on the picture a value stands."""
+"""Axes of charts: round ticks, and the coordinates of values."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..format import MINUS
+
 DECADE = 30.0
 """The ratio of the largest to the smallest value from which on a logarithmic axis shows more."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A labelled place on an axis."""
+    """A labelled point of an axis."""
 
     at: float
-    """In the picture's units."""
+    """Its coordinate in the picture."""
     text: str
 
 
 @dataclass(frozen=True)
 class Axis:
-    """From values to places between ``start`` and ``end`` of the picture."""
+    """Maps values to coordinates between ``start`` and ``end`` of the picture."""
 
     low: float
     high: float
@@ -30,12 +32,12 @@ class Axis:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Where a value stands, to a tenth of a unit."""
+        """The coordinate of a value, to a tenth of a unit."""
         low, high, value = (self._scaled(v) for v in (self.low, self.high, value))
         return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
 
     def ticks(self, most: int = 6) -> list[Tick]:
-        """Round values within the axis."""
+        """Ticks at round values within the axis, about ``most`` of them."""
         values = _powers(self.low, self.high) if self.log else _round_values(self, most)
         return [Tick(self(value), text) for value, text in zip(values, _texts(values), strict=True)]
 
@@ -43,12 +45,15 @@ class Axis:
         return math.log10(value) if self.log else value
 
 
-def axis(
+def fit_axis(
     values: Iterable[float], start: float, end: float, *, log: bool = False, margin: float = 0.04
 ) -> Axis:
-    """Around all values, with a margin as a share of their range; logarithmic where it may be."""
-    found = list(values)
-    low, high = min(found), max(found)
+    """An axis around all values, with a margin on each side, a share of their range.
+
+    ``log``: logarithmic, if the values are positive and span a ratio of ``DECADE`` or more.
+    """
+    everything = list(values)
+    low, high = min(everything), max(everything)
     if log and low > 0 and high / low >= DECADE:
         factor = (high / low) ** margin
         return Axis(low / factor, high * factor, start, end, log=True)
@@ -63,7 +68,7 @@ def _round_values(axis: Axis, most: int) -> list[float]:
 
 
 def _round_step(least: float) -> float:
-    """1, 2 or 5 times a power of ten, at least so much."""
+    """The smallest of 1, 2 and 5 times a power of ten that is not below ``least``."""
     power = 10.0 ** math.floor(math.log10(least))
     return next((m * power for m in (1, 2, 5) if m * power >= least), 10 * power)
 
@@ -75,7 +80,7 @@ def _powers(low: float, high: float) -> list[float]:
 
 
 def _texts(values: list[float]) -> list[str]:
-    """With as many decimals as tell neighbours apart."""
+    """The values as text, with as many decimals as tell neighbours apart."""
     largest = max(map(abs, values), default=0)
     if largest >= 1e6 or 0 < largest < 1e-3:
         return [f"{value:.3g}" if value else "0" for value in values]
@@ -84,4 +89,4 @@ def _texts(values: list[float]) -> list[str]:
         exact = (math.isclose(round(v, decimals), v, rel_tol=1e-6, abs_tol=1e-9) for v in values)
         if all(exact):
             break
-    return [text.replace("-", "\N{MINUS SIGN}") for text in texts]
+    return [text.replace("-", MINUS) for text in texts]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .axes import Axis, Tick, axis
+from .axes import Axis, Tick, fit_axis
 
 WIDTH, HEIGHT = 420, 236
-"""Of the picture: letters of 12 stay readable where a phone shows it 320 pixels wide."""
+"""The size of the picture: letters of 12 stay readable where a phone shows it 320 pixels wide."""
 
 LEFT, RIGHT, TOP, BOTTOM = 50, 410, 10, 200
-"""Of the plot in the picture."""
+"""The edges of the plot within the picture."""
 
 MOST_POINTS = 100
-"""That answer to the pointer; the line goes through all values."""
+"""How many values of a line answer to the pointer; the line goes through all of them."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Series:
     name: str
     steps: Sequence[float]
     values: Sequence[float]
-    errors: Sequence[float] = ()
-    """Half the width of each interval; empty: none."""
+    reaches: Sequence[float] = ()
+    """Half the width of each value's interval; empty where there are none."""
     style: int = 1
     """Colour and dashes, 1 to 3."""
 
     def ends(self) -> list[float]:
-        """All that the axis has to hold."""
-        errors = self.errors or [0.0] * len(self.values)
-        return [v + s * e for v, e in zip(self.values, errors, strict=True) for s in (-1, 1)]
+        """All that the axis has to hold: both ends of every interval."""
+        reaches = self.reaches or [0.0] * len(self.values)
+        return [v + s * r for v, r in zip(self.values, reaches, strict=True) for s in (-1, 1)]
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place that says its value."""
+    """A point of a line that tells its value."""
 
     x: float
     y: float
@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A series in the picture."""
+    """A series with its coordinates in the picture."""
 
     name: str
     style: int
@@ -83,25 +83,26 @@ def curves(
 ) -> Curves:
     """A chart over training steps; the vertical axis is logarithmic where values span decades.
 
-    ``from_zero``: never logarithmic, and zero is on it.
+    ``from_zero``: never logarithmic, and zero is on the axis.
     """
-    across = axis([step for one in series for step in one.steps], LEFT, RIGHT, margin=0.02)
-    ends = [end for one in series for end in one.ends()]
-    up = axis([*ends, 0.0] if from_zero else ends, BOTTOM, TOP, log=not from_zero)
+    across = fit_axis([step for line in series for step in line.steps], LEFT, RIGHT, margin=0.02)
+    ends = [end for line in series for end in line.ends()]
+    up = fit_axis([*ends, 0.0] if from_zero else ends, BOTTOM, TOP, log=not from_zero)
     scale = "logarithmic scale" if up.log else ""
-    notes = "; ".join(filter(None, [unit, scale, note]))
-    told = "; ".join(
-        f"{one.name} from {one.values[0]:.4g} at step {one.steps[0]:,} "
-        f"to {one.values[-1]:.4g} at step {one.steps[-1]:,}"
-        for one in series
-    )
     return Curves(
         title=title,
-        alt=f"Chart of {title} by training step: {told}.",
+        alt=f"Chart of {title} by training step: {'; '.join(map(_summary, series))}.",
         x_ticks=across.ticks(5),
         y_ticks=up.ticks(),
-        lines=[_line(one, across, up, unit) for one in series],
-        note=notes,
+        lines=[_line(line, across, up, unit) for line in series],
+        note="; ".join(filter(None, [unit, scale, note])),
+    )
+
+
+def _summary(series: Series) -> str:
+    return (
+        f"{series.name} from {series.values[0]:.4g} at step {series.steps[0]:,} "
+        f"to {series.values[-1]:.4g} at step {series.steps[-1]:,}"
     )
 
 
@@ -119,17 +120,17 @@ def _line(series: Series, across: Axis, up: Axis, unit: str) -> Line:
 
 
 def _tip(series: Series, i: int, unit: str) -> str:
-    error = f" ± {series.errors[i]:.3g}" if series.errors else ""
-    value = f"{series.values[i]:.4g}{error} {unit}".strip()
+    reach = f" ± {series.reaches[i]:.3g}" if series.reaches else ""
+    value = f"{series.values[i]:.4g}{reach} {unit}".strip()
     return f"{series.name}, step {series.steps[i]:,}: {value}"
 
 
 def _band(series: Series, xs: Sequence[float], up: Axis) -> str:
-    if not series.errors:
+    if not series.reaches:
         return ""
-    ends = list(zip(series.values, series.errors, strict=True))
+    intervals = list(zip(series.values, series.reaches, strict=True))
     # What a logarithmic axis cannot show ends at its foot.
-    highs, lows = ([up(max(v + s * e, up.low)) for v, e in ends] for s in (1, -1))
+    highs, lows = ([up(max(v + s * r, up.low)) for v, r in intervals] for s in (1, -1))
     return _path([*xs, *reversed(xs)], [*highs, *reversed(lows)]) + "Z"
 
 

@@ -1,4 +1,4 @@
-"""Pictures as data URIs, within a number of bytes: a page is one file that can be sent."""
+"""Images as data URIs, within a number of bytes: a page is one file that can be sent."""
 
 from __future__ import annotations
 
@@ -6,39 +6,41 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+"""One image (C, H, W), or several (N, C, H, W), with 1 or 3 channels."""
 
 LADDER = ((1, 90), (1, 75), (2, 75), (4, 75), (8, 60))
 """Divisors of the size and qualities of WebP, tried in turn where PNGs take too much room."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Data URIs in the order of the pictures."""
+class Encoded:
+    """Images as data URIs, in the order that they were given in."""
 
     uris: list[str]
     exact: bool
-    """Every pixel as it was; else they were compressed to fit."""
+    """Whether every pixel is as it was; else the images were compressed to fit."""
 
 
-def pictures(pngs: Sequence[bytes], budget: int) -> Pictures:
+def encode(pngs: Sequence[bytes], budget: int) -> Encoded:
     """PNG files as they are, or compressed where together they are larger than ``budget`` bytes."""
-    if _size(pngs) <= budget:
-        return Pictures([_uri(png, "png") for png in pngs], exact=True)
+    if _encoded_size(pngs) <= budget:
+        return Encoded([_uri(png, "png") for png in pngs], exact=True)
     for divisor, quality in LADDER:
-        smaller = [_webp(png, divisor, quality) for png in pngs]
-        if _size(smaller) <= budget:
+        webps = [_webp(png, divisor, quality) for png in pngs]
+        if _encoded_size(webps) <= budget:
             break
-    return Pictures([_uri(one, "webp") for one in smaller], exact=False)
+    return Encoded([_uri(webp, "webp") for webp in webps], exact=False)
 
 
-def png(pixels: npt.ArrayLike) -> bytes:
-    """uint8 (C, H, W), 1 or 3 channels, as a PNG file."""
-    array: Any = np.moveaxis(np.asarray(pixels), 0, -1)
+def png(image: Pixels) -> bytes:
+    """An image (C, H, W) as a PNG file."""
+    array = np.moveaxis(image, 0, -1)
     file = io.BytesIO()
     Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(file, "PNG")
     return file.getvalue()
@@ -53,8 +55,8 @@ def _webp(png: bytes, divisor: int, quality: int) -> bytes:
     return file.getvalue()
 
 
-def _size(files: Sequence[bytes]) -> int:
-    """In the page: base64 takes four letters for three bytes."""
+def _encoded_size(files: Sequence[bytes]) -> int:
+    """How many letters the files take in the page: base64 has four for three bytes."""
     return sum(map(len, files)) * 4 // 3
 
 

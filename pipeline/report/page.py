@@ -6,24 +6,23 @@ import base64
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 
-def render(template: str, **content: Any) -> str:
-    """A page of the templates here; every string in ``content`` is escaped.
+def render(template: str, **content: object) -> str:
+    """A page from one of the templates here; every string in ``content`` is escaped.
 
     Only the style and the script of this package run: the content security policy has their
-    digests, and knows no other source than data URIs of pictures.
+    digests, and knows no other source than data URIs of images.
     """
     style, script = _text("style.css"), _text("page.js")
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src {_digest(style)}; script-src {_digest(script)}"
     )
-    # Ours, not from outside.
+    # Both are this package's own text, so they may be markup.
     ours = {"style": Markup(style), "script": Markup(script), "policy": policy}
     return _environment().get_template(template).render(**ours, **content)
 
@@ -45,6 +44,6 @@ def _text(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """As a source of a content security policy: W3C CSP 3, section 2.3.1."""
+    """A text's digest as a source of a content security policy: W3C CSP 3, section 2.3.1."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"

@@ -3,189 +3,207 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from ..diffusion.images import evenly
-from ..format import clock
+from ..diagnosis.pictures import NearestRecord
+from ..format import REACH, byte_size, clock, evenly, measured
+from ..records import HistoryRecord, ScoreRecord, SelectionRecord
 from . import wording
-from .encode import pictures, png
-from .finished import Finished
-from .intervals import histograms
+from .encode import encode, png
+from .histograms import histograms
 from .page import render
-from .training_curves import charts, losses, scores_in
+from .page_data import Neighbours, RunPage, Trace
+from .training_curves import loss_names, training_charts
 
-SAMPLES, GRIDS, CALLS, COPIES = 80, 24, 9, 8
-"""The most that a page shows of each."""
+SAMPLES, GRIDS, CALLS, COPIES, ROWS = 80, 24, 9, 8, 200
+"""The most that a page shows: samples, grids, calls of the network, samples with their neighbours,
+rows of numbers."""
 
 BUDGETS = {"samples": 1_600_000, "growth": 1_600_000, "way": 300_000, "nearest": 500_000}
-"""Bytes of pictures in the page: together 4 of its 5 MB."""
+"""Bytes of images in the page: together 4 of its 5 MB."""
+
+Section = dict[str, object]
+"""What a part of the template shows."""
 
 
-def run_page(run: Finished) -> str:
-    """One HTML file."""
-    about, history = run.about, run.history
-    directions = about.get("metrics", {})
+def run_page(page: RunPage) -> str:
+    """The page of a run, as one HTML file."""
+    record, history, directions = page.record, page.history, page.record["metrics"]
     return render(
         "run.html",
-        title=about["name"],
-        samples=_samples(run),
-        what=wording.what_was_run(about, history[-1] if history else None, run.data),
-        scores=[wording.score(n, one, directions.get(n)) for n, one in about["scores"].items()],
-        selection=_selection(about.get("selection")),
-        growth=_growth(run),
-        way=_way(run),
-        charts=charts(history, directions, about["recipe"]["train"]["batch_size"]),
-        speed=_speed(history),
-        table=_table(history),
-        nearest=_nearest(run),
-        diagnosis=about.get("diagnosis"),
-        recipe=_recipe(run),
-        artifacts=[{**one, "size": wording.amount(one["size"])} for one in run.artifacts()],
-        machine=wording.machine(about.get("machine", {"device": about["device"]})),
-        versions=about["versions"],
-        command=about["command"],
-        again=_again(run),
-        finished=about["finished"],
+        title=record["name"],
+        samples=_samples(page),
+        what=wording.what_was_run(record, history[-1] if history else None, page.counts),
+        scores=[
+            wording.score_words(name, score, directions.get(name))
+            for name, score in record["scores"].items()
+        ],
+        reach=REACH,
+        selection=_selection(record["selection"]),
+        growth=_growth(page) if page.grids else None,
+        way=_way(page.trace) if page.trace else None,
+        charts=training_charts(history, directions, record["recipe"]["train"]["batch_size"]),
+        speed=_speed(history[-1]) if history else None,
+        table=_table(history) if history else None,
+        nearest=_nearest(page, page.neighbours) if page.neighbours else None,
+        diagnosis=record["diagnosis"],
+        recipe=_recipe(page.recipe),
+        artifacts=_artifacts(page),
+        machine=wording.machine_words(record["machine"]),
+        versions=record["versions"],
+        command=record["command"],
+        again=_again(page),
+        finished=record["finished"],
     )
 
 
-def _samples(run: Finished) -> dict[str, Any]:
-    images = run.samples(SAMPLES)
-    made = pictures([png(image) for image in images], BUDGETS["samples"])
-    captions = run.about.get("captions") or [""] * len(images)
-    shown = [
+def _samples(page: RunPage) -> Section:
+    encoded = encode([png(image) for image in page.samples[:SAMPLES]], BUDGETS["samples"])
+    captions = page.record.get("captions") or [""] * len(encoded.uris)
+    tiles = [
         {"uri": uri, "caption": text, "alt": f"Sample {i}: {text}" if text else f"Sample {i}"}
-        for i, (uri, text) in enumerate(zip(made.uris, captions, strict=False), start=1)
+        for i, (uri, text) in enumerate(zip(encoded.uris, captions, strict=False), start=1)
     ]
-    total = run.about["recipe"]["sample"]["num_images"]
-    return {"images": shown, "exact": made.exact, "total": total}
+    total = page.record["recipe"]["sample"]["num_images"]
+    return {"images": tiles, "exact": encoded.exact, "total": total}
 
 
-def _selection(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _selection(selection: SelectionRecord) -> Section:
     """The score that chose the checkpoint, beside which the fresh one stands."""
-    if not found:
-        return None
-    chosen = found["chosen_by"]
-    drawn = "protocol" in chosen
-    told = wording.score(wording.words(chosen["name"]), {"protocol": {}, **chosen}, None)
-    return {**told, **found, "drawn": drawn}
+    chosen = selection["chosen_by"]
+    score: ScoreRecord = {"value": chosen["value"], "protocol": chosen.get("protocol", {})}
+    if "standard_error" in chosen:
+        score["standard_error"] = chosen["standard_error"]
+    return {
+        "checkpoint": selection["checkpoint"],
+        "step": selection["step"],
+        "score": wording.score_words(wording.spaced(chosen["name"]), score, None),
+        "drawn": "protocol" in chosen,
+    }
 
 
-def _growth(run: Finished) -> dict[str, Any] | None:
-    if not run.grids:
-        return None
-    records = {record["step"]: record for record in run.history}
-    chosen = [run.grids[i] for i in evenly(len(run.grids), GRIDS)]
-    made = pictures([file.read_bytes() for _, file in chosen], BUDGETS["growth"])
+def _growth(page: RunPage) -> Section:
+    """Samples from the same noise at some of the validations."""
+    records = {record.step: record for record in page.history}
+    steps = list(page.grids)
+    shown = [steps[i] for i in evenly(len(steps), GRIDS)]
+    encoded = encode([page.grids[step].read_bytes() for step in shown], BUDGETS["growth"])
     frames = [
-        {"uri": uri, "step": step, "said": _said(records.get(step, {}))}
-        for uri, (step, _) in zip(made.uris, chosen, strict=True)
+        {"uri": uri, "step": step, "said": _said(records[step]) if step in records else ""}
+        for uri, step in zip(encoded.uris, shown, strict=True)
     ]
-    return {"frames": frames, "exact": made.exact, "total": len(run.grids)}
+    return {"frames": frames, "exact": encoded.exact, "total": len(steps)}
 
 
-def _said(record: Mapping[str, Any]) -> str:
+def _said(record: HistoryRecord) -> str:
     """The losses on validation images and the scores of one validation."""
-    parts = [
-        f"{wording.words(name)} {record[f'validation_{name}']:.4f}"
-        for name in losses([record])
-        if f"validation_{name}" in record
+    losses = [
+        f"{wording.spaced(name)} {record.validation[name]:.4f}" for name in loss_names([record])
     ]
-    parts += [
-        f"{name} {wording.number(record[name], record.get(f'{name}_standard_error'))}"
-        for name in scores_in([record])
+    scores = [
+        f"{name} {measured(score['value'], score.get('standard_error'))}"
+        for name, score in record.scores.items()
     ]
-    return " · ".join(parts)
+    return " · ".join(losses + scores)
 
 
-def _way(run: Finished) -> dict[str, Any] | None:
-    found = run.trace()
-    if found is None:
-        return None
-    calls = evenly(len(found["x"]), CALLS).tolist()
-    pngs = [png(found[name][i]) for i in calls for name in ("x", "x0")]
-    made = pictures([*pngs, png(found["image"])], BUDGETS["way"]).uris
+def _way(trace: Trace) -> Section:
+    """One sample at some of the sampler's calls, what the network sees and what it expects."""
+    calls = evenly(len(trace.x), CALLS)
+    pngs = [png(images[i]) for i in calls for images in (trace.x, trace.x0)]
+    *uris, end = encode([*pngs, png(trace.image)], BUDGETS["way"]).uris
     frames = []
-    for k, i in enumerate(calls):
-        signal, noise = found["rates"][i]
+    for i, x, x0 in zip(calls, uris[::2], uris[1::2], strict=True):
+        signal, noise = trace.rates[i]
         share = noise**2 / (signal**2 + noise**2)
-        frames.append({"call": i + 1, "noise": share, "x": made[2 * k], "x0": made[2 * k + 1]})
-    return {"frames": frames, "image": made[-1], "calls": len(found["x"])}
+        frames.append({"call": i + 1, "noise": share, "x": x, "x0": x0})
+    return {"frames": frames, "image": end, "calls": len(trace.x)}
 
 
-def _speed(history: list[dict[str, Any]]) -> str | None:
+def _speed(last: HistoryRecord) -> str | None:
     """How long training took, and how much of it was waiting for data."""
-    if not history or not history[-1]["seconds"]:
+    if not last.seconds:
         return None
-    last = history[-1]
-    waited = ""
-    if "data_seconds" in last:
-        waited = f", {100 * last['data_seconds'] / last['seconds']:.1f} % of it waiting for data"
     return (
-        f"Training took {clock(last['seconds'])} without validations{waited}: "
-        f"{last['images_per_second']:,.0f} images a second on average."
+        f"Training took {clock(last.seconds)} without validations, "
+        f"{100 * last.data_seconds / last.seconds:.1f} % of it waiting for data: "
+        f"{last.images_per_second:,.0f} images a second on average."
     )
 
 
-def _table(history: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _table(history: Sequence[HistoryRecord]) -> Section:
     """The records as rows of text, without protocols."""
-    names = list(dict.fromkeys(n for record in history for n in record if n != "protocol"))
+    lines = [record.flat() for record in history]
+    names = list(dict.fromkeys(name for line in lines for name in line if name != "protocol"))
     rows = [
-        [f"{record[n]:,.5g}" if n in record else "" for n in names]
-        for record in (history[i] for i in evenly(len(history), 200))
+        [f"{line[name]:,.5g}" if name in line else "" for name in names]
+        for line in (lines[i] for i in evenly(len(lines), ROWS))
     ]
-    return {"names": [wording.words(n) for n in names], "rows": rows} if rows else None
+    return {"names": [wording.spaced(name) for name in names], "rows": rows}
 
 
-def _nearest(run: Finished) -> dict[str, Any] | None:
-    found = run.neighbours()
-    if not found or not found["items"]:
+def _nearest(page: RunPage, neighbours: Neighbours) -> Section | None:
+    """Samples with the training images nearest to them, and what distances are usual."""
+    record = neighbours.record
+    if not record["items"]:
         return None
-    items = found["items"][:COPIES]
-    samples = run.samples(max(item["sample"] for item in items) + 1)
-    real = run.real_images([i for item in items for i in item["indices"]])
-    pngs = [png(samples[item["sample"]]) for item in items] + [png(image) for image in real]
-    made = pictures(pngs, BUDGETS["nearest"]).uris
-    own, others = made[: len(items)], iter(made[len(items) :])
-    rows = [
+    nearest = [min(item["distances"]) for item in record["items"]]
+    note = f"distance to the nearest training image, {record['unit']}"
+    groups = [("samples", nearest), ("validation images", record["validation"])]
+    return {
+        "rows": _nearest_rows(page, neighbours, record["items"][:COPIES]),
+        "chart": histograms("Distances to training images", groups, note),
+        "unit": record["unit"],
+        "said": _copying(sorted(nearest), sorted(record["validation"])),
+    }
+
+
+def _nearest_rows(
+    page: RunPage, neighbours: Neighbours, items: Sequence[NearestRecord]
+) -> list[Section]:
+    samples = [page.samples[item["sample"]] for item in items]
+    real = [neighbours.images[i] for item in items for i in item["indices"]]
+    uris = encode([png(image) for image in [*samples, *real]], BUDGETS["nearest"]).uris
+    of_real = iter(uris[len(items) :])
+    return [
         {
             "sample": item["sample"] + 1,
             "uri": uri,
             "near": [
-                {"uri": next(others), "index": i, "distance": wording.number(d)}
-                for i, d in zip(item["indices"], item["distances"], strict=True)
+                {"uri": next(of_real), "index": index, "distance": measured(distance)}
+                for index, distance in zip(item["indices"], item["distances"], strict=True)
             ],
         }
-        for item, uri in zip(items, own, strict=True)
+        for item, uri in zip(items, uris, strict=False)
     ]
-    nearest = [min(item["distances"]) for item in found["items"]]
-    groups = [("samples", nearest), ("validation images", found["validation"])]
-    note = f"distance to the nearest training image, {found['unit']}"
-    chart = histograms("Distances to training images", groups, note)
-    return {"rows": rows, "chart": chart, "unit": found["unit"], "said": _copying(*groups)}
 
 
-def _copying(one: tuple[str, list[float]], other: tuple[str, list[float]]) -> str:
-    samples, real = sorted(one[1]), sorted(other[1])
-    low = real[len(real) // 20]
+def _copying(samples: Sequence[float], validation: Sequence[float]) -> str:
+    """The distances of samples and of validation images, both ascending, in words."""
+    low = validation[len(validation) // 20]
     near = sum(distance < low for distance in samples)
     return (
-        f"Half of the samples are nearer than {wording.number(samples[len(samples) // 2])} to a "
+        f"Half of the samples are nearer than {measured(samples[len(samples) // 2])} to a "
         f"training image, half of the validation images nearer than "
-        f"{wording.number(real[len(real) // 2])}. {near} of {len(samples)} samples are nearer to "
-        "one than the nearest 5 % of validation images."
+        f"{measured(validation[len(validation) // 2])}. {near} of {len(samples)} samples are "
+        "nearer to one than the nearest 5 % of validation images."
     )
 
 
-def _again(run: Finished) -> str:
+def _artifacts(page: RunPage) -> list[Section]:
+    return [
+        {**artifact, "name": name, "size": byte_size(page.sizes[name])}
+        for name, artifact in page.record["artifacts"].items()
+    ]
+
+
+def _again(page: RunPage) -> str:
     """The command that makes the run from the recipe that is kept with it."""
-    plugins = [word for file in run.about["plugins"] for word in ("--plugin", file)]
-    return shlex.join(["pipeline", "run", str(run.folder / "recipe.yaml"), *plugins])
+    plugins = [word for file in page.record["plugins"] for word in ("--plugin", file)]
+    return shlex.join(["pipeline", "run", str(page.folder / "recipe.yaml"), *plugins])
 
 
-def _recipe(run: Finished) -> list[tuple[str, str]]:
+def _recipe(text: str) -> list[tuple[str, str]]:
     """Each line of the recipe with the origin of its value."""
-    lines = (run.folder / "recipe.yaml").read_text(encoding="utf-8").splitlines()
-    split = (line.rpartition("  # ") for line in lines)
-    return [(text.rstrip(), origin) if mark else (origin, "") for text, mark, origin in split]
+    split = (line.rpartition("  # ") for line in text.splitlines())
+    return [(line.rstrip(), origin) if mark else (origin, "") for line, mark, origin in split]

@@ -4,105 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
+from ..format import REACH
+from ..records import DirectionRecord, HistoryRecord, ScoreRecord
 from . import wording
 from .curves import Curves, Series, curves
 
-Record = Mapping[str, Any]
+History = Sequence[HistoryRecord]
 
-KINDS = (
-    ("train_", "training"),
-    ("validation_", "validation, averaged weights (EMA)"),
-    ("validation_raw_", "validation, raw weights"),
+SIDES: tuple[tuple[str, Callable[[HistoryRecord], Mapping[str, float]]], ...] = (
+    ("training", lambda record: record.train),
+    ("validation, averaged weights (EMA)", lambda record: record.validation),
+    ("validation, raw weights", lambda record: record.raw),
 )
-"""What a loss was measured on, by the beginning of its name."""
+"""What a loss was measured on, in the order of the lines' styles."""
 
 
-def charts(
-    history: Sequence[Record], directions: Mapping[str, Mapping[str, Any]], batch_size: int
+def training_charts(
+    history: History, directions: Mapping[str, DirectionRecord], batch_size: int
 ) -> list[Curves]:
-    """One chart for each loss and score, then the speed."""
-    made = [_loss(history, name) for name in losses(history)]
-    made += [_score(history, name, directions.get(name)) for name in scores_in(history)]
-    return made + _speeds(history, batch_size)
+    """One chart for each loss and metric, then the speed."""
+    losses = [_loss_chart(history, name) for name in loss_names(history)]
+    scores = [_score_chart(history, name, directions.get(name)) for name in metric_names(history)]
+    return losses + scores + _speed_charts(history, batch_size)
 
 
-def losses(history: Sequence[Record]) -> list[str]:
-    """Names such as ``noise_loss``; ``loss`` where it is not just one of the others."""
-    found = dict.fromkeys(
-        name.removeprefix("validation_")
-        for record in history
-        for name in record
-        if name.startswith("validation_") and not name.startswith("validation_raw_")
-    )
-    others = [name for name in found if name != "loss"]
-    same = any(
-        all(r.get(f"validation_{name}") == r.get("validation_loss") for r in history)
-        for name in others
-    )
-    return others if same else list(found)
+def loss_names(history: History) -> list[str]:
+    """Losses that were validated, such as ``noise_loss``; ``loss`` if it equals none of them."""
+    names = list(dict.fromkeys(name for record in history for name in record.validation))
+    others = [name for name in names if name != "loss"]
+    return others if any(_is_the_loss(history, name) for name in others) else names
 
 
-def scores_in(history: Sequence[Record]) -> list[str]:
+def _is_the_loss(history: History, name: str) -> bool:
+    return all(r.validation.get(name) == r.validation.get("loss") for r in history)
+
+
+def metric_names(history: History) -> list[str]:
     """Metrics that were measured during training."""
-    return list(dict.fromkeys(name for record in history for name in record.get("protocol", {})))
+    return list(dict.fromkeys(name for record in history for name in record.scores))
 
 
-def _loss(history: Sequence[Record], name: str) -> Curves:
-    series = [
-        _series(history, prefix + name, label, style)
-        for style, (prefix, label) in enumerate(KINDS, start=1)
-        if any(prefix + name in record for record in history)
-    ]
-    return curves(wording.words(name).capitalize(), series)
+def _loss_chart(history: History, name: str) -> Curves:
+    series = []
+    for style, (label, losses) in enumerate(SIDES, start=1):
+        records = [record for record in history if name in losses(record)]
+        if records:
+            values = [losses(record)[name] for record in records]
+            series.append(Series(label, _steps(records), values, style=style))
+    return curves(wording.spaced(name).capitalize(), series)
 
 
-def _score(history: Sequence[Record], name: str, direction: Mapping[str, Any] | None) -> Curves:
-    label = f"{name} of samples drawn while training"
-    series = _series(history, name, label, 2, error=f"{name}_standard_error")
-    notes = ["band: 95 % interval"] if series.errors else []
-    notes += [wording.better(direction)] if direction else []
+def _score_chart(history: History, name: str, direction: DirectionRecord | None) -> Curves:
+    records = [record for record in history if name in record.scores]
+    scores = [record.scores[name] for record in records]
+    series = Series(
+        f"{name} of samples drawn while training",
+        _steps(records),
+        [score["value"] for score in scores],
+        _reaches(scores),
+        style=2,
+    )
+    notes = ["band: 95 % interval"] if series.reaches else []
+    notes += [wording.direction_words(direction)] if direction else []
     return curves(name, [series], note="; ".join(notes))
 
 
-def _series(
-    history: Sequence[Record], name: str, label: str, style: int, error: str = ""
-) -> Series:
-    there = [record for record in history if name in record]
-    sure = error and all(error in record for record in there)
-    return Series(
-        label,
-        [record["step"] for record in there],
-        [record[name] for record in there],
-        [wording.NORMAL * record[error] for record in there] if sure else (),
-        style,
-    )
+def _reaches(scores: Sequence[ScoreRecord]) -> list[float]:
+    """Half the widths of the scores' intervals; empty where a score has no standard error."""
+    errors = [score["standard_error"] for score in scores if "standard_error" in score]
+    return [REACH * error for error in errors] if len(errors) == len(scores) else []
 
 
-def _speeds(history: Sequence[Record], batch_size: int) -> list[Curves]:
-    """Between validations, so that a slow stretch shows."""
-    start = {"step": 0, "seconds": 0.0, "data_seconds": 0.0}
+def _speed_charts(history: History, batch_size: int) -> list[Curves]:
+    """Speed between validations, so that a slow stretch shows."""
+    start = HistoryRecord(step=0, epoch=0.0, seconds=0.0)
     pairs = [
-        (a, b)
-        for a, b in pairwise([start, *history])
-        if b["step"] > a["step"] and b["seconds"] > a["seconds"]
+        (a, b) for a, b in pairwise([start, *history]) if b.step > a.step and b.seconds > a.seconds
     ]
     if not pairs:
         return []
-    steps = [b["step"] for _, b in pairs]
-
-    def rate(of: Callable[[Record], float], per: Callable[[Record], float]) -> list[float]:
-        return [(of(b) - of(a)) / (per(b) - per(a)) for a, b in pairs]
-
-    speed = rate(lambda r: r["step"] * batch_size, lambda r: r["seconds"])
-    took = rate(lambda r: r["seconds"], lambda r: r["step"])
-    series = [Series("all of a step", steps, took, style=1)]
-    if all("data_seconds" in record for record in history):
-        waited = rate(lambda r: r["data_seconds"], lambda r: r["step"])
-        series.append(Series("waiting for data", steps, waited, style=2))
+    steps = _steps([b for _, b in pairs])
+    took = [(b.seconds - a.seconds) / (b.step - a.step) for a, b in pairs]
+    waited = [(b.data_seconds - a.data_seconds) / (b.step - a.step) for a, b in pairs]
+    speed = [batch_size * (b.step - a.step) / (b.seconds - a.seconds) for a, b in pairs]
+    all_of_it = Series("all of a step", steps, took, style=1)
+    waiting = Series("waiting for data", steps, waited, style=2)
     images = Series("images a second in training", steps, speed, style=1)
     return [
-        curves("Seconds a step", series, "s", from_zero=True),
+        curves("Seconds a step", [all_of_it, waiting], "s", from_zero=True),
         curves("Training speed", [images], "images/s", from_zero=True),
     ]
+
+
+def _steps(records: History) -> list[int]:
+    return [record.step for record in records]

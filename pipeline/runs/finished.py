@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from .folder import read_run
+from ..records import HistoryRecord, RunRecord, read_history
+from ..store.store import Artifact, Store
+from .folder import read_run, store_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BUDGET = 1_500_000
-"""Bytes of the picture in a notebook."""
 
-
-def open_run(run: str | Path) -> Run:
+def open_run(run: str | Path, *, store: Path | None = None) -> Run:
     """A finished run, by its folder or its name under ``runs/``. InputError for another name."""
     about = read_run(Path(run))
-    return Run(Path(about["folder"]), about)
+    return Run(Path(about["folder"]), about, store)
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,6 +31,28 @@ class Run:
     folder: Path
     about: Mapping[str, Any]
     """Its ``run.json``."""
+    given: Path | None = None
+    """The store's folder, if not the one that ``run.json`` names."""
+
+    @property
+    def record(self) -> RunRecord:
+        """Its ``run.json``."""
+        return cast(RunRecord, self.about)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where its artifacts are."""
+        return store_of(self.about, self.given)
+
+    @property
+    def validations(self) -> list[HistoryRecord]:
+        """Its validations, oldest first."""
+        return read_history(self.folder)
+
+    def artifact(self, name: str) -> Artifact:
+        """One of its artifacts, checked."""
+        artifact = self.record["artifacts"][name]
+        return self.store.open(artifact["kind"], artifact["key"])
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -70,19 +92,9 @@ class Run:
         return f"<run {self.about['name']}{told and f': {told}'}>"
 
     def _repr_html_(self) -> str:
-        from ..report import wording
-        from ..report.encode import pictures
-        from ..report.page import render
+        from ..report.notebook import notebook_view
 
-        directions = self.about.get("metrics", {})
-        scores = self.about["scores"].items()
-        picture = pictures([(self.folder / "samples.png").read_bytes()], BUDGET).uris[0]
-        return render(
-            "notebook.html",
-            name=self.about["name"],
-            picture=picture,
-            scores=[wording.score(name, one, directions.get(name)) for name, one in scores],
-        )
+        return notebook_view(self.record, (self.folder / "samples.png").read_bytes())
 
 
 def flat(data: Mapping[str, Any], before: str = "") -> dict[str, Any]:

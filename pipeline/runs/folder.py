@@ -14,9 +14,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..progress import note
-from ..recipe.load import Loaded
-from ..recipe.show import recipe_as_yaml
-from ..store.manifest import key_of, read_manifest
+from ..recipe.load import Loaded, show
+from ..recipe.show import differences
+from ..records import read_history
+from ..store import manifest
 from ..store.store import Artifact, Store
 from ..training.trackers import Trackers
 
@@ -76,13 +77,16 @@ class RunFolder:
         metrics: Mapping[str, Any],
     ) -> None:
         """The pictures, the scores, and what everything was made from."""
+        from ..artifacts.neighbours import read_neighbours
+        from ..artifacts.prepare import FILE
         from ..artifacts.sample import read_samples
-        from ..diagnosis.diagnosis import of_run
         from ..diffusion.grid import save_grid
+        from ..diffusion.images import Images
         from ..diffusion.labels import captions, chosen_labels
         from ..diffusion.measure import as_data
         from ..diffusion.model import class_names_of, count_parameters
         from ..machine import machine, versions
+        from .diagnose import diagnose
 
         self.watch(made["model"].path)
         if self.trackers:
@@ -94,8 +98,16 @@ class RunFolder:
             labels = chosen_labels(wanted.classes, names)
             below = captions(labels, range(len(images)), names, wanted.guidance_scale)
         save_grid(images, wanted.grid, self.path / "samples.png", below)
-        found = {name: as_data(score) for name, score in scores.items()}
+        found: dict[str, Any] = {name: as_data(score) for name, score in scores.items()}
         write(self.path / "scores.json", _json(found))
+        findings = diagnose(
+            self.loaded.recipe.train.ema,
+            read_history(made["model"].path),
+            read_samples(made.get("scored samples", made["samples"])),
+            Images(made["images"].path / FILE),
+            read_neighbours(made["neighbours"]),
+            found,
+        )
         about = {
             "name": self.path.name,
             "recipe": self.loaded.data,
@@ -109,7 +121,7 @@ class RunFolder:
             "parameters": count_parameters(self.loaded.recipe, made["model"].path),
             **({"captions": below} if below else {}),
             "selection": _selection(made["model"].path, found),
-            "diagnosis": [one._asdict() for one in of_run(self.loaded.recipe, made, scores)],
+            "diagnosis": [finding.record() for finding in findings],
             "device": device,
             "machine": machine(device),
             "plugins": [str(file.absolute()) for file in self.plugins],
@@ -123,12 +135,12 @@ class RunFolder:
     @contextmanager
     def telling_failure(self) -> Iterator[None]:
         """Keep what ended training in the folder, so that it can be told of the unfinished run."""
-        from ..diagnosis.diagnosis import Diverged
+        from ..diagnosis.finding import Diverged
 
         try:
             yield
         except Diverged as error:
-            write(self.path / DIAGNOSIS, _json([error.finding._asdict()]))
+            write(self.path / DIAGNOSIS, _json([error.finding.record()]))
             raise
 
 

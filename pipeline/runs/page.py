@@ -1,65 +1,123 @@
-"""From a finished run, or a comparison of runs, to one HTML file for people."""
+"""The pages of finished runs and of comparisons: what is read for them, and where they are written.
+
+No torch: a page is also written where the plugins and the device of its run are gone.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
+from ..artifacts import files
+from ..diagnosis.pictures import NeighboursRecord
+from ..diffusion.images import Images
 from ..errors import InputError
+from ..records import ComparisonRecord
 from ..report.comparison_page import comparison_page
-from ..report.finished import Finished
-from ..report.run_page import run_page
-from .folder import RUNS, read_run, store_of, write
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from ..store.store import Store
+from ..report.encode import Pixels
+from ..report.page_data import ImageCounts, Neighbours, RunPage, Trace
+from ..report.run_page import COPIES, SAMPLES, run_page
+from ..store.store import Artifact
+from .finished import Run, open_run
+from .folder import RUNS, write
 
 RUN_PAGE, COMPARISON, COMPARISON_PAGE = "report.html", "compare.json", "compare.html"
 
 PICTURES = "pictures.npy"
-"""Of a comparison: uint8 (variants, N, C, H, W), picture i of each from the same noise."""
+"""A comparison's samples: uint8 (variants, N, C, H, W), image i of each from the same noise."""
 
 
-def report(runs: Sequence[Path], store: Path | None = None) -> list[dict[str, Any]]:
-    """The page of each run or comparison, given by folder or by name under ``runs/``.
+def report(runs: Sequence[Path], *, store: Path | None = None) -> list[dict[str, str]]:
+    """Write the pages of finished runs and comparisons anew, and return where each one is.
 
-    InputError for a run that is not there or has not finished.
+    - ``runs``: folders, or names under ``runs/``. What is named twice is written once.
+    - ``store``: where the runs' artifacts are kept; none: where each run says.
+
+    Returns ``{"run": …, "report": …}`` for each, the second the page's file. InputError for a run
+    that is not there or has not finished, and for a store or a file that is gone.
     """
-    return [
-        {"run": str(path), "report": str(_write_again(path, store))} for path in dict.fromkeys(runs)
-    ]
+    return [{"run": str(run), "report": str(_rewrite(run, store))} for run in dict.fromkeys(runs)]
 
 
-def write_report(folder: Path, store: Store) -> Path:
-    """``report.html`` of the finished run in this folder."""
-    file = folder / RUN_PAGE
-    write(file, run_page(Finished(read_run(folder), store)))
+def write_run_page(run: Run) -> Path:
+    """Write ``report.html`` into the run's folder and return where it is."""
+    file = run.folder / RUN_PAGE
+    write(file, run_page(_page_data(run)))
     return file
 
 
-def write_comparison(
-    folder: Path, data: Mapping[str, Any], sheets: Mapping[str, ArrayLike]
+def write_comparison_page(
+    folder: Path, record: ComparisonRecord, samples: Mapping[str, Pixels]
 ) -> Path:
-    """``compare.html``. ``sheets``: samples of each variant, uint8 (N, C, H, W), of one noise."""
+    """Write ``compare.html`` into the comparison's folder and return where it is.
+
+    ``samples`` are images of each variant, (N, C, H, W), image i of all from the same noise.
+    """
     file = folder / COMPARISON_PAGE
-    write(file, comparison_page(data, sheets))
+    write(file, comparison_page(record, samples))
     return file
 
 
-def _write_again(path: Path, store: Path | None) -> Path:
+def _rewrite(path: Path, store: Path | None) -> Path:
     for folder in (path, RUNS / path):
         if (folder / COMPARISON).is_file():
-            data = json.loads((folder / COMPARISON).read_text())
-            names = [variant["name"] for variant in data["variants"]]
-            if not (folder / PICTURES).is_file():
-                raise InputError(f"{folder / PICTURES} is not there; compare again")
-            sheets = dict(zip(names, np.load(folder / PICTURES), strict=True))
-            return write_comparison(folder, data, sheets)
-    about = read_run(path)
-    return write_report(about["folder"], store_of(about, store))
+            return _rewrite_comparison(folder)
+    return write_run_page(open_run(path, store=store))
+
+
+def _rewrite_comparison(folder: Path) -> Path:
+    record: ComparisonRecord = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+    if not (folder / PICTURES).is_file():
+        raise InputError(f"{folder / PICTURES} is not there; compare again")
+    names = [variant["name"] for variant in record["variants"]]
+    samples = dict(zip(names, np.load(folder / PICTURES), strict=True))
+    return write_comparison_page(folder, record, samples)
+
+
+def _page_data(run: Run) -> RunPage:
+    """All that the page shows, read from the run's folder and from its artifacts."""
+    artifacts = {name: run.artifact(name) for name in run.record["artifacts"]}
+    images = artifacts["images"].path / files.IMAGES
+    grids = sorted((run.folder / "grids").glob("step-*.png"))
+    return RunPage(
+        record=run.record,
+        folder=run.folder,
+        recipe=(run.folder / "recipe.yaml").read_text(encoding="utf-8"),
+        counts=_counts(Images(images)),
+        samples=_samples(artifacts["samples"]),
+        sizes={name: artifact.size for name, artifact in artifacts.items()},
+        history=run.validations,
+        grids={int(file.stem.removeprefix("step-")): file for file in grids},
+        trace=_trace(artifacts["trace"]) if "trace" in artifacts else None,
+        neighbours=_neighbours(artifacts["neighbours"], images)
+        if "neighbours" in artifacts
+        else None,
+    )
+
+
+def _counts(images: Images) -> ImageCounts:
+    _, height, width = images.shape
+    return ImageCounts(len(images.indices("train")), height, width)
+
+
+def _samples(artifact: Artifact) -> Pixels:
+    with h5py.File(artifact.path / files.SAMPLES) as data:
+        return np.asarray(data["images"][:SAMPLES], np.uint8)
+
+
+def _trace(artifact: Artifact) -> Trace:
+    with h5py.File(artifact.path / files.TRACE) as data:
+        return Trace(**{name: data[name][:] for name in ("x", "x0", "image", "rates")})
+
+
+def _neighbours(artifact: Artifact, images: Path) -> Neighbours:
+    """The distances, and the images nearest to the samples that the page shows."""
+    text = (artifact.path / files.NEIGHBOURS).read_text(encoding="utf-8")
+    record: NeighboursRecord = json.loads(text)
+    shown = {i for item in record["items"][:COPIES] for i in item["indices"]}
+    with h5py.File(images) as data:
+        return Neighbours(record, {i: np.asarray(data["images"][i], np.uint8) for i in shown})

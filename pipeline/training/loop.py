@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..diagnosis import diagnosis
-from ..diagnosis.diagnosis import Diverged
+from ..diagnosis.finding import Diverged
 from ..diffusion.ema import EmaNetwork
 from ..diffusion.images import Images
 from ..diffusion.labels import dropped
@@ -24,9 +23,12 @@ from ..plugin.every import Every
 from ..plugin.registry import Registry
 from ..progress import note, progress
 from ..recipe.schema import Recipe
-from ..store.weights import read_weights, with_prefix, without_prefix, write_weights
+from ..records import read_history
+from ..store import weights
+from ..store.weights import named, part
 from . import checkpoint
 from .batches import Batches, in_batches
+from .history import say_news
 from .signals import Stop, stopping_softly
 from .validate import Measure, is_better, loss_of_zeros, losses, save_pictures, validate
 
@@ -182,7 +184,7 @@ class Training:
         with (self.views / "history.jsonl").open("a") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
         note(_line(record))
-        diagnosis.say_news(self.history(), self.settings.ema)
+        say_news(read_history(self.views), self.settings.ema)
         watch(self.views)
 
     def _raw_losses(self) -> dict[str, float]:

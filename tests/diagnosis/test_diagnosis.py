@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from pipeline.diagnosis import pictures
-from pipeline.diagnosis.diagnosis import of_training
+from pipeline.diagnosis.diagnosis import find_in_training
 from pipeline.errors import Failed, InputError
 from pipeline.recipe.schema import Ema
+from pipeline.records import HistoryRecord
 from tests.helpers import tiny
 from tests.helpers.tiny import draw, run
 
@@ -169,17 +170,29 @@ HEALTHY = [
     (1500, 0.2123, 0.2605, 0.2074, 0.2101),
     (2000, 0.2084, 0.2781, 0.2041, 0.2077),
 ]
-KEYS = ("step", "train_loss", "train_highest_loss", "validation_loss", "validation_raw_loss")
+"""Step, training loss, the highest of a step, validation loss, that of the raw weights."""
 
 
-def history(*rows: tuple[float, ...]) -> list[dict[str, Any]]:
-    times = {"seconds": 60.0, "data_seconds": 1.0, "loss_of_zeros": 0.798}
-    return [{**dict(zip(KEYS, row, strict=True)), **times} for row in rows]
+def history(*rows: tuple[int, float, float, float, float]) -> list[HistoryRecord]:
+    return [
+        HistoryRecord(
+            step=step,
+            epoch=step / 100,
+            seconds=60.0,
+            data_seconds=1.0,
+            train={"loss": train},
+            highest_loss=highest,
+            validation={"loss": validation},
+            raw={"loss": raw},
+            loss_of_zeros=0.798,
+        )
+        for step, train, highest, validation, raw in rows
+    ]
 
 
 def test_a_healthy_history() -> None:
     for end in range(1, 5):
-        assert of_training(history(*HEALTHY[:end]), Ema()) == []
+        assert find_in_training(history(*HEALTHY[:end]), Ema()) == []
 
 
 @pytest.mark.parametrize(
@@ -191,10 +204,10 @@ def test_a_healthy_history() -> None:
         (2500, 0.20, 0.25, 0.2060, 0.1800),  # the average a little behind
     ],
 )
-def test_what_is_within_the_usual(end: tuple[float, ...]) -> None:
-    assert of_training(history(*HEALTHY, end), Ema()) == []
+def test_what_is_within_the_usual(end: tuple[int, float, float, float, float]) -> None:
+    assert find_in_training(history(*HEALTHY, end), Ema()) == []
 
 
-def test_records_of_an_older_version_are_read() -> None:
-    old = [{"step": 500, "validation_loss": 0.2, "seconds": 9.0}]
-    assert of_training(old, Ema()) == []
+def test_what_was_not_measured_is_no_finding() -> None:
+    bare = HistoryRecord(step=500, epoch=1.0, seconds=9.0, validation={"loss": 0.2})
+    assert find_in_training([bare], Ema()) == []

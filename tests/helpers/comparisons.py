@@ -33,7 +33,7 @@ def variant(name: str, values: list[float]) -> dict[str, Any]:
             "parameters": 416307,
             "steps": 2000,
             "seconds_a_step": 0.2123,
-            "images_per_second": None,
+            "images_per_second": 12.3,
             "nfe": 20,
             "peak_memory": 123456789,
         },

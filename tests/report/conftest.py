@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from pipeline.runs.page import report, write_comparison
+from pipeline.runs.page import report, write_comparison_page
 from pipeline.store.store import Store
 from tests.helpers import tiny
 from tests.helpers.browser import ARGUMENTS, EVIL, NAMES
@@ -87,7 +87,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side in ("first", "second"):
             pair[side] = EVIL if pair[side] == "nearest" else pair[side]
         pair["verdict"] += EVIL
-    return write_comparison(tmp_path_factory.mktemp("compared"), data, sheets(data))
+    return write_comparison_page(tmp_path_factory.mktemp("compared"), data, sheets(data))
 
 
 @pytest.fixture(scope="module")

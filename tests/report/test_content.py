@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline import InputError, commands
+from pipeline import InputError, commands, open_run
+from pipeline.records import HistoryRecord, ScoreRecord
 from pipeline.report import wording
-from pipeline.report.axes import axis
+from pipeline.report.axes import fit_axis
 from pipeline.report.comparison_page import conclusions, standing
 from pipeline.report.curves import Series, curves
-from pipeline.report.encode import pictures, png
-from pipeline.report.intervals import Value, histograms, intervals
-from pipeline.report.training_curves import charts, losses
-from pipeline.runs.page import report, write_comparison
+from pipeline.report.encode import encode, png
+from pipeline.report.histograms import histograms
+from pipeline.report.intervals import Value, intervals
+from pipeline.report.page_data import ImageCounts, RunPage
+from pipeline.report.run_page import run_page
+from pipeline.report.training_curves import loss_names, training_charts
+from pipeline.runs.page import report, write_comparison_page
 from tests.helpers.comparisons import comparison, pair, sheets, variant
 from tests.helpers.tiny import run, shell
 
@@ -30,6 +37,36 @@ def test_a_run_writes_its_page_and_tells_where(first: dict[str, Any]) -> None:
     assert "for 7 steps" in text
     assert "on 48 images of procedural_flowers at 16 × 16 pixels" in text
     assert f"of {first['parameters']:,} parameters" in text
+
+
+def test_a_page_is_made_of_plain_data() -> None:
+    """No run, no store, no plugins and no torch: whoever has the numbers has the page."""
+    code = (
+        "import sys\n"
+        "from pipeline.report import comparison_page, notebook, run_page\n"
+        "loaded = {name for name in sys.modules if name.startswith('pipeline.')}\n"
+        "floors = ('runs', 'store', 'artifacts', 'recipe')\n"
+        "assert not [name for name in loaded if name.split('.')[1] in floors], loaded\n"
+        "assert 'torch' not in sys.modules and 'h5py' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_run_without_anything_optional_has_a_page(after_first: Path) -> None:
+    page = RunPage(
+        record=open_run("tiny").record,
+        folder=Path("runs/tiny"),
+        recipe="name: tiny  # tiny.yaml:1\n",
+        counts=ImageCounts(train=48, height=16, width=16),
+        samples=np.zeros((2, 3, 16, 16), np.uint8),
+        sizes=dict.fromkeys(open_run("tiny").record["artifacts"], 1_234_567),
+    )
+    text = run_page(page)
+    assert "was trained on 48 images" in text
+    assert "1.23 MB" in text
+    assert '<span class="origin">tiny.yaml:1</span>' in text
+    for absent in ("How the samples grew", "From noise to image", "Is it copying?", "Training<"):
+        assert absent not in text
 
 
 def test_the_machine_is_kept(first: dict[str, Any]) -> None:
@@ -127,15 +164,15 @@ SHARED = {"sampler": {"name": "ddim"}, "num_steps": 2, "labels": "all", "guidanc
 
 @pytest.mark.parametrize("swapped", SHARED)
 def test_what_variants_do_not_share_is_left_out(swapped: str) -> None:
-    said = wording.protocol({k: v for k, v in SHARED.items() if k != swapped})
+    said = wording.protocol_words({k: v for k, v in SHARED.items() if k != swapped})
     told = {"sampler": "by ddim", "num_steps": "2 steps", "labels": "all", "guidance_scale": "3"}
     assert [key for key, words in told.items() if words not in said] == [swapped]
 
 
 def test_a_comparison_says_what_was_not_measured(tmp_path: Path) -> None:
     data = comparison(1)
-    text = write_comparison(tmp_path, data, sheets(data)).read_text(encoding="utf-8")
-    assert text.count("not measured") == 4 + 6  # images/s of each, seeds' interval of each pair
+    text = write_comparison_page(tmp_path, data, sheets(data)).read_text(encoding="utf-8")
+    assert text.count("not measured") == 6  # the seeds' interval of each pair
     assert ">0<" not in text
 
 
@@ -164,34 +201,17 @@ def test_conclusions() -> None:
     assert "speaks of the recipes" in three
 
 
-@pytest.mark.parametrize(
-    ("value", "error", "text"),
-    [
-        (16.9046, 0.6377, "16.90"),
-        (0.03124, 0.0021, "0.0312"),
-        (-0.03124, 0.0021, "−0.0312"),
-        (1234567.0, 1000.0, "1,234,567"),
-        (0.123456, None, "0.1235"),
-        (3.0, 0.0, "3"),
-    ],
-)
-def test_numbers_have_the_digits_of_their_error(
-    value: float, error: float | None, text: str
-) -> None:
-    assert wording.number(value, error) == text
-
-
 def test_a_score_without_error_has_no_interval() -> None:
-    bare = wording.score("fid", {"value": 12.5, "protocol": {"biased": True}}, None)
-    assert bare["interval"] is None
-    assert "equal numbers of images only" in bare["protocol"]
-    sure = wording.score("kid", {"value": 1.0, "standard_error": 0.1, "protocol": {}}, None)
-    assert sure["interval"] == "0.80 to 1.20"
+    bare = wording.score_words("fid", {"value": 12.5, "protocol": {"biased": True}}, None)
+    assert bare.interval is None
+    assert "equal numbers of images only" in bare.protocol
+    score: ScoreRecord = {"value": 1.0, "standard_error": 0.1, "protocol": {}}
+    assert wording.score_words("kid", score, None).interval == "0.80 to 1.20"
 
 
 @pytest.mark.parametrize("ends", [(0, 1), (-3, 250), (0.00012, 0.00013), (5e6, 2e7), (7, 7)])
 def test_ticks(ends: tuple[float, float]) -> None:
-    made = axis(ends, 50, 410)
+    made = fit_axis(ends, 50, 410)
     ticks = made.ticks()
     assert 2 <= len(ticks) <= 8
     assert all(50 <= tick.at <= 410 for tick in ticks)
@@ -202,7 +222,7 @@ def test_ticks(ends: tuple[float, float]) -> None:
 
 
 def test_a_logarithmic_axis() -> None:
-    made = axis([0.01, 100], 0, 100, log=True, margin=0)
+    made = fit_axis([0.01, 100], 0, 100, log=True, margin=0)
     assert [(tick.at, tick.text) for tick in made.ticks()] == [
         (0, "0.01"),
         (25, "0.10"),
@@ -210,8 +230,8 @@ def test_a_logarithmic_axis() -> None:
         (75, "10.00"),
         (100, "100.00"),
     ]
-    assert not axis([-1, 100], 0, 100, log=True).log
-    assert not axis([1, 20], 0, 100, log=True).log
+    assert not fit_axis([-1, 100], 0, 100, log=True).log
+    assert not fit_axis([1, 20], 0, 100, log=True).log
 
 
 def test_curves_show_every_value() -> None:
@@ -225,19 +245,19 @@ def test_curves_show_every_value() -> None:
 
 
 def test_losses_and_scores_get_charts() -> None:
-    record = {
-        "step": 10,
-        "seconds": 2.0,
-        "train_noise_loss": 0.5,
-        "validation_loss": 0.4,
-        "validation_noise_loss": 0.4,
-        "validation_raw_noise_loss": 0.3,
-        "kid": 0.1,
-        "protocol": {"kid": {}},
-    }
-    history = [record, {**record, "step": 20, "seconds": 6.0, "kid": 0.05}]
-    assert losses(history) == ["noise_loss"]
-    made = {chart.title: chart for chart in charts(history, {}, batch_size=8)}
+    first = HistoryRecord(
+        step=10,
+        epoch=1.0,
+        seconds=2.0,
+        train={"noise_loss": 0.5},
+        validation={"loss": 0.4, "noise_loss": 0.4},
+        raw={"noise_loss": 0.3},
+        scores={"kid": {"value": 0.1, "protocol": {}}},
+    )
+    scores: dict[str, ScoreRecord] = {"kid": {"value": 0.05, "protocol": {}}}
+    history = [first, replace(first, step=20, seconds=6.0, scores=scores)]
+    assert loss_names(history) == ["noise_loss"]
+    made = {chart.title: chart for chart in training_charts(history, {}, batch_size=8)}
     assert list(made) == ["Noise loss", "kid", "Seconds a step", "Training speed"]
     assert [line.points[1].tip for line in made["Noise loss"].lines] == [
         "training, step 20: 0.5",
@@ -268,13 +288,13 @@ def test_histograms_share_their_bins() -> None:
 def test_pictures_are_exact_where_there_is_room() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4, 3, 64, 64), np.uint8)
     pngs = [png(image) for image in noise]
-    exact = pictures(pngs, 1_000_000)
+    exact = encode(pngs, 1_000_000)
     assert exact.exact
     assert all(uri.startswith("data:image/png;base64,") for uri in exact.uris)
-    packed = pictures(pngs, 20_000)
+    packed = encode(pngs, 20_000)
     assert not packed.exact
     assert sum(map(len, packed.uris)) < 20_000 + 200
-    grey = pictures([png(noise[0, :1])], 1_000_000)
+    grey = encode([png(noise[0, :1])], 1_000_000)
     assert grey.exact
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.cli.summary import selection
+from pipeline.cli.summary import selection_summary
 from pipeline.diffusion.labels import Labels
 from pipeline.runs.evaluate import evaluate
 from tests.helpers import tiny
@@ -58,7 +58,7 @@ def test_both_are_shown(here: Path) -> None:
             "kid": {k: found["scores"]["kid"][k] for k in ("value", "standard_error")},
         },
     }
-    text = selection(found["selection"])
+    text = selection_summary(found["selection"])
     assert f"step {record['step']}, chosen by kid {record['kid']:.4f}" in text
     assert f"on fresh samples: kid {found['scores']['kid']['value']:.4f}" in text
 
@@ -71,7 +71,7 @@ def test_what_was_never_measured_is_absent(here: Path) -> None:
     assert found["selection"]["fresh"] == found["scores"] == {}
     assert "protocol" not in record
     assert not any("kid" in name for name in record)
-    assert "fresh" not in selection(found["selection"])
+    assert "fresh" not in selection_summary(found["selection"])
     folder = Path(found["folder"])
     assert json.loads((folder / "scores.json").read_text()) == {}
 
