@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from .options import changes, device, num_steps, store
+from . import summary
+from .options import changes, device, num_steps, plugin, store
 from .output import as_json, output
-from .plugins import plugin
 
 
 @click.command(
@@ -59,9 +59,8 @@ def compare(as_json: bool, **options: Any) -> None:
     Differences are to the first. With one seed the verdict is about these networks, not about the
     recipes.
     """
-    from .. import commands
-    from . import summary
+    from ..compare.compare import compare as judge  # imports torch
 
     with output(as_json) as give:
-        found = commands.compare(**options)
-        give(found, summary.plan(found) if options["plan"] else summary.comparison(found))
+        record = judge(**options)
+        give(record, summary.plan(record) if options["plan"] else summary.comparison(record))

@@ -127,6 +127,11 @@ class Train:
         """The share of labels that are hidden."""
         return DROP_LABEL if self.drop_label is None else self.drop_label
 
+    def steps(self, per_epoch: int) -> int:
+        """How many steps training has, where an epoch has so many."""
+        total = self.epochs * per_epoch
+        return min(total, self.max_steps or total)
+
 
 @stage
 class Sample:
