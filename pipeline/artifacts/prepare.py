@@ -20,8 +20,8 @@ from ..diffusion.images import Bytes, Images, to_tensor
 from ..errors import InputError
 from ..machine import cores
 from ..plugin.contracts import Dataset, Preprocessor, Source
-from ..plugin.stage import options_of
 from ..plugin.photo import open_rgb
+from ..plugin.stage import options_of
 from ..progress import track
 from ..recipe.schema import Recipe, Split
 from ..store.store import Artifact

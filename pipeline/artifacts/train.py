@@ -43,7 +43,14 @@ def train(
         with _workspace(session.store, trajectory, steps) as workspace:
             views = workspace / "validations" / key_of("validate", choice)[:16]
             training = Training(
-                recipe, reader, batches, measures, session.registry, session.device, workspace, views
+                recipe,
+                reader,
+                batches,
+                measures,
+                session.registry,
+                session.device,
+                workspace,
+                views,
             )
             choices = training.run(steps, watch)
             save_model(folder, recipe, session.registry, training.model, choices)

@@ -14,6 +14,7 @@ import click
 from .options import plugin
 from .output import as_json, output
 
+
 @click.group(
     invoke_without_command=True,
     epilog="""\b

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ..artifacts.session import Session
 from ..diffusion.measure import score_record
@@ -219,8 +218,7 @@ def _variant_record(
         "recipe": variant.file,
         "runs": [str(trial.trial.folder) for trial in scored],
         "scores": {
-            name: [score_record(trial.scores[name]) for trial in scored]
-            for name in subject.metrics
+            name: [score_record(trial.scores[name]) for trial in scored] for name in subject.metrics
         },
         "cost": {**cost, "steps": scored[0].steps, "nfe": scored[0].nfe},
     }

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ..format import number, signed
 from ..plugin.contracts import Metric
-from ..records import ErrorRecord, PairRecord
 from ..plugin.difference import Difference
 from ..plugin.inference import LEVEL, holm
+from ..records import ErrorRecord, PairRecord
 from .samples import model_differences
 from .scoring import ScoredTrial
 from .seeds import Seeds, over_seeds, seeds_needed
@@ -31,7 +31,9 @@ def judge(
     first = [trial.scores[name].value for trial in scored[names[0]]]
     worth = effect or WORTH * abs(sum(first) / len(first))
     pairs = [
-        JudgedPair(names[a], names[b], samples, over_seeds(samples.by_pair) if sets[0][1:] else None)
+        JudgedPair(
+            names[a], names[b], samples, over_seeds(samples.by_pair) if sets[0][1:] else None
+        )
         for (a, b), samples in model_differences(metric, real, sets).items()
     ]
     corrected = holm([1.0 if pair.p is None else pair.p for pair in pairs])

@@ -11,11 +11,19 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..plugin.contracts import NO_CLASS, Backbone, Codec, Denoise, Objective, Prediction, Rates, Schedule
+from ..plugin.contracts import (
+    NO_CLASS,
+    Backbone,
+    Codec,
+    Denoise,
+    Objective,
+    Prediction,
+    Rates,
+    Schedule,
+)
 from ..plugin.draws import stream
 from ..plugin.registry import Registry
 from ..progress import note
-from ..recipe.build import build_stage
 from ..recipe.build import build_stage
 from ..recipe.schema import Recipe
 from ..records import Plain

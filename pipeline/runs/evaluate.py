@@ -20,11 +20,11 @@ from ..recipe.load import load_folder, spec_of
 from ..recipe.schema import Recipe
 from ..records import Plain
 from ..store.store import Artifact
-from .finished import Run, is_run, open_run
 from .cache import open_store
+from .drawing import check_conditioning
+from .finished import Run, is_run, open_run
 from .metrics import with_features
 from .requests import scored_protocol, scored_request, scored_split
-from .sample import check_conditioning
 
 
 @dataclass(frozen=True)

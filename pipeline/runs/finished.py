@@ -6,11 +6,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..artifacts.session import Session
 from ..errors import InputError
@@ -21,6 +20,9 @@ from ..recipe.load import build, spec_of
 from ..recipe.schema import Recipe
 from ..recipe.yaml12 import Node, Origin
 from ..records import HistoryRecord, Plain, RunRecord, read_history
+from ..report import wording
+from ..report.encode import pictures
+from ..report.page import render
 from ..store.store import Artifact, Store
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..diffusion.images import Images
     from ..diffusion.model import Choice, Model, Weights
+    from .drawing import Drawn, SampleKeywords, SampleOptions
 
 RUNS, RUN, RECIPE = Path("runs"), "run.json", "recipe.yaml"
 
@@ -37,22 +40,6 @@ DIAGNOSIS = "diagnosis.json"
 
 NOTEBOOK_BYTES = 1_500_000
 """The most that the picture in a notebook takes."""
-
-
-class SampleKeywords(TypedDict, total=False):
-    """Options of ``Run.sample``: those of ``pipeline.commands.sample``, where they are explained."""
-
-    grid: tuple[int, int] | None
-    num_steps: int | None
-    spacing: str | None
-    seed: int | None
-    sampler: str | None
-    classes: Sequence[int | str] | None
-    guidance_scale: float | None
-    interpolate: int | None
-    checkpoint: Choice
-    weights: Weights
-    out: Path | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,19 +135,35 @@ class Run:
         with self.naming_plugins():
             return load_model(path, session.registry, session.device, checkpoint, weights)
 
+    def draw(self, options: SampleOptions) -> Drawn:
+        """Samples of its model as asked for, kept in the store; the dataset need not be there."""
+        from .drawing import draw
+
+        model = self.artifact("model")
+        sampler = self.stage(
+            "sampler", options.sampler or self.recipe["sample"]["sampler"], "--sampler"
+        )
+        spacing = self.stage(
+            "spacing", options.spacing or self.recipe["sample"]["spacing"], "--spacing"
+        )
+        with self.naming_plugins():
+            return draw(self.recipe, model, sampler, spacing, options, self.session)
+
     def sample(
         self, num_images: int | None = None, **options: Unpack[SampleKeywords]
     ) -> list[Image]:
         """New pictures of its model; nothing is left beside the run unless ``out`` is given."""
-        from PIL import Image
+        from .drawing import SampleOptions, pictures
 
-        from .sample import SampleOptions, sample_run
-
-        with TemporaryDirectory() as folder:
-            options = {"out": Path(folder), **options}
-            drawn = sample_run(self, SampleOptions(num_images=num_images, **options))
-            files = sorted(Path(drawn["folder"]).glob("images/*.png"))
-            return [Image.open(file).convert("RGB") for file in files]
+        run = replace(
+            self,
+            plugins=tuple(options.pop("plugins", self.plugins)),
+            store_path=options.pop("store", self.store_path),
+            device=options.pop("device", self.device),
+        )
+        return pictures(
+            run.draw(SampleOptions(num_images=num_images, **options)), options.get("out")
+        )
 
     @contextmanager
     def naming_plugins(self) -> Iterator[None]:
@@ -172,7 +175,9 @@ class Run:
             if not missing:
                 raise
             again = " ".join(f"--plugin {file}" for file in sorted(missing))
-            raise InputError(f"{error}\n{self.name} was made with {again}: give it again") from error
+            raise InputError(
+                f"{error}\n{self.name} was made with {again}: give it again"
+            ) from error
 
     def __repr__(self) -> str:
         scores = self.record["scores"].items()
@@ -180,10 +185,6 @@ class Run:
         return f"<run {self.name}{told and f': {told}'}>"
 
     def _repr_html_(self) -> str:
-        from ..report import wording
-        from ..report.encode import pictures
-        from ..report.page import render
-
         directions, scores = self.record["metrics"], self.record["scores"]
         grid = (self.folder / "samples.png").read_bytes()
         return render(

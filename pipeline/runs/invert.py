@@ -19,8 +19,8 @@ from ..errors import InputError
 from ..plugin.contracts import Denoise, Preprocessor, Rates, Sampler
 from ..plugin.draws import Draws
 from ..progress import track
+from .drawing import check_conditioning
 from .finished import Run, open_run
-from .sample import check_conditioning
 
 
 @torch.inference_mode()
@@ -144,7 +144,9 @@ def _way(
 
 def _backwards(run: Run, name: str | None) -> Sampler:
     """The sampler that was asked for, or the recipe's. InputError if it cannot run backwards."""
-    sampler: Sampler = run.stage("sampler", name, "sampler") if name else run.checked_recipe.sample.sampler
+    sampler: Sampler = (
+        run.stage("sampler", name, "sampler") if name else run.checked_recipe.sample.sampler
+    )
     if sampler.order != 1:
         called = run.session.registry.name_of(sampler)
         order = "is random" if sampler.order is None else f"is of order {sampler.order}"
