@@ -23,7 +23,7 @@ class Session:
 
     def extractor(self, features: Features) -> Extractor:
         """The extractor of these features, its weights loaded once, on the device."""
-        # With places of weights files too, which content keys leave out: other files, other weights.
+        # With the places of files, which content keys leave out: other files are other weights.
         key = json.dumps(self.registry.spec(features), sort_keys=True)
         if key not in self._extractors:
             self._extractors[key] = features().to(self.device)
