@@ -20,7 +20,7 @@ from ..records import Plain
 from ..store.manifest import key_of
 from ..store.store import Artifact, Store
 from ..training import checkpoint
-from ..training.batches import training_batches
+from ..training.batches import Batches
 from ..training.loop import Training, Watch
 from ..training.validate import Measure
 from .prepare import read_images
@@ -35,22 +35,17 @@ def train(
     trajectory = trajectory_of(recipe, session.registry, images)
     choice = _choice(recipe, session.registry, measures)
     reader = read_images(images)
-    batches = training_batches(recipe, reader.indices("train"))
-    steps = recipe.train.steps(batches.per_epoch)
+    settings = recipe.train
+    batches = Batches(reader.indices("train"), recipe.seed, settings.batch_size, settings.repeats)
+    steps = settings.steps(batches.per_epoch)
     ingredients = {**trajectory, "validate": choice, "steps": steps}
 
     def build(folder: Path) -> None:
         with _workspace(session.store, trajectory, steps) as workspace:
             views = workspace / "validations" / key_of("validate", choice)[:16]
+            registry, device = session.registry, session.device
             training = Training(
-                recipe,
-                reader,
-                batches,
-                measures,
-                session.registry,
-                session.device,
-                workspace,
-                views,
+                recipe, reader, batches, measures, registry, device, workspace, views
             )
             choices = training.run(steps, watch)
             save_model(folder, recipe, session.registry, training.model, choices)

@@ -16,7 +16,7 @@ from ..plugin.difference import Difference
 from ..progress import track
 
 GROUPS = 20
-"""Groups of the jackknife: its t has 19 degrees of freedom, an interval 7 % wider than with many."""
+"""Left out in turn: t then has 19 degrees of freedom, an interval 7 % wider than with many."""
 SEED = 0
 """Decides the order in which images are put into groups."""
 

@@ -43,7 +43,7 @@ def score_trial(
     metrics: Mapping[str, tuple[Metric, Features]],
     setting: Setting,
 ) -> ScoredTrial:
-    """Draw the trial's samples from the noise of the seed ``noise`` and score them as its recipe."""
+    """Draw the trial's samples from the noise of another seed and score them as its recipe says."""
     session = setting.session
     run = open_run(
         trial.folder, plugins=setting.plugins, store=session.store.root, device=session.device

@@ -31,9 +31,7 @@ def judge(
     first = [trial.scores[name].value for trial in scored[names[0]]]
     worth = effect or WORTH * abs(sum(first) / len(first))
     pairs = [
-        JudgedPair(
-            names[a], names[b], samples, over_seeds(samples.by_pair) if sets[0][1:] else None
-        )
+        JudgedPair(names[a], names[b], samples, _over_seeds(samples))
         for (a, b), samples in model_differences(metric, real, sets).items()
     ]
     corrected = holm([1.0 if pair.p is None else pair.p for pair in pairs])
@@ -146,6 +144,11 @@ class JudgedPair:
         if self.seeds and _excludes_0(self.samples.interval()):
             return ["these networks differ, but no more than other seeds make them differ"]
         return []
+
+
+def _over_seeds(samples: Difference) -> Seeds | None:
+    """None where there is one training seed."""
+    return over_seeds(samples.by_pair) if samples.by_pair[1:] else None
 
 
 def _seeds_record(seeds: Seeds | None) -> ErrorRecord | None:

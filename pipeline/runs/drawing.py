@@ -31,7 +31,7 @@ CLASSES_SHOWN = 8
 
 
 class SampleKeywords(TypedDict, total=False):
-    """Options of ``Run.sample``: those of ``pipeline.commands.sample``, where they are explained."""
+    """Options of ``Run.sample``, explained in ``pipeline.commands.sample``."""
 
     grid: tuple[int, int] | None
     num_steps: int | None
@@ -149,7 +149,7 @@ def draw(
     options: SampleOptions,
     session: Session,
 ) -> Drawn:
-    """Draw samples of a model as asked for; ``recipe`` is that of its run, for what is not given."""
+    """Draw samples of a model as asked for; what is not given is as in its run's ``recipe``."""
     usual, given = recipe["sample"], options.guidance_scale
     scale = usual["guidance_scale"] if given is None else given
     check_conditioning(recipe["train"], options.classes, scale)
@@ -173,7 +173,7 @@ def draw(
     return Drawn(request, draw_samples(model, request, session), layout.grid, texts)
 
 
-def pictures(drawn: Drawn, out: Path | None) -> list[Image]:
+def drawn_pictures(drawn: Drawn, out: Path | None) -> list[Image]:
     """The samples as pictures, and as files in ``out`` if it is given."""
     images = read_samples(drawn.samples)
     if out:
@@ -216,9 +216,8 @@ def folder_name(request: SampleRequest, registry: Registry, *, chosen: bool) -> 
     parts += [f"interpolate={request.interpolate}"] * bool(request.interpolate)
     spacing = registry.brief(request.spacing)
     if not isinstance(spacing, str):
-        spacing = "-".join(
-            [spacing["name"], *(f"{k}={v}" for k, v in spacing.items() if k != "name")]
-        )
+        options = [f"{k}={v}" for k, v in spacing.items() if k != "name"]
+        spacing = "-".join([spacing["name"], *options])
     usual = (options_of_section(Sample)["spacing"].default, "best", "ema")
     parts += [w for w in (spacing, request.checkpoint, request.weights) if w not in usual]
     return "-".join(["samples", *parts])

@@ -139,13 +139,9 @@ class Run:
         """Samples of its model as asked for, kept in the store; the dataset need not be there."""
         from .drawing import draw
 
-        model = self.artifact("model")
-        sampler = self.stage(
-            "sampler", options.sampler or self.recipe["sample"]["sampler"], "--sampler"
-        )
-        spacing = self.stage(
-            "spacing", options.spacing or self.recipe["sample"]["spacing"], "--spacing"
-        )
+        usual, model = self.recipe["sample"], self.artifact("model")
+        sampler = self.stage("sampler", options.sampler or usual["sampler"], "--sampler")
+        spacing = self.stage("spacing", options.spacing or usual["spacing"], "--spacing")
         with self.naming_plugins():
             return draw(self.recipe, model, sampler, spacing, options, self.session)
 
@@ -153,7 +149,7 @@ class Run:
         self, num_images: int | None = None, **options: Unpack[SampleKeywords]
     ) -> list[Image]:
         """New pictures of its model; nothing is left beside the run unless ``out`` is given."""
-        from .drawing import SampleOptions, pictures
+        from .drawing import SampleOptions, drawn_pictures
 
         run = replace(
             self,
@@ -161,9 +157,8 @@ class Run:
             store_path=options.pop("store", self.store_path),
             device=options.pop("device", self.device),
         )
-        return pictures(
-            run.draw(SampleOptions(num_images=num_images, **options)), options.get("out")
-        )
+        asked = SampleOptions(num_images=num_images, **options)
+        return drawn_pictures(run.draw(asked), asked.out)
 
     @contextmanager
     def naming_plugins(self) -> Iterator[None]:
@@ -175,9 +170,8 @@ class Run:
             if not missing:
                 raise
             again = " ".join(f"--plugin {file}" for file in sorted(missing))
-            raise InputError(
-                f"{error}\n{self.name} was made with {again}: give it again"
-            ) from error
+            message = f"{error}\n{self.name} was made with {again}: give it again"
+            raise InputError(message) from error
 
     def __repr__(self) -> str:
         scores = self.record["scores"].items()

@@ -144,15 +144,14 @@ def _way(
 
 def _backwards(run: Run, name: str | None) -> Sampler:
     """The sampler that was asked for, or the recipe's. InputError if it cannot run backwards."""
-    sampler: Sampler = (
-        run.stage("sampler", name, "sampler") if name else run.checked_recipe.sample.sampler
-    )
+    usual = run.checked_recipe.sample.sampler
+    sampler: Sampler = run.stage("sampler", name, "sampler") if name else usual
     if sampler.order != 1:
         called = run.session.registry.name_of(sampler)
         order = "is random" if sampler.order is None else f"is of order {sampler.order}"
         raise InputError(
-            f"sampler {called} {order} and cannot run backwards: name a deterministic one of first "
-            "order with sampler=…, such as the name that `pipeline plugins show sampler NAME` explains"
+            f"sampler {called} {order} and cannot run backwards: give a deterministic one of first "
+            "order with sampler=… (`pipeline plugins` lists them)"
         )
     return sampler
 

@@ -57,11 +57,9 @@ def with_features(
 
     InputError where ``given`` would be ignored or a metric cannot be computed from its features.
     """
-    asked = (
-        build_stage(registry, "features", spec_of(given, "--features"), "--features")
-        if given
-        else None
-    )
+    asked = None
+    if given:
+        asked = build_stage(registry, "features", spec_of(given, "--features"), "--features")
     pairs = {}
     for name, metric in by_name(metrics, registry).items():
         if asked and metric.features:

@@ -77,7 +77,7 @@ def run(
 
 
 def make_all(recipe: Recipe, session: Session, folder: RunFolder) -> RunArtifacts:
-    """Prepare, embed, train, sample, trace, score, neighbours: each from the store if it is there."""
+    """Each arrow of the way of the data, in order: from the store if it is there."""
     features = [features_of(metric, recipe) for metric in metrics_in(recipe)]
     for stage in features:
         session.extractor(stage)  # weights that are missing fail first

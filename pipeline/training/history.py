@@ -35,9 +35,8 @@ class History:
 
         A kill may leave a record later than the checkpoint, a shorter training that of its end.
         """
-        usual = [
-            r for r in self.records if r.step <= step and (r.step % every == 0 or r.step == total)
-        ]
+        reached = [record for record in self.records if record.step <= step]
+        usual = [r for r in reached if r.step % every == 0 or r.step == total]
         for record in self.records:
             if record not in usual:
                 self.grid(record.step).unlink(missing_ok=True)
