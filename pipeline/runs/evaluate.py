@@ -14,17 +14,21 @@ from ..artifacts.session import Session
 from ..diffusion.measure import score_record
 from ..errors import InputError
 from ..machine import choose_device
+from ..plugin.contracts import Features, Metric
 from ..plugin.registry import Registry
 from ..recipe.build import build_stage
 from ..recipe.load import load_folder, spec_of
 from ..recipe.schema import Recipe
-from ..records import Plain
+from ..records import Plain, ScoreRecord
 from ..store.store import Artifact
 from .cache import open_store
 from .drawing import check_conditioning
 from .finished import Run, is_run, open_run
 from .metrics import with_features
 from .requests import scored_protocol, scored_request, scored_split
+
+DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "seed")
+"""Options of ``evaluate`` that change how a run's samples are drawn."""
 
 
 @dataclass(frozen=True)
@@ -60,45 +64,51 @@ def evaluate(
     ``num_images`` to ``seed`` change how a run's samples are drawn. ``metrics``, ``features``,
     ``spacing`` and ``sampler`` are names, or texts like ``{name: ddim, eta: 1}``.
     """
-    drawing = _given(
-        num_images=num_images,
-        num_steps=num_steps,
-        spacing=spacing,
-        sampler=sampler,
-        guidance_scale=guidance_scale,
-        seed=seed,
-    )
-    run, other = (
-        open_run(path, plugins=plugins, store=store, device=device)
-        if path and is_run(path)
-        else None
-        for path in (what, against)
-    )
+    given = (num_images, num_steps, spacing, sampler, guidance_scale, seed)
+    drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}
+    run, other = (_opened(path, plugins, store, device) for path in (what, against))
     _check(what, against, run, other, size, drawing)
     known = run or other
     recipe = known.checked_recipe if known else None
     session = known.session if known else _session(plugins, store, device)
-    built = [
-        build_stage(session.registry, "metric", spec_of(text, "--metric"), "--metric")
-        for text in metrics
-    ]
-    if not run and not against and any(metric.ideal is not None for metric in built):
+    pairs = with_features(_metrics(metrics, session), features, recipe, session.registry)
+    if not (run or against) and any(metric.ideal is not None for metric, _ in pairs.values()):
         raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
-    pairs = with_features(built, features, recipe, session.registry)
     fake = _drawn(run, drawing) if run else _folder(what, size, recipe, session)
-    real = _real_side(against, run, other, size, session) or fake  # that no metric looks at
+    real = _real(against, run, other, size, session) or fake  # that no metric looks at
+    return {
+        "what": str(what),
+        "against": str(against or what),
+        "scores": _scores(pairs, real, fake, session),
+    }
+
+
+def _scores(
+    pairs: Mapping[str, tuple[Metric, Features]], real: Side, fake: Side, session: Session
+) -> dict[str, ScoreRecord]:
     shape = read_images(real.images).shape
     protocol = {"resolution": list(shape[1:]), **fake.protocol, **real.protocol}
     scores = {}
-    for name, (metric, chosen) in pairs.items():
-        sides = [embed(side.images, side.part, chosen, session) for side in (real, fake)]
+    for name, (metric, features) in pairs.items():
+        sides = [embed(side.images, side.part, features, session) for side in (real, fake)]
         artifact = score(sides[0], sides[1], metric, protocol, session)
         scores[name] = score_record(read_score(artifact))
-    return {"what": str(what), "against": str(against or what), "scores": scores}
+    return scores
 
 
-def _given(**options: int | float | str | None) -> dict[str, int | float | str]:
-    return {name: value for name, value in options.items() if value is not None}
+def _metrics(texts: Sequence[str], session: Session) -> list[Metric]:
+    return [
+        build_stage(session.registry, "metric", spec_of(text, "--metric"), "--metric")
+        for text in texts
+    ]
+
+
+def _opened(
+    path: Path | None, plugins: Sequence[Path], store: Path | None, device: str
+) -> Run | None:
+    if path is None or not is_run(path):
+        return None
+    return open_run(path, plugins=plugins, store=store, device=device)
 
 
 def _session(plugins: Sequence[Path], store: Path | None, device: str) -> Session:
@@ -141,7 +151,7 @@ def _drawn(run: Run, drawing: Mapping[str, int | float | str]) -> Side:
     return Side(samples, "all", scored_protocol(request, run.session.registry, images))
 
 
-def _real_side(
+def _real(
     against: Path | None, run: Run | None, other: Run | None, size: int | None, session: Session
 ) -> Side | None:
     """What is compared with; None where nothing is."""
