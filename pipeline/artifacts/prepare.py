@@ -1,4 +1,4 @@
-"""From a dataset to images: decoded, preprocessed, split and kept as uint8 in one HDF5 file."""
+"""A dataset to images: decoded, preprocessed, split and kept as uint8 in one HDF5 file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -17,56 +17,53 @@ import torch
 from PIL.Image import Image as Picture
 
 from ..diffusion.grid import to_tensor
-from ..diffusion.images import Bytes
+from ..diffusion.images import Bytes, Images
 from ..errors import InputError
 from ..machine import cores
-from ..plugin.contracts import Dataset, Preprocessor, Source
+from ..plugin.data import Dataset, Preprocessor, Source
 from ..plugin.photo import open_rgb
 from ..plugin.stage import options_of
 from ..progress import track
 from ..recipe.schema import Recipe, Split
-
-if TYPE_CHECKING:
-    from ..plugin.registry import Registry
-    from ..store.store import Artifact, Store
+from ..store.store import Artifact
+from .files import IMAGES
+from .session import Session
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-FILE = "images.h5"
-"""In the artifact's folder."""
-
-_SHOWN = 20
+LISTED = 20
 """Unusable images that an error lists; the others are counted."""
 
 
-def prepare(recipe: Recipe, registry: Registry, store: Store) -> Artifact:
-    """The images of a recipe, from the store or made now; ``Images(path / FILE)`` reads them."""
-    return prepare_images(recipe.dataset, recipe.preprocess, recipe.split, registry, store)
+def prepare(recipe: Recipe, session: Session) -> Artifact:
+    """The images of a recipe, which ``read_images`` reads."""
+    return prepare_images(recipe.dataset, recipe.preprocess, recipe.split, session)
 
 
 def prepare_images(
-    dataset: Dataset,
-    preprocess: Sequence[Preprocessor],
-    split: Split | None,
-    registry: Registry,
-    store: Store,
+    dataset: Dataset, preprocess: Sequence[Preprocessor], split: Split | None, session: Session
 ) -> Artifact:
-    """As ``prepare``; without a split all images count as training images."""
+    """The images of a dataset; without a split all of them count as training images."""
     source = dataset()
-    content = {"content": source.fingerprint(store.digest)}
+    content = {"content": source.fingerprint(session.store.digest)}
     ingredients = {
-        "dataset": registry.describe(dataset) | content,
-        "preprocess": [registry.describe(stage) for stage in preprocess],
+        "dataset": session.registry.describe(dataset) | content,
+        "preprocess": [session.registry.describe(stage) for stage in preprocess],
         "split": options_of(split) if split else None,
     }
 
     def build(folder: Path) -> None:
         none = np.zeros(len(source), dtype=bool)
         validation = split_indices(source.parts, split) if split else none
-        write_images(folder / FILE, source, preprocess, validation)
+        write_images(folder / IMAGES, source, preprocess, validation)
 
-    return store.get_or_build("images", ingredients, build)
+    return session.store.get_or_build("images", ingredients, build)
+
+
+def read_images(images: Artifact) -> Images:
+    """The reader of prepared images."""
+    return Images(images.path / IMAGES)
 
 
 def split_indices(parts: Sequence[str], split: Split) -> npt.NDArray[np.bool_]:
@@ -91,13 +88,8 @@ def split_indices(parts: Sequence[str], split: Split) -> npt.NDArray[np.bool_]:
     return validation
 
 
-def prepared(source: Source, index: int, preprocess: Iterable[Preprocessor]) -> Bytes:
-    """Image ``index``: decoded once, preprocessed in float32, rounded once. uint8 (C, H, W)."""
-    return preprocessed(source.image(index), preprocess)
-
-
 def preprocessed(picture: Path | Picture, preprocess: Iterable[Preprocessor]) -> Bytes:
-    """As ``prepared``, of one picture or file."""
+    """Decode once, preprocess in float32, round once. uint8 (C, H, W)."""
     image = to_tensor(open_rgb(picture))
     for stage in preprocess:
         image = stage(image)
@@ -118,7 +110,7 @@ def write_images(
 
     def work(index: int) -> Bytes | InputError:
         try:
-            return prepared(source, index, preprocess)
+            return preprocessed(source.image(index), preprocess)
         except InputError as error:
             return error
 
@@ -188,8 +180,8 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _unusable(failures: Sequence[InputError], count: int) -> InputError:
-    more = f"\n  and {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
-    lines = "".join(f"\n  {failure}" for failure in failures[:_SHOWN])
+    more = f"\n  and {len(failures) - LISTED} more" if len(failures) > LISTED else ""
+    lines = "".join(f"\n  {failure}" for failure in failures[:LISTED])
     return InputError(
         f"{len(failures)} of {count} images cannot be used; mend or remove them:{lines}{more}"
     )

@@ -1,4 +1,4 @@
-"""Sampling: from noise to images."""
+"""A model to samples."""
 
 from __future__ import annotations
 
@@ -11,38 +11,27 @@ from torch import Tensor
 
 from ..diffusion.generate import SampleRequest, generate
 from ..diffusion.model import load_model
-from ..plugin.registry import Registry
 from ..progress import track
-from ..store.store import Artifact, Store
+from ..store.store import Artifact
+from .files import SAMPLES
+from .session import Session
 
 
-def sample(
-    model: Artifact, order: SampleRequest, registry: Registry, store: Store, device: str
-) -> Artifact:
-    """An artifact with ``samples.h5``: dataset ``images``, uint8 (N, C, H, W)."""
+def draw_samples(model: Artifact, request: SampleRequest, session: Session) -> Artifact:
+    """The samples of a model: uint8 (N, C, H, W), which ``read_samples`` reads."""
+    ingredients = {**request.ingredients(session.registry), "inputs": {"model": model.key}}
 
-    def build(path: Path) -> None:
-        made = load_model(model.path, registry, device, order.choice, order.weights)
-        batches = generate(
-            made,
-            order.sampler,
-            order.num_steps,
-            range(order.num_images),
-            spacing=order.spacing,
-            labels=order.labels,
-            guidance_scale=order.guidance_scale,
-            interpolate=order.interpolate,
-            seed=order.seed,
-            purpose=order.purpose,
-            batch_size=order.batch_size,
+    def build(folder: Path) -> None:
+        drawing = load_model(
+            model.path, session.registry, session.device, request.checkpoint, request.weights
         )
-        total = -(-order.num_images // order.batch_size)
-        write_samples(path / "samples.h5", track(batches, "sampling", total))
+        batches = generate(drawing, request, range(request.num_images))
+        total = -(-request.num_images // request.batch_size)
+        write_samples(folder / SAMPLES, track(batches, "sampling", total))
 
-    ingredients = {**order.ingredients(registry), "inputs": {"model": model.key}}
     # Kinds of their own: "why" compares with what was made for the same purpose.
-    kind = "samples" if order.purpose == "sample" else "scored-samples"
-    return store.get_or_build(kind, ingredients, build)
+    kind = "samples" if request.purpose == "sample" else "scored-samples"
+    return session.store.get_or_build(kind, ingredients, build)
 
 
 def write_samples(path: Path, batches: Iterator[Tensor]) -> None:
@@ -53,7 +42,7 @@ def write_samples(path: Path, batches: Iterator[Tensor]) -> None:
         file.create_dataset("images", data=images, chunks=chunks, fletcher32=True)
 
 
-def read_samples(samples: Artifact) -> Tensor:
-    """uint8 (N, C, H, W)."""
-    with h5py.File(samples.path / "samples.h5") as file:
-        return torch.from_numpy(file["images"][:])
+def read_samples(samples: Artifact, most: int | None = None) -> Tensor:
+    """The samples, or the first ``most`` of them: uint8 (N, C, H, W)."""
+    with h5py.File(samples.path / SAMPLES) as file:
+        return torch.from_numpy(file["images"][:most])

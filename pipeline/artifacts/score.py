@@ -1,32 +1,29 @@
-"""How near generated images are to real ones, and on what that was measured."""
+"""Features of real and of generated images to a score."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ..diffusion.measure import as_data, score_features
+from ..diffusion.measure import score_features, score_record
 from ..errors import InputError
-from ..plugin.contracts import Score
+from ..plugin.contracts import Metric
+from ..plugin.values import Score
+from ..store.store import Artifact
 from .embed import extractor_id, read_features
-
-if TYPE_CHECKING:
-    from ..plugin.contracts import Metric
-    from ..plugin.registry import Registry
-    from ..store.store import Artifact, Store
+from .files import SCORE
+from .session import Session
 
 
-def score_artifact(
+def score(
     real: Artifact,
     fake: Artifact,
     metric: Metric,
-    protocol: Mapping[str, Any],
-    registry: Registry,
-    store: Store,
+    protocol: Mapping[str, object],
+    session: Session,
 ) -> Artifact:
-    """The score of two artifacts of features, kept as ``score.json``.
+    """The score of two artifacts of features, which ``read_score`` reads.
 
     InputError when they were extracted by different networks, weights or sizes.
     """
@@ -37,19 +34,20 @@ def score_artifact(
             "only features of one extractor can be compared"
         )
     protocol = {"extractor": extractor, **protocol}
-
-    def build(folder: Path) -> None:
-        made = score_features(read_features(real), read_features(fake), metric, protocol)
-        (folder / "score.json").write_text(json.dumps(as_data(made), indent=2, allow_nan=False))
-
     ingredients = {
-        "metric": registry.describe(metric),
+        "metric": session.registry.describe(metric),
         "inputs": {"real features": real.key, "samples' features": fake.key},
         "protocol": protocol,
     }
-    return store.get_or_build("score", ingredients, build)
+
+    def build(folder: Path) -> None:
+        value = score_features(read_features(real), read_features(fake), metric, protocol)
+        text = json.dumps(score_record(value), indent=2, allow_nan=False)
+        (folder / SCORE).write_text(text)
+
+    return session.store.get_or_build("score", ingredients, build)
 
 
 def read_score(artifact: Artifact) -> Score:
-    """What ``score_artifact`` kept."""
-    return Score(**json.loads((artifact.path / "score.json").read_text()))
+    """The score that the artifact holds."""
+    return Score(**json.loads((artifact.path / SCORE).read_text()))

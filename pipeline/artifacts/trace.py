@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -14,13 +13,12 @@ from torch import Tensor
 
 from ..diffusion.generate import SampleRequest, generate
 from ..diffusion.model import load_model
-from ..plugin.contracts import Denoise, Prediction, Rates, Sampler
+from ..plugin.contracts import Denoise, Sampler
+from ..plugin.values import Prediction, Rates
 from ..plugin.draws import Draws
-from ..plugin.registry import Registry
-from ..store.store import Artifact, Store
-
-FILE = "trace.h5"
-"""In the artifact's folder."""
+from ..store.store import Artifact
+from .files import TRACE
+from .session import Session
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,16 @@ class Watched:
     """A sampler, any sampler, that keeps what its calls of ``denoise`` saw and answered."""
 
     sampler: Sampler
-    seen: list[tuple[Tensor, Prediction, Rates[float]]]
+    calls: list[tuple[Tensor, Prediction, Rates[float]]]
+
+    @property
+    def order(self) -> int | None:
+        """As the sampler's own."""
+        return self.sampler.order
+
+    def nfe(self, num_steps: int) -> int:
+        """As the sampler's own."""
+        return self.sampler.nfe(num_steps)
 
     def __call__(
         self, denoise: Denoise, x: Tensor, levels: Sequence[Rates[float]], draws: Draws
@@ -36,46 +43,35 @@ class Watched:
         """As the sampler's own."""
 
         def watched(x: Tensor, rates: Rates[float]) -> Prediction:
-            found = denoise(x, rates)
-            self.seen.append((x.clone(), found, rates))  # some samplers change x in place
-            return found
+            prediction = denoise(x, rates)
+            self.calls.append((x.clone(), prediction, rates))  # some samplers change x in place
+            return prediction
 
         return self.sampler(watched, x, levels, draws)
 
 
-def trace(
-    model: Artifact, order: SampleRequest, registry: Registry, store: Store, device: str
-) -> Artifact:
-    """An artifact with ``trace.h5``: the first image of the order at each call of the denoiser.
+def trace(model: Artifact, request: SampleRequest, session: Session) -> Artifact:
+    """An artifact with ``trace.h5``: the first image of a request at each call of the denoiser.
 
     Datasets ``x``, what the network sees (of unit variance, whatever the schedule), and ``x0``, the
     image that it then expects, both decoded, uint8 (calls, C, H, W); ``image``, the end, (C, H, W);
     ``rates``, signal and noise, float64 (calls, 2).
     """
-    one = replace(order, num_images=1, batch_size=1)
+    single = replace(request, num_images=1, batch_size=1, interpolate=None)
+    ingredients = {**single.ingredients(session.registry), "inputs": {"model": model.key}}
 
-    def build(path: Path) -> None:
-        made = load_model(model.path, registry, device, one.choice, one.weights)
-        seen: list[tuple[Tensor, Prediction, Rates[float]]] = []
-        watched: Any = Watched(one.sampler, seen)
-        (image,) = generate(
-            made,
-            watched,
-            one.num_steps,
-            [0],
-            spacing=one.spacing,
-            labels=one.labels,
-            guidance_scale=one.guidance_scale,
-            seed=one.seed,
-            purpose=one.purpose,
-            batch_size=1,
+    def build(folder: Path) -> None:
+        drawing = load_model(
+            model.path, session.registry, session.device, single.checkpoint, single.weights
         )
-        with h5py.File(path / FILE, "w") as file:
-            x = torch.cat([x / rates.c for x, _, rates in seen])
-            file["x"] = made.decode(x).numpy()
-            file["x0"] = made.decode(torch.cat([found.x0 for _, found, _ in seen])).numpy()
+        watched = Watched(single.sampler, [])
+        (image,) = generate(drawing, replace(single, sampler=watched), [0])
+        with h5py.File(folder / TRACE, "w") as file:
+            x = torch.cat([x / rates.c for x, _, rates in watched.calls])
+            file["x"] = drawing.decode(x).numpy()
+            x0 = torch.cat([prediction.x0 for _, prediction, _ in watched.calls])
+            file["x0"] = drawing.decode(x0).numpy()
             file["image"] = image[0].numpy()
-            file["rates"] = np.array([rates for _, _, rates in seen], np.float64)
+            file["rates"] = np.array([rates for _, _, rates in watched.calls], np.float64)
 
-    ingredients = {**one.ingredients(registry), "inputs": {"model": model.key}}
-    return store.get_or_build("trace", ingredients, build)
+    return session.store.get_or_build("trace", ingredients, build)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import click
 
-from .options import changes, device, num_steps, store
+from . import summary
+from .options import changes, device, num_steps, plugin, store
 from .output import as_json, output
-from .plugins import plugin
-
-if TYPE_CHECKING:
-    from ..runs.results import CompareResult, PlanResult
 
 
 @click.command(
@@ -56,18 +53,14 @@ if TYPE_CHECKING:
 @store
 @device
 @as_json
-def compare(as_json: bool, **options: Any) -> None:
+def compare(as_json: bool, plan: bool, **options: Any) -> None:
     """Is it better? Train and score recipes alike, and judge the differences.
 
     Differences are to the first. With one seed the verdict is about these networks, not about the
     recipes.
     """
-    from .. import commands
-    from . import summary
+    from ..compare.compare import compare as judge  # imports torch
 
     with output(as_json) as give:
-        found = commands.compare(**options)
-        if options["plan"]:
-            give(found, summary.plan_summary(cast("PlanResult", found)))
-        else:
-            give(found, summary.comparison_summary(cast("CompareResult", found)))
+        record = judge(**options, plan=plan)
+        give(record, summary.plan_summary(record) if plan else summary.comparison_summary(record))

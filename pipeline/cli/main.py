@@ -1,13 +1,17 @@
-"""The command line: a thin shell over ``commands.py``. Imports nothing heavy before work begins."""
+"""The command line: a thin shell over the functions of ``pipeline.commands``.
+
+Each command imports its function when it runs, from the function's own module: help and listings
+must not wait seconds for torch.
+"""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import click
 
+from . import summary
+from .cache import cache
 from .compare import compare
 from .options import (
     FOLDER,
@@ -15,16 +19,15 @@ from .options import (
     device,
     guidance_scale,
     num_steps,
+    plugin,
     sampler,
     seed,
     spacing,
     store,
 )
 from .output import as_json, output
-from .plugins import plugin, plugins
-
-if TYPE_CHECKING:
-    from ..runs.results import DryRunResult, RunResult, SampleResult
+from .plugins import plugins
+from .recipes import diff, show, validate
 
 
 class Grid(click.ParamType[tuple[int, int]]):
@@ -48,7 +51,7 @@ class Classes(click.ParamType[list[str]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         """Names or numbers; which there are, the model knows."""
         if str(value).startswith("["):
-            from ..recipe.load import spec_of
+            from ..recipe.load import spec_of  # help must not wait for YAML
 
             return [str(part) for part in spec_of(value, "--classes")]
         parts = [part.strip() for part in str(value).split(",")]
@@ -89,17 +92,13 @@ def cli() -> None:
 @store
 @device
 @as_json
-def run(as_json: bool, **options: Any) -> None:
+def run(as_json: bool, dry_run: bool, **options: Any) -> None:
     """Prepare, train, sample and score as RECIPE says, into runs/<name>/."""
-    from .. import commands
-    from . import summary
+    from ..runs.run import run as run_recipe
 
     with output(as_json) as give:
-        found = commands.run(**options)
-        if options["dry_run"]:
-            give(found, summary.dry_run_summary(cast("DryRunResult", found)))
-        else:
-            give(found, summary.run_summary(cast("RunResult", found)))
+        record = run_recipe(**options, dry_run=dry_run)
+        give(record, summary.dry_run_summary(record) if dry_run else summary.run_summary(record))
 
 
 @cli.command(
@@ -136,12 +135,11 @@ def run(as_json: bool, **options: Any) -> None:
 @as_json
 def sample(as_json: bool, **options: Any) -> None:
     """Draw images from the trained model of RUN. The dataset need not be there."""
-    from .. import commands
-    from . import summary
+    from ..runs.sample import sample as draw
 
     with output(as_json) as give:
-        found = commands.sample(**options)
-        give(found, summary.sample_summary(cast("SampleResult", found)))
+        drawn = draw(**options)
+        give(drawn, summary.sample_summary(drawn))
 
 
 @cli.command(
@@ -172,12 +170,11 @@ def sample(as_json: bool, **options: Any) -> None:
 @as_json
 def evaluate(as_json: bool, **options: Any) -> None:
     """Score a run's samples, or a folder of images, against real images."""
-    from .. import commands
-    from . import summary
+    from ..runs.evaluate import evaluate as score
 
     with output(as_json) as give:
-        found = commands.evaluate(**options)
-        give(found, summary.scores_summary(found["scores"]))
+        scored = score(**options)
+        give(scored, summary.scores_summary(scored["scores"]))
 
 
 @cli.command(epilog="\b\nExample:\n  pipeline report flowers_ddim runs/flowers32_ddim")
@@ -186,100 +183,12 @@ def evaluate(as_json: bool, **options: Any) -> None:
 @as_json
 def report(as_json: bool, **options: Any) -> None:
     """Write the page of each finished RUN, or comparison, anew: one HTML file."""
-    from .. import commands
+    from ..runs.page import report as write_pages
 
     with output(as_json) as give:
-        found = commands.report(**options)
-        give(found, "\n".join(one["report"] for one in found))
+        pages = write_pages(**options)
+        give(pages, "\n".join(page["report"] for page in pages))
 
 
-@cli.command(epilog="\b\nExample:\n  pipeline validate my.yaml --set train.epochs=80")
-@click.argument("recipe")
-@changes
-@plugin
-def validate(**options: Any) -> None:
-    """Check RECIPE: every problem of it at once, with file:line:column."""
-    from .. import commands
-
-    loaded = commands.validate(**options)
-    click.echo(f"{loaded.path}: {loaded.recipe.name} is a valid recipe")
-
-
-@cli.command(epilog="\b\nExample:\n  pipeline show flowers32_ddim")
-@click.argument("recipe")
-@changes
-@plugin
-def show(**options: Any) -> None:
-    """Print RECIPE with every default filled in and the origin of each value."""
-    from .. import commands
-
-    click.echo(commands.show(**options), nl=False)
-
-
-@cli.command(epilog="\b\nExample:\n  pipeline diff flowers_ddim flowers32_ddim")
-@click.argument("a")
-@click.argument("b")
-@plugin
-def diff(**options: Any) -> None:
-    """What differs between two recipes, by stage."""
-    from .. import commands
-
-    click.echo(commands.diff(**options))
-
-
-cli.add_command(compare)
-cli.add_command(plugins)
-
-
-@cli.group(
-    epilog="""\b
-    Examples:
-      pipeline cache ls
-      pipeline cache verify
-      pipeline cache gc --dry-run"""
-)
-def cache() -> None:
-    """The store of artifacts: `ls`, `verify`, `gc`."""
-
-
-@cache.command("ls")
-@store
-@as_json
-def cache_ls(as_json: bool, store: Path | None) -> None:
-    """What is kept, with sizes."""
-    from .. import commands
-    from . import summary
-
-    with output(as_json) as give:
-        found = commands.cache("ls", store=store)
-        give(found, summary.store_summary(found))
-
-
-@cache.command("verify")
-@store
-@as_json
-def cache_verify(as_json: bool, store: Path | None) -> None:
-    """Read everything and check it against its digests. Exit code 1 when something is damaged."""
-    from .. import commands
-
-    with output(as_json) as give:
-        found = commands.cache("verify", store=store)
-        lines = [f"{name}: {damage}" for name, damage in dict(found).items()]
-        give(found, "\n".join(lines) or "all artifacts are as they were written")
-    if found:
-        sys.exit(1)
-
-
-@cache.command("gc")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@store
-@as_json
-def cache_gc(as_json: bool, store: Path | None, dry_run: bool) -> None:
-    """Remove what no finished run in runs/ needs."""
-    from .. import commands
-    from . import summary
-
-    with output(as_json) as give:
-        found = commands.cache("gc", store=store, dry_run=dry_run)
-        title = "would be removed" if dry_run else "removed"
-        give(found, f"{summary.store_summary(found)}\n{title}")
+for command in (compare, validate, show, diff, plugins, cache):
+    cli.add_command(command)

@@ -28,8 +28,8 @@ num_steps = click.option(
 )
 spacing = click.option(
     "--spacing",
-    type=click.Choice(["uniform", "log_snr", "karras"]),
-    help="Of the noise levels: in t, log-SNR or sigma^(1/7)  [default: the recipe's]",
+    help="Of the noise levels: uniform, log_snr, karras, or {name: …, option: …}  "
+    "[default: the recipe's]",
 )
 seed = click.option("--seed", type=click.IntRange(0), help="Of the noise  [default: the recipe's]")
 sampler = click.option(
@@ -40,4 +40,11 @@ guidance_scale = click.option(
     "--guidance-scale",
     type=click.FloatRange(0),
     help="Towards the class and beyond; 1 is off  [default: the recipe's]",
+)
+plugin = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=FOLDER,
+    help="A plugin in one Python file.",
 )

@@ -1,4 +1,7 @@
-"""The commands about what is installed: ``pipeline plugins …``."""
+"""The commands about what is installed: ``pipeline plugins …``.
+
+What they call is imported when they run: help must not wait for pydantic, nor listings for torch.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,8 @@ from typing import Any
 
 import click
 
+from .options import plugin
 from .output import as_json, output
-
-plugin = click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A plugin in one Python file.",
-)
 
 
 @click.group(
@@ -42,9 +38,9 @@ def plugins(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
 @click.pass_obj
 def list_plugins(before: tuple[Path, ...], plugins: tuple[Path, ...] = ()) -> None:
     """Every stage with its package; what is broken or ambiguous, and why."""
-    from .. import commands
+    from ..recipe.catalogue import plugins as catalogue
 
-    click.echo(commands.plugins(plugins=before + plugins))
+    click.echo(catalogue(plugins=before + plugins))
 
 
 @plugins.command("show", epilog="\b\nExample:\n  pipeline plugins show sampler ddim")
@@ -54,9 +50,9 @@ def list_plugins(before: tuple[Path, ...], plugins: tuple[Path, ...] = ()) -> No
 @click.pass_obj
 def show_plugin(before: tuple[Path, ...], kind: str, name: str, plugins: tuple[Path, ...]) -> None:
     """A stage's docstring, options, types, defaults, package and version."""
-    from .. import commands
+    from ..recipe.catalogue import plugins as catalogue
 
-    click.echo(commands.plugins(kind, name, plugins=before + plugins))
+    click.echo(catalogue(kind, name, plugins=before + plugins))
 
 
 @plugins.command(
@@ -88,10 +84,10 @@ def check_plugin(
     Its options' defaults, and the examples that its class declares, are tried. Exit code 1 when a
     check failed.
     """
-    from .. import commands
+    from ..testing.command import check
 
     with output(as_json) as give:
-        report = commands.check(**options, plugins=before + plugins)
+        report = check(**options, plugins=before + plugins)
         give(report.data(), report.table())
     if not report.ok:
         sys.exit(1)

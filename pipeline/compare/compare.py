@@ -8,34 +8,31 @@ import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..artifacts.embed import Embedder
-from ..artifacts.prepare import prepare
-from ..diffusion.measure import as_data
+from ..artifacts.session import Session
+from ..diffusion.measure import score_record
 from ..errors import InputError
 from ..machine import choose_device, machine, versions
+from ..plugin.contracts import Metric
 from ..plugin.registry import Registry
-from ..progress import note
-from ..recipe.build import build_stage
-from ..recipe.load import spec_of
-from ..records import ComparisonRecord
-from ..runs.evaluate import metrics_of
-from ..runs.folder import RUNS, is_run, open_store, options_as_words, read_run, short_name
+from ..records import ComparisonRecord, CostRecord, MetricRecord, Plain, VariantRecord
+from ..runs.cache import open_store
+from ..runs.command import shell_options, short_name
+from ..runs.finished import RUNS, is_run
+from ..runs.metrics import direction
 from ..runs.page import COMPARISON, PICTURES, write_comparison_page
-from ..runs.probe import probe
-from ..runs.run import direction
-from . import trials
-from .comparable import Subject, cautions, not_comparable
-from .cost import Cost, measure
-from .scoring import Scored, scored, shared_protocol
-from .trials import Place, Trial
-from .variants import Variant, variants
+from ..store.folders import write_text
+from .comparable import cautions, refuse_unlike
+from .cost import measure_cost
+from .scoring import ScoredTrial, score_trial, shared_protocol
+from .setting import Budget, Setting
+from .subjects import Subject, subject_of, with_budget
+from .trials import Trial, plan_trials, run_trials, trials_of
+from .variants import Variant, variants_of
 from .verdicts import judge
 
 SEEDS = 3
@@ -43,17 +40,6 @@ SEEDS = 3
 
 SHOWN = 12
 """Samples of each variant that are kept for the page."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The options that the parts share."""
-
-    seeds: int | None
-    budget: tuple[str, float] | None
-    metrics: Sequence[str]
-    num_steps: int | None
-    effect: float | None
 
 
 def compare(
@@ -72,80 +58,65 @@ def compare(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
-) -> dict[str, Any]:
-    """Recipes and finished runs against each other, into ``runs/<name>/``: data and a page.
+) -> Plain:
+    """Compare recipes and finished runs, into ``runs/<name>/``: data and a page.
 
-    ``seeds``: trainings of each; none: 3, or 1 where all are finished runs. ``budget`` is
-    ``steps=N`` or ``minutes=N``. ``effect`` is the difference that is worth seeing; none: a tenth
-    of the first's score. ``plan``: train nothing, return ``{"commands": […]}``. InputError for what
-    cannot be compared.
+    ``swaps`` are like ``backbone.upsampler=bilinear,nearest``. ``seeds``: trainings of each; none:
+    3, or 1 where all are finished runs. ``budget`` is ``steps=N`` or ``minutes=N``. ``effect`` is
+    the difference that is worth seeing; none: a tenth of the first's score. ``plan``: train
+    nothing, return ``{"commands": […]}``. InputError for what cannot be compared.
     """
-    started, place = time.monotonic(), choose_device(device)
-    given = options_as_words(
+    started = time.monotonic()
+    session = Session(Registry.load(plugins), open_store(store), choose_device(device))
+    limit = Budget.parse(budget) if budget is not None else None
+    setting = Setting(session, tuple(plugins), device, metrics, seeds, num_steps, effect, limit)
+    variants = variants_of(sources, swaps, overrides, session.registry)
+    folder = _folder(short_name(_name(variants, swaps)) if name is None else name)
+    command = _command(sources, swaps, overrides, budget, name, store, setting)
+    subjects = [subject_of(variant, setting) for variant in variants]
+    refuse_unlike(subjects, setting)
+    subjects = [with_budget(subject, setting) for subject in subjects]
+    trials = trials_of([s.variant for s in subjects], _seeds(setting, variants), session.registry)
+    if plan:
+        return {"commands": plan_trials(trials, setting), "then": command}
+    run_trials(trials, setting, jobs, folder / "logs")
+    return _write(folder, command, started, subjects, trials, setting)
+
+
+def _command(
+    sources: Sequence[str],
+    swaps: Sequence[str],
+    overrides: Sequence[str],
+    budget: str | None,
+    name: str | None,
+    store: Path | None,
+    setting: Setting,
+) -> str:
+    """``pipeline compare`` with these options, for any shell."""
+    given = shell_options(
         swap=swaps,
         set=overrides,
-        seeds=seeds,
+        seeds=setting.seeds,
         budget=budget,
-        metric=metrics,
-        num_steps=num_steps,
-        effect=effect,
+        metric=setting.metrics,
+        num_steps=setting.num_steps,
+        effect=setting.effect,
         name=name,
-        plugin=plugins,
+        plugin=setting.plugins,
         store=store,
-        device=None if device == "auto" else device,
+        device=None if setting.device == "auto" else setting.device,
     )
-    command = shlex.join(["pipeline", "compare", *map(str, sources), *given])
-    asked = Asked(seeds, _budget(budget), metrics, num_steps, effect)
-    registry, kept = Registry.load(plugins), open_store(store)
-    found = variants(sources, swaps, overrides, registry)
-    folder = _folder(short_name(_name(found, swaps)) if name is None else name)
-    embedder = Embedder(registry, kept, place)
-    subjects = [_subject(variant, asked, embedder) for variant in found]
-    _refuse(not_comparable(subjects, num_steps, embedder))
-    where = Place(kept.root, device, tuple(plugins))
-    subjects = [_equal(subject, asked, where, embedder) for subject in subjects]
-    todo = trials.trials([s.variant for s in subjects], _seeds(asked, found), registry)
-    if plan:
-        return {"commands": trials.plan(todo, where), "then": command}
-    trials.run(todo, where, jobs, folder / "logs")
-    data, sheets = _result(subjects, todo, asked, where, embedder)
-    data = {
-        "name": folder.name,
-        "command": command,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(place),
-        "versions": versions(),
-        "seconds": time.monotonic() - started,
-        **data,
-    }
-    text = json.dumps(data, indent=2, allow_nan=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / COMPARISON).write_text(text + "\n")
-    np.save(folder / PICTURES, np.stack(list(sheets.values())))
-    # The same for those who call this and those who read the file.
-    record: ComparisonRecord = json.loads(text)
-    page = write_comparison_page(folder, record, sheets)
-    return {**record, "folder": str(folder), "page": str(page)}
+    return shlex.join(["pipeline", "compare", *map(str, sources), *given])
 
 
-def _budget(text: str | None) -> tuple[str, float] | None:
-    """``steps=2000`` -> ("steps", 2000)."""
-    if text is None:
-        return None
-    given = re.fullmatch(r"(steps|minutes)=(\d+(?:\.\d+)?)", text.strip())
-    if not given or not float(given[2]) or (given[1] == "steps" and "." in given[2]):
-        raise InputError(f"--budget {text}: should be like steps=2000 or minutes=10")
-    return given[1], float(given[2])
-
-
-def _name(found: Sequence[Variant], swaps: Sequence[str]) -> str:
-    bases = dict.fromkeys(v.run.name if v.run else v.loaded.base for v in found)
+def _name(variants: Sequence[Variant], swaps: Sequence[str]) -> str:
+    bases = dict.fromkeys(v.run.name if v.run else v.loaded.base for v in variants)
     changed = [re.sub(r"[^\w.+=,-]+", "-", swap.rpartition(".")[2]) for swap in swaps]
     return "+".join(["compare-" + "-".join(bases), *changed])
 
 
 def _folder(name: str) -> Path:
-    """Of the comparison; no run's."""
+    """The comparison's folder. InputError where it is a run's."""
     if not re.fullmatch(r"\w[\w.+=,-]*", name):
         raise InputError(f"--name {name}: may have letters, digits and _ . + = , - in it")
     if is_run(RUNS / name):
@@ -153,121 +124,101 @@ def _folder(name: str) -> Path:
     return RUNS / name
 
 
-def _seeds(asked: Asked, found: Sequence[Variant]) -> int:
-    return asked.seeds or (1 if all(variant.finished for variant in found) else SEEDS)
+def _seeds(setting: Setting, variants: Sequence[Variant]) -> int:
+    return setting.seeds or (1 if all(variant.finished for variant in variants) else SEEDS)
 
 
-def _subject(variant: Variant, asked: Asked, embedder: Embedder) -> Subject:
-    """With its real images, which a finished run has already, and its metrics."""
-    registry, recipe = embedder.registry, variant.loaded.recipe
-    if variant.finished and variant.run:
-        about = read_run(variant.run)
-        images = embedder.store.open("images", about["artifacts"]["images"]["key"])
-    else:
-        probe(recipe)
-        if asked.num_steps and recipe.evaluate:
-            variant = variant.changed([f"evaluate.num_steps={asked.num_steps}"], registry)
-        images = prepare(recipe, registry, embedder.store)
-    built = [
-        build_stage(registry, "metric", spec_of(t, "--metric"), "--metric") for t in asked.metrics
-    ]
-    if not built:
-        built = (
-            recipe.evaluate.metrics if recipe.evaluate else [build_stage(registry, "metric", "kid")]
-        )
-    return Subject(variant, images, metrics_of(built, None, recipe, registry))
-
-
-def _refuse(pairs: Sequence[Mapping[str, str]]) -> None:
-    if pairs:
-        lines = [
-            f"{p['first']} and {p['second']}: not comparable, because {p['why']}" for p in pairs
-        ]
-        raise InputError("\n".join([*lines, "make them equal with --set, or compare them apart"]))
-
-
-def _equal(subject: Subject, asked: Asked, where: Place, embedder: Embedder) -> Subject:
-    """With as much training as the budget gives."""
-    if asked.budget is None:
-        return subject
-    unit, amount = asked.budget
-    if unit == "minutes":
-        amount = max(1, amount * 60 / _cost(subject, asked, where, embedder)["seconds_a_step"])
-        note(f"{subject.variant.name}: {int(amount):,} steps fit into the budget")
-    steps, settings = int(amount), subject.variant.loaded.recipe.train
-    per_epoch = probe(subject.variant.loaded.recipe).steps_per_epoch
-    more = [f"train.max_steps={steps}"]
-    if settings.epochs * per_epoch < steps:
-        more.append(f"train.epochs={math.ceil(steps / per_epoch)}")
-    return replace(subject, variant=subject.variant.changed(more, embedder.registry))
-
-
-def _cost(subject: Subject, asked: Asked, where: Place, embedder: Embedder) -> Cost:
-    variant = subject.variant
-    return measure(
-        variant.loaded.data,
-        subject.images,
-        asked.num_steps,
-        where.plugins,
-        embedder.registry,
-        embedder.store,
-        embedder.device,
-    )
-
-
-def _result(
+def _write(
+    folder: Path,
+    command: str,
+    started: float,
     subjects: Sequence[Subject],
-    todo: Sequence[Trial],
-    asked: Asked,
-    where: Place,
-    embedder: Embedder,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``compare.json`` says of all finished trials, and the pictures of its page."""
-    found: dict[str, list[Scored]] = {subject.variant.name: [] for subject in subjects}
-    for number, trial in enumerate(todo):
+    trials: Sequence[Trial],
+    setting: Setting,
+) -> Plain:
+    """``compare.json``, the pictures and the page of all finished trials."""
+    scored = _score_all(subjects, trials, setting)
+    record = _record(folder.name, command, subjects, trials, scored, setting)
+    record["seconds"] = time.monotonic() - started
+    text = json.dumps(record, indent=2, allow_nan=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / COMPARISON, text + "\n")
+    pictures = {name: trials[0].pictures(SHOWN).numpy() for name, trials in scored.items()}
+    np.save(folder / PICTURES, np.stack(list(pictures.values())))
+    data: Plain = json.loads(text)  # the same for those who call it and those who read the file
+    page = write_comparison_page(folder, data, pictures)
+    return {**data, "folder": str(folder), "page": str(page)}
+
+
+def _score_all(
+    subjects: Sequence[Subject], trials: Sequence[Trial], setting: Setting
+) -> dict[str, list[ScoredTrial]]:
+    """The trials by variant, in the order of seeds, each drawn from the first variant's noise."""
+    scored: dict[str, list[ScoredTrial]] = {subject.variant.name: [] for subject in subjects}
+    for number, trial in enumerate(trials):
         subject = subjects[number % len(subjects)]
-        noise = todo[number - number % len(subjects)].seed  # the first variant's
-        one = scored(trial, noise, asked.num_steps, subject.metrics, embedder)
-        found[trial.variant].append(one)
-    pairs = []
-    for name, (metric, _) in subjects[0].metrics.items():
-        pairs += judge(name, metric, found, asked.effect)
-    data = {
-        "seeds": [todo[i].seed for i in range(0, len(todo), len(subjects))],
-        "budget": asked.budget and f"{asked.budget[1]:,.10g} {asked.budget[0]}",
-        "notes": cautions(
-            subjects,
-            {name: ones[0].steps for name, ones in found.items()},
-            timed=asked.budget is not None and asked.budget[0] == "minutes",
-        ),
-        "metrics": {
-            name: _about(name, metric, found) for name, (metric, _) in subjects[0].metrics.items()
-        },
+        noise = trials[number - number % len(subjects)].seed  # the first variant's
+        scored[trial.variant].append(score_trial(trial, noise, subject.metrics, setting))
+    return scored
+
+
+def _record(
+    name: str,
+    command: str,
+    subjects: Sequence[Subject],
+    trials: Sequence[Trial],
+    scored: Mapping[str, Sequence[ScoredTrial]],
+    setting: Setting,
+) -> ComparisonRecord:
+    metrics = {name: metric for name, (metric, _) in subjects[0].metrics.items()}
+    pairs = [
+        pair
+        for metric_name, metric in metrics.items()
+        for pair in judge(metric_name, metric, scored, setting.effect)
+    ]
+    timed = setting.budget is not None and setting.budget.unit == "minutes"
+    steps = {variant: trials[0].steps for variant, trials in scored.items()}
+    return {
+        "name": name,
+        "command": command,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(setting.session.device),
+        "versions": versions(),
+        "seconds": 0.0,
+        "seeds": [trials[i].seed for i in range(0, len(trials), len(subjects))],
+        "budget": str(setting.budget) if setting.budget else None,
+        "notes": cautions(subjects, steps, timed=timed),
+        "metrics": {name: _metric_record(name, m, scored) for name, m in metrics.items()},
         "variants": [
-            _told(subject, found[subject.variant.name], _cost(subject, asked, where, embedder))
-            for subject in subjects
+            _variant_record(s, scored[s.variant.name], measure_cost(s.variant, s.images, setting))
+            for s in subjects
         ],
         "pairs": pairs,
     }
-    return data, {name: ones[0].pictures(SHOWN).numpy() for name, ones in found.items()}
 
 
-def _about(name: str, metric: Any, found: Mapping[str, Sequence[Scored]]) -> dict[str, Any]:
-    pairs = math.comb(len(found), 2)
+def _metric_record(
+    name: str, metric: Metric, scored: Mapping[str, Sequence[ScoredTrial]]
+) -> MetricRecord:
+    pairs = math.comb(len(scored), 2)
     return {
         **direction(metric),
-        "protocol": shared_protocol([one for ones in found.values() for one in ones], name),
+        "protocol": shared_protocol([t for trials in scored.values() for t in trials], name),
         "correction": f"Holm over {pairs} pairs" if pairs > 1 else None,
     }
 
 
-def _told(subject: Subject, found: Sequence[Scored], cost: Cost) -> dict[str, Any]:
+def _variant_record(
+    subject: Subject, scored: Sequence[ScoredTrial], cost: CostRecord
+) -> VariantRecord:
     variant = subject.variant
     return {
         "name": variant.name,
         "changes": list(variant.changes),
         "recipe": variant.file,
-        "runs": [str(one.trial.folder) for one in found],
-        "scores": {name: [as_data(one.scores[name]) for one in found] for name in subject.metrics},
-        "cost": {**cost, "steps": found[0].steps, "nfe": found[0].nfe},
+        "runs": [str(trial.trial.folder) for trial in scored],
+        "scores": {
+            name: [score_record(trial.scores[name]) for trial in scored] for name in subject.metrics
+        },
+        "cost": {**cost, "steps": scored[0].steps, "nfe": scored[0].nfe},
     }

@@ -9,25 +9,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
+import torch
 
-from ..artifacts.prepare import FILE
-from ..artifacts.train import trajectory_of
-from ..diffusion.generate import generate
+from ..artifacts.prepare import read_images
+from ..artifacts.trajectory import trajectory_of
+from ..diffusion.generate import SampleRequest, generate
 from ..diffusion.images import Images
 from ..errors import Failed
 from ..machine import machine
 from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.load import build_recipe
-from ..runs.run import scored_of
-from ..store.store import Artifact, Store
+from ..recipe.schema import Recipe
+from ..records import CostRecord, Plain
+from ..runs.requests import scored_request
+from ..store.store import Artifact
 from ..training.batches import Batches
 from ..training.loop import Training
+from .setting import Setting
+from .variants import Variant
 
 WARM_UP, STEPS = 2, 15
 """Training steps that are not timed, and that are."""
@@ -35,94 +40,79 @@ WARM_UP, STEPS = 2, 15
 IMAGES, DRAWS = 32, 3
 """Drawn at a time to time sampling, and how often. Medians leave out what else a machine does."""
 
-RESULT = "cost.json"
-
-Cost = dict[str, Any]
+COST = "cost.json"
 
 
-def measure(
-    data: Mapping[str, Any],
-    images: Artifact,
-    num_steps: int | None,
-    plugins: Sequence[Path],
-    registry: Registry,
-    store: Store,
-    device: str,
-) -> Cost:
-    """``parameters``, ``seconds_a_step`` (median), ``images_per_second`` drawn, ``peak_memory``.
+def measure_cost(variant: Variant, images: Artifact, setting: Setting) -> CostRecord:
+    """Parameters, seconds a step (median), images drawn a second, and peak memory.
 
     Measured once on a machine, of an untrained network, in a process of its own. Memory is in bytes
     and of training: the device's on a GPU, on a CPU what the process takes beyond data and
     libraries.
     """
-    recipe = build_recipe(registry, data, str(data["name"]))
-    order = scored_of(recipe, Images(images.path / FILE))
+    session, recipe = setting.session, variant.loaded.recipe
+    reader = read_images(images)
+    request = scored_request(recipe, reader)
+    trajectory = trajectory_of(recipe, session.registry, images)
     ingredients = {
-        **{k: v for k, v in trajectory_of(recipe, registry, images).items() if k != "seed"},
-        "sampler": registry.describe(order.sampler),
-        "guidance_scale": order.guidance_scale,
-        "num_steps": num_steps or order.num_steps,
-        "device": device,
-        "machine": machine(device),
+        **{k: v for k, v in trajectory.items() if k != "seed"},
+        "sampler": session.registry.describe(request.sampler),
+        "guidance_scale": request.guidance_scale,
+        "num_steps": setting.num_steps or request.num_steps,
+        "device": session.device,
+        "machine": machine(session.device),
     }
 
-    def write(folder: Path) -> None:
+    def build(folder: Path) -> None:
         note("measuring seconds a step, images a second and memory of an untrained network")
-        file, places = str(images.path / FILE), [str(place.absolute()) for place in plugins]
-        given = [data, file, num_steps, places, device, str(folder / RESULT)]
-        # A peak is of a whole process, which must not have done anything else. Not by
-        # multiprocessing, which would run the caller's script again where nothing guards it.
-        done = subprocess.run(
-            [sys.executable, "-m", __name__],
-            input=json.dumps(given),
-            text=True,
-            capture_output=True,
-        )
-        if done.returncode:
-            raise Failed(f"the cost could not be measured:\n{done.stderr.strip()}")
+        plugins = [str(file.absolute()) for file in setting.plugins]
+        steps, device = setting.num_steps, session.device
+        data, file = variant.loaded.data, str(reader.path)
+        _measure_apart([data, file, steps, plugins, device, str(folder / COST)])
 
-    made = store.get_or_build("cost", ingredients, write)
-    found: Cost = json.loads((made.path / RESULT).read_text())
-    return found
+    artifact = session.store.get_or_build("cost", ingredients, build)
+    cost: CostRecord = json.loads((artifact.path / COST).read_text())
+    return cost
+
+
+def _measure_apart(arguments: list[object]) -> None:
+    """``_main`` in another process: a peak is of one that must not have done anything else.
+
+    Not by multiprocessing, which would run the caller's script again where nothing guards it.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-m", __name__],
+        input=json.dumps(arguments),
+        text=True,
+        capture_output=True,
+    )
+    if ended.returncode:
+        raise Failed(f"the cost could not be measured:\n{ended.stderr.strip()}")
+
+
+def _main() -> None:
+    """What stdin asks for, into the file that it names."""
+    data, file, num_steps, plugins, device, result = json.load(sys.stdin)
+    cost = _measure(data, Images(Path(file)), num_steps, [Path(p) for p in plugins], device)
+    Path(result).write_text(json.dumps(cost))
 
 
 def _measure(
-    data: Mapping[str, Any], path: Path, num_steps: int | None, plugins: Sequence[Path], device: str
-) -> Cost:
+    data: Plain, images: Images, num_steps: int | None, plugins: Sequence[Path], device: str
+) -> CostRecord:
     registry = Registry.load(plugins)
     recipe = build_recipe(registry, data, "recipe")
-    images = Images(path)
-    settings = recipe.train
-    batches = Batches(images.indices("train"), 0, settings.batch_size, settings.repeats)
     images.batch(range(1))
     before = psutil.Process().memory_info().rss
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        training = Training(recipe, registry, images, batches, [], device, place, place)
+        training = _training(recipe, images, registry, device, Path(folder))
         seconds = [_timed(training.one_step, device) for _ in range(WARM_UP + STEPS)][WARM_UP:]
     peak = _peak(device, before)
-    order = scored_of(recipe, images)
-
-    def draw(count: int, steps: int) -> None:
-        made = generate(
-            training.model,
-            order.sampler,
-            steps,
-            range(count),
-            spacing=order.spacing,
-            labels=order.labels,
-            guidance_scale=order.guidance_scale,
-            seed=0,
-            purpose="evaluate",
-            batch_size=count,
-        )
-        for batch in made:
-            batch.sum()
-
-    steps = num_steps or order.num_steps
     training.model.network.eval()
-    draw(IMAGES, 2)
-    drawing = [_timed(lambda: draw(IMAGES, steps), device) for _ in range(DRAWS)]
+    request = replace(scored_request(recipe, images), seed=0, batch_size=IMAGES)
+    request = replace(request, num_steps=num_steps or request.num_steps)
+    _draw(training, replace(request, num_steps=2))
+    drawing = [_timed(lambda: _draw(training, request), device) for _ in range(DRAWS)]
     return {
         "parameters": sum(p.numel() for p in training.network.parameters()),
         "seconds_a_step": statistics.median(seconds),
@@ -131,9 +121,20 @@ def _measure(
     }
 
 
-def _timed(work: Any, device: str) -> float:
-    import torch
+def _training(
+    recipe: Recipe, images: Images, registry: Registry, device: str, folder: Path
+) -> Training:
+    settings = recipe.train
+    batches = Batches(images.indices("train"), 0, settings.batch_size, settings.repeats)
+    return Training(recipe, images, batches, [], registry, device, folder, folder)
 
+
+def _draw(training: Training, request: SampleRequest) -> None:
+    for batch in generate(training.model, request, range(IMAGES)):
+        batch.sum()
+
+
+def _timed(work: Callable[[], None], device: str) -> float:
     started = time.perf_counter()
     work()
     if device.startswith("cuda"):
@@ -142,19 +143,10 @@ def _timed(work: Any, device: str) -> float:
 
 
 def _peak(device: str, before: int) -> int:
-    import torch
-
     if device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
     return max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before)
-
-
-def _main() -> None:
-    """What stdin asks for, into the file that it names."""
-    data, file, num_steps, plugins, device, result = json.load(sys.stdin)
-    found = _measure(data, Path(file), num_steps, [Path(place) for place in plugins], device)
-    Path(result).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

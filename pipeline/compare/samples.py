@@ -11,32 +11,32 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..plugin.contracts import Metric
+from ..plugin.contracts import Metric, PairedMetric
 from ..plugin.difference import Difference
 from ..progress import track
 
 GROUPS = 20
-"""Of the jackknife: its t has 19 degrees of freedom, an interval 7 % wider than with many."""
+"""Left out in turn: t then has 19 degrees of freedom, an interval 7 % wider than with many."""
 SEED = 0
-"""Of the order in which images are put into groups."""
+"""Decides the order in which images are put into groups."""
 
 Sets = Sequence[Tensor]
 """A model's features (M, D), one set for each training seed."""
 
 
 def difference(metric: Metric, real: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Difference:
-    """Of the second of each pair to the first, against real features (N, D).
+    """The second of each pair against the first, by features; real features are (N, D).
 
-    A pair is of one training seed; see ``differences``.
+    A pair is of one training seed; see ``model_differences``.
     """
     first, second = zip(*pairs, strict=True)
-    return differences(metric, real, [first, second])[0, 1]
+    return model_differences(metric, real, [first, second])[0, 1]
 
 
-def differences(
+def model_differences(
     metric: Metric, real: Tensor, models: Sequence[Sets]
 ) -> dict[tuple[int, int], Difference]:
-    """Of each two models (a, b), a < b: b's value minus a's, the mean over training seeds.
+    """For each two models (a, b), a < b: b's value minus a's, the mean over training seeds.
 
     Row i of every set is drawn from the same starting noise: all sets have M rows, and a row of all
     of them is one draw. The real features (N, D) are the same for all: more seeds do not make them
@@ -45,15 +45,14 @@ def differences(
     Raises InputError for unequal numbers of images or seeds, and where the metric does.
     """
     _check(models)
-    own = getattr(metric, "differences", None)
-    found: dict[tuple[int, int], Difference] | None = own(real, models) if own else None
-    return jackknife(metric, real, models) if found is None else found
+    own = metric.differences(real, models) if isinstance(metric, PairedMetric) else None
+    return jackknife(metric, real, models) if own is None else own
 
 
 def jackknife(
     metric: Metric, real: Tensor, models: Sequence[Sets]
 ) -> dict[tuple[int, int], Difference]:
-    """``differences`` of any metric, with the spread of what it gives without a group of images.
+    """The ``model_differences`` of any metric, from its values without a group of images.
 
     Images are put at random into 20 groups of equal size; a few may remain, and always stay in. The
     g-th group of all sets and the g-th of the real images are left out together: one unit of 20
@@ -77,20 +76,22 @@ def jackknife(
     scale = _scale(len(models[0][0]))
     if _sees_real(metric):
         scale = max(scale, _scale(len(real)))
+    return {
+        (a, b): _from_spread(values[b] - values[a], (without[:, b] - without[:, a]).mean(1), scale)
+        for a, b in combinations(range(len(models)), 2)
+    }
+
+
+def _from_spread(by_pair: Tensor, without: Tensor, scale: float) -> Difference:
+    """A difference from its values for each seed, and its means without each group."""
+    error = math.sqrt(scale * float(without.var()))
     method = f"jackknife of {GROUPS} groups of images"
-    found = {}
-    for a, b in combinations(range(len(models)), 2):
-        by_pair = values[b] - values[a]
-        spread = float((without[:, b] - without[:, a]).mean(1).var())
-        error_of_mean = math.sqrt(scale * spread)
-        found[a, b] = Difference(
-            float(by_pair.mean()), tuple(by_pair.tolist()), error_of_mean, method, GROUPS - 1
-        )
-    return found
+    values = tuple(by_pair.tolist())
+    return Difference(float(by_pair.mean()), values, error, method, GROUPS - 1)
 
 
 def _values(metric: Metric, real: Tensor, models: Sequence[Sets]) -> Tensor:
-    """Of each set: (models, seeds)."""
+    """The value of each set: (models, seeds)."""
     return torch.tensor(
         [[metric(real, fake).value for fake in sets] for sets in models], dtype=torch.float64
     )
@@ -99,12 +100,12 @@ def _values(metric: Metric, real: Tensor, models: Sequence[Sets]) -> Tensor:
 def _without_groups(metric: Metric, real: Tensor, models: Sequence[Sets]) -> Tensor:
     """Values without each group: (GROUPS, models, seeds)."""
     kept, kept_real = _kept(len(models[0][0])), _kept(len(real))
-    found = []
+    values = []
     for group in track(range(GROUPS), "standard errors, group", GROUPS):
         left = real[kept_real[group]] if _sees_real(metric) else real
         fewer = [[fake[kept[group]] for fake in sets] for sets in models]
-        found.append(_values(metric, left, fewer))
-    return torch.stack(found)
+        values.append(_values(metric, left, fewer))
+    return torch.stack(values)
 
 
 def _kept(count: int) -> list[Tensor]:
@@ -122,11 +123,12 @@ def _scale(count: int) -> float:
 
 def _plain(values: Tensor, method: str) -> dict[tuple[int, int], Difference]:
     """Without standard errors."""
-    found = {}
+    differences = {}
     for a, b in combinations(range(len(values)), 2):
         by_pair = values[b] - values[a]
-        found[a, b] = Difference(float(by_pair.mean()), tuple(by_pair.tolist()), None, method)
-    return found
+        mean = float(by_pair.mean())
+        differences[a, b] = Difference(mean, tuple(by_pair.tolist()), None, method)
+    return differences
 
 
 def _sees_real(metric: Metric) -> bool:

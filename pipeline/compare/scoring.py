@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import Tensor
 
-from ..artifacts.embed import Embedder, read_features
-from ..artifacts.prepare import FILE
-from ..artifacts.sample import read_samples, sample
-from ..artifacts.score import read_score, score_artifact
-from ..diffusion.generate import SampleRequest
-from ..diffusion.images import Images
-from ..plugin.contracts import Features, Metric, Score
-from ..runs.evaluate import recipe_of_run
-from ..runs.folder import read_run
-from ..runs.run import protocol_of, scored_of, split_of
+from ..artifacts.embed import embed, read_features
+from ..artifacts.sample import draw_samples, read_samples
+from ..artifacts.score import read_score, score
+from ..plugin.contracts import Features, Metric
+from ..plugin.values import Score
+from ..records import Plain
+from ..runs.finished import open_run
+from ..runs.requests import scored_protocol, scored_request, scored_split
 from ..store.store import Artifact
+from .setting import Setting
 from .trials import Trial
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredTrial:
     """A trial with what it drew."""
 
     trial: Trial
@@ -33,43 +31,42 @@ class Scored:
     samples: Artifact
     nfe: int
     steps: int
-    """Of training, at the end."""
+    """How many steps it was trained for."""
 
     def pictures(self, count: int) -> Tensor:
         """The first samples, uint8 (count, C, H, W)."""
-        return read_samples(self.samples)[:count]
+        return read_samples(self.samples, count)
 
 
-def scored(
+def score_trial(
     trial: Trial,
-    seed: int,
-    num_steps: int | None,
+    noise: int,
     metrics: Mapping[str, tuple[Metric, Features]],
-    embedder: Embedder,
-) -> Scored:
-    """The trial's samples from the noise of ``seed``, as its recipe scores them."""
-    registry, store = embedder.registry, embedder.store
-    about = read_run(trial.folder)
-    recipe = replace(recipe_of_run(about, registry), seed=seed)
-    real = store.open("images", about["artifacts"]["images"]["key"])
-    images = Images(real.path / FILE)
-    order: SampleRequest = scored_of(recipe, images)
-    order = replace(order, num_steps=num_steps or order.num_steps)
-    model = store.open("model", about["artifacts"]["model"]["key"])
-    drawn = sample(model, order, registry, store, embedder.device)
-    split = split_of(recipe)
-    protocol = {**protocol_of(order, registry, images), "split": split}
+    setting: Setting,
+) -> ScoredTrial:
+    """Draw the trial's samples from the noise of another seed and score them as its recipe says."""
+    session = setting.session
+    run = open_run(
+        trial.folder, plugins=setting.plugins, store=session.store.root, device=session.device
+    )
+    recipe, images = replace(run.checked_recipe, seed=noise), run.images()
+    request = scored_request(recipe, images)
+    request = replace(request, num_steps=setting.num_steps or request.num_steps)
+    model = run.artifact("model")
+    samples = draw_samples(model, request, session)
+    split = scored_split(recipe)
+    protocol = {**scored_protocol(request, session.registry, images), "split": split}
     scores, features = {}, {}
     for name, (metric, wanted) in metrics.items():
-        sides = embedder(real, split, wanted), embedder(drawn, "all", wanted)
-        made = score_artifact(*sides, metric, protocol, registry, store)
-        scores[name] = read_score(made)
-        features[name] = read_features(sides[0]), read_features(sides[1])
+        real = embed(run.artifact("images"), split, wanted, session)
+        fake = embed(samples, "all", wanted, session)
+        scores[name] = read_score(score(real, fake, metric, protocol, session))
+        features[name] = read_features(real), read_features(fake)
     steps = model.manifest["ingredients"]["steps"]
-    return Scored(trial, scores, features, drawn, order.nfe, steps)
+    return ScoredTrial(trial, scores, features, samples, request.nfe, steps)
 
 
-def shared_protocol(found: Sequence[Scored], metric: str) -> dict[str, Any]:
+def shared_protocol(trials: Sequence[ScoredTrial], metric: str) -> Plain:
     """What the protocols of all trials have in common."""
-    first, *others = (one.scores[metric].protocol for one in found)
+    first, *others = (trial.scores[metric].protocol for trial in trials)
     return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}

@@ -16,7 +16,7 @@ class Seeds:
 
     mean: float
     standard_error: float
-    """Of the mean: the differences' deviation over the root of their number."""
+    """The differences' deviation over the root of their number."""
     degrees_of_freedom: int
     """One less than seeds."""
 

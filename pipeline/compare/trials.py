@@ -10,14 +10,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from .. import commands
 from ..errors import Failed
 from ..format import clock
 from ..plugin.registry import Registry
 from ..progress import note, progress
-from ..runs.folder import RUNS, run_name, words_of
+from ..records import Plain
+from ..runs.command import run_command, run_name
+from ..runs.finished import RUNS
+from ..runs.run import run
+from .setting import Setting
 from .variants import Variant
 
 TAIL = 5
@@ -33,36 +35,32 @@ class Trial:
     file: str
     overrides: tuple[str, ...]
     name: str
-    """Of its folder under ``runs/``."""
+    """The name of its folder under ``runs/``."""
     named: bool
     """Whether the name has to be given: it is not the one that the overrides make."""
     folder: Path
     finished: bool
     """Whether it is a run that is taken as it is."""
 
+    @property
+    def title(self) -> str:
+        """The trial in words."""
+        return f"{self.variant}, seed {self.seed}"
 
-@dataclass(frozen=True)
-class Place:
-    """Where and with what trials run."""
-
-    store: Path
-    device: str
-    plugins: tuple[Path, ...]
-
-    def words(self, trial: Trial) -> list[str]:
-        """The trial as a command."""
-        name = trial.name if trial.named else None
-        return words_of(trial.file, trial.overrides, name, self.plugins, self.store, self.device)
+    def command(self, setting: Setting) -> str:
+        """The trial as a command, for any shell."""
+        name, store = self.name if self.named else None, setting.session.store.root
+        return run_command(self.file, self.overrides, name, setting.plugins, store, setting.device)
 
 
-def trials(variants: Sequence[Variant], seeds: int | None, registry: Registry) -> list[Trial]:
+def trials_of(variants: Sequence[Variant], seeds: int, registry: Registry) -> list[Trial]:
     """Every variant with the first seed, then with the second: what ends early has all variants.
 
     Seeds count from the recipe's own. Finished runs have the one that they have.
     """
     return [
         _trial(variant, variant.loaded.recipe.seed + i, registry)
-        for i in range(seeds or 1)
+        for i in range(seeds)
         for variant in variants
     ]
 
@@ -80,73 +78,69 @@ def _trial(variant: Variant, seed: int, registry: Registry) -> Trial:
     )
 
 
-def plan(todo: Sequence[Trial], place: Place) -> list[str]:
+def plan_trials(trials: Sequence[Trial], setting: Setting) -> list[str]:
     """The trials as commands, for any shell, in any order, at the same time."""
-    return [shlex.join(place.words(t)) for t in todo if not t.finished]
+    return [trial.command(setting) for trial in trials if not trial.finished]
 
 
-def run(todo: Sequence[Trial], place: Place, jobs: int, logs: Path) -> None:
-    """Run what is not finished, one after the other or ``jobs`` at a time."""
-    waiting = [trial for trial in todo if not trial.finished]
-    if jobs == 1:
-        _here(waiting, place)
-    else:
-        _apart(waiting, place, jobs, logs)
+def run_trials(trials: Sequence[Trial], setting: Setting, jobs: int, logs: Path) -> None:
+    """Run what is not finished, one after the other or ``jobs`` at a time.
+
+    Raises Failed in the end if one has failed; the others are run all the same.
+    """
+    waiting = [trial for trial in trials if not trial.finished]
+    failures = _one_by_one(waiting, setting) if jobs == 1 else _apart(waiting, setting, jobs, logs)
+    if failures:
+        raise Failed("\n".join([*failures, "Nothing else is lost: the other trials are kept."]))
 
 
-def _here(waiting: Sequence[Trial], place: Place) -> None:
+def _one_by_one(waiting: Sequence[Trial], setting: Setting) -> list[str]:
     """In this process. What was reused says nothing about how long the others take."""
-    taken: list[float] = []
-    failed = []
+    seconds: list[float] = []
+    failures = []
     for number, trial in enumerate(waiting):
         left = len(waiting) - number
-        time_left = f" · about {clock(sum(taken) / len(taken) * left)} left" if taken else ""
-        note(f"trial {number + 1}/{len(waiting)} · {trial.variant}, seed {trial.seed}{time_left}")
+        mean = sum(seconds) / len(seconds) if seconds else 0
+        time_left = f" · about {clock(mean * left)} left" if seconds else ""
+        note(f"trial {number + 1}/{len(waiting)} · {trial.title}{time_left}")
         try:
-            found = _one(trial, place)
+            record = _run_here(trial, setting)
         except Failed as error:
             note(str(error))
-            failed.append(f"{trial.variant}, seed {trial.seed}: {error}")
+            failures.append(f"{trial.title}: {error}")
         else:
-            if not found["artifacts"]["model"]["reused"]:
-                taken.append(found["seconds"])
-    _raise(failed)
+            if not record["artifacts"]["model"]["reused"]:
+                seconds.append(record["seconds"])
+    return failures
 
 
-def _one(trial: Trial, place: Place) -> Mapping[str, Any]:
-    return commands.run(
+def _run_here(trial: Trial, setting: Setting) -> Plain:
+    return run(
         trial.file,
         trial.overrides,
         name=trial.name if trial.named else None,
-        plugins=place.plugins,
-        store=place.store,
-        device=place.device,
+        plugins=setting.plugins,
+        store=setting.session.store.root,
+        device=setting.device,
     )
 
 
-def _raise(failed: Sequence[str]) -> None:
-    """Failed, with all that went wrong."""
-    if failed:
-        raise Failed("\n".join([*failed, "Nothing else is lost: the other trials are kept."]))
-
-
-def _apart(waiting: Sequence[Trial], place: Place, jobs: int, logs: Path) -> None:
+def _apart(waiting: Sequence[Trial], setting: Setting, jobs: int, logs: Path) -> list[str]:
     """In processes of their own, which share the cores; each has a log."""
     logs.mkdir(parents=True, exist_ok=True)
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    queue, running, failed = list(waiting), dict[Trial, subprocess.Popen[bytes]](), list[str]()
+    queue, running, failures = list(waiting), dict[Trial, subprocess.Popen[bytes]](), list[str]()
     with progress("trials", len(waiting)) as bar:
         try:
             while queue or running:
                 while queue and len(running) < jobs:
                     trial = queue.pop(0)
-                    note(f"{trial.variant}, seed {trial.seed}: started, {_log(trial, logs)}")
-                    running[trial] = _start(trial, place, environment, _log(trial, logs))
+                    log = _log(trial, logs)
+                    note(f"{trial.title}: started, {log}")
+                    running[trial] = _start(trial, setting, environment, log)
                 for trial in [t for t, process in running.items() if process.poll() is not None]:
-                    code = running.pop(trial).returncode
-                    note(f"{trial.variant}, seed {trial.seed}: {'failed' if code else 'done'}")
-                    failed += [_told(trial, code, _log(trial, logs))] if code else []
+                    failures += _ended(trial, running.pop(trial).returncode, _log(trial, logs))
                     bar.step()
                 bar.step(0)
                 time.sleep(0.2)
@@ -155,15 +149,15 @@ def _apart(waiting: Sequence[Trial], place: Place, jobs: int, logs: Path) -> Non
                 process.terminate()
             for process in running.values():
                 process.wait()
-    _raise(failed)
+    return failures
 
 
 def _start(
-    trial: Trial, place: Place, environment: Mapping[str, str], log: Path
+    trial: Trial, setting: Setting, environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
     with log.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", *place.words(trial)],
+            [sys.executable, "-m", *shlex.split(trial.command(setting))],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -176,7 +170,11 @@ def _log(trial: Trial, logs: Path) -> Path:
     return logs / f"{trial.name}.log"
 
 
-def _told(trial: Trial, code: int, log: Path) -> str:
+def _ended(trial: Trial, code: int, log: Path) -> list[str]:
+    """Say that a trial has ended; returns what went wrong, if anything did."""
+    note(f"{trial.title}: {'failed' if code else 'done'}")
+    if not code:
+        return []
     last = log.read_text(errors="replace").splitlines()[-TAIL:]
     end = "\n".join(f"  {line}" for line in last)
-    return f"{trial.variant}, seed {trial.seed}: ended with exit code {code}\n{end}\n  {log}"
+    return [f"{trial.title}: ended with exit code {code}\n{end}\n  {log}"]

@@ -13,7 +13,7 @@ from ..plugin.registry import Registry
 from ..recipe.load import Loaded, load
 from ..recipe.tree import Origin, Problem
 from ..recipe.yaml12 import flow, parse
-from ..runs.folder import RUN, RUNS, is_run, read_run
+from ..runs.finished import RUN, RUNS, is_run, open_run
 
 
 @dataclass(frozen=True)
@@ -49,38 +49,45 @@ class Variant:
         return replace(self, overrides=overrides, loaded=loaded)
 
 
-def variants(
+def variants_of(
     sources: Sequence[str], swaps: Sequence[str], common: Sequence[str], registry: Registry
 ) -> list[Variant]:
     """Each source with each combination of the swaps' values, and with ``common`` in all.
 
     InputError for fewer than two.
     """
-    combinations = list(product(*map(swap, swaps)))
+    combinations = list(product(*map(swapped_values, swaps)))
     if len(sources) * len(combinations) < 2:
         raise InputError(
             f"{', '.join(sources)}: one alone is nothing to compare. Name a second recipe or run, "
             "or swap a value, as with --swap backbone.upsampler=bilinear,transposed_conv"
         )
-    made = []
+    variants = []
     for source, changes in product(sources, combinations):
         run = _run(source)
         file = str(run / "recipe.yaml") if run else source
         loaded = load(file, registry=registry)
-        name = ", ".join(_values(changes, combinations)) or (run.name if run else loaded.base)
-        name = f"{run.name if run else loaded.base}: {name}" if changes and sources[1:] else name
+        base = run.name if run else loaded.base
+        name = ", ".join(_words(changes)) or base
+        name = f"{base}: {name}" if changes and sources[1:] else name
         variant = Variant(name, file, loaded, changes, (), run)
-        made.append(variant.changed([*common, *changes], registry))
-    if twice := [name for name, n in Counter(v.name for v in made).items() if n > 1]:
-        files = ", ".join(dict.fromkeys(v.file for v in made if v.name == twice[0]))
+        variants.append(variant.changed([*common, *changes], registry))
+    _refuse_twins(variants)
+    return variants
+
+
+def _refuse_twins(variants: Sequence[Variant]) -> None:
+    """InputError for two variants of one name."""
+    counts = Counter(variant.name for variant in variants)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        files = ", ".join(dict.fromkeys(v.file for v in variants if v.name == twice[0]))
         raise InputError(
             f"{twice[0]} is there twice ({files}): give each recipe a name of its own (name: …), "
             "and each run or swapped value once"
         )
-    return made
 
 
-def swap(text: str) -> list[str]:
+def swapped_values(text: str) -> list[str]:
     """``key=a,b`` -> ``key=a`` and ``key=b``; a value may be a mapping or a list in brackets."""
     origin = Origin(f"--swap {text}")
     key, _, values = text.partition("=")
@@ -90,10 +97,10 @@ def swap(text: str) -> list[str]:
         raise InputError("\n".join(map(str, problems)))
     if node is None:
         raise InputError(f"{origin}: should be like backbone.upsampler=bilinear,transposed_conv")
-    found = [f"{key.strip()}={flow(value)}" for value in node.plain]
-    if twice := [value for value, n in Counter(found).items() if n > 1]:
+    changes = [f"{key.strip()}={flow(value)}" for value in node.plain]
+    if twice := [change for change, count in Counter(changes).items() if count > 1]:
         raise InputError(f"{origin}: {twice[0]} is there twice")
-    return found
+    return changes
 
 
 def _run(source: str) -> Path | None:
@@ -101,11 +108,11 @@ def _run(source: str) -> Path | None:
     path = Path(source)
     if path.is_file() or not is_run(path):
         return None
-    read_run(path)  # says what to do where it has not finished
+    open_run(path)  # says what to do where it has not finished
     return path if (path / RUN).is_file() else RUNS / path
 
 
-def _values(changes: Sequence[str], combinations: Sequence[Sequence[str]]) -> list[str]:
+def _words(changes: Sequence[str]) -> list[str]:
     """``transposed_conv``; with its key where several are swapped or it would not tell enough."""
     if len(changes) == 1 and not changes[0].rpartition("=")[2].replace(".", "").isdigit():
         return [changes[0].partition("=")[2]]

@@ -3,66 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..format import number, signed
 from ..plugin.contracts import Metric
 from ..plugin.difference import Difference
 from ..plugin.inference import LEVEL, holm
-from .samples import differences
-from .scoring import Scored
+from ..records import ErrorRecord, PairRecord
+from .samples import model_differences
+from .scoring import ScoredTrial
 from .seeds import Seeds, over_seeds, seeds_needed
 
 WORTH = 0.1
 """The share of the first variant's score that is worth seeing, unless said otherwise."""
 
-Pair = dict[str, Any]
-
 
 def judge(
-    name: str, metric: Metric, found: Mapping[str, Sequence[Scored]], effect: float | None
-) -> list[Pair]:
+    name: str, metric: Metric, scored: Mapping[str, Sequence[ScoredTrial]], effect: float | None
+) -> list[PairRecord]:
     """Every pair of variants by one metric; their p-values are corrected together (Holm 1979).
 
     With several seeds a claim rests on their t interval, and on that of finite samples as well: the
     seeds share the real images, whose chance no number of seeds averages away.
     """
-    names, sets = list(found), [[one.features[name][1] for one in ones] for ones in found.values()]
-    real = found[names[0]][0].features[name][0]
-    first = [one.scores[name].value for one in found[names[0]]]
+    names = list(scored)
+    sets = [[trial.features[name][1] for trial in trials] for trials in scored.values()]
+    real = scored[names[0]][0].features[name][0]
+    first = [trial.scores[name].value for trial in scored[names[0]]]
     worth = effect or WORTH * abs(sum(first) / len(first))
-    judged = [
-        Judged(names[a], names[b], samples, over_seeds(samples.by_pair) if sets[0][1:] else None)
-        for (a, b), samples in differences(metric, real, sets).items()
+    pairs = [
+        JudgedPair(names[a], names[b], samples, _over_seeds(samples))
+        for (a, b), samples in model_differences(metric, real, sets).items()
     ]
-    corrected = holm([1.0 if one.p is None else one.p for one in judged])
-    higher = getattr(metric, "higher_is_better", False)
-    pairs = []
-    for one, p in zip(judged, corrected, strict=True):
-        better = one.better(higher) if p < LEVEL and one.samples_tell else None
-        verdict = one.claim(better, shown(name)) if better else one.doubt(shown(name), p, worth)
-        several = p if len(judged) > 1 and one.p is not None else None
-        pairs.append(
-            {"metric": name, **one.data(), "p_corrected": several, "better": better}
-            | {"verdict": verdict}
-        )
-    return pairs
+    corrected = holm([1.0 if pair.p is None else pair.p for pair in pairs])
+    return [
+        pair.record(name, metric.higher_is_better, p, worth, many=len(pairs) > 1)
+        for pair, p in zip(pairs, corrected, strict=True)
+    ]
 
 
-class Judged:
-    """A pair with both sources of error."""
+class JudgedPair:
+    """Two variants and their difference, with both sources of error."""
 
     def __init__(self, first: str, second: str, samples: Difference, seeds: Seeds | None) -> None:
         self.first, self.second, self.samples, self.seeds = first, second, samples, seeds
 
     @property
     def p(self) -> float | None:
-        """Of the source that the verdict rests on: seeds, or with one of them finite samples."""
+        """The p-value of what the verdict rests on: seeds, or with one of them finite samples."""
         return self.seeds.p if self.seeds else self.samples.p
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of the same source, 95 %."""
+        """The 95 % interval of the same source."""
         return self.seeds.interval() if self.seeds else self.samples.interval()
 
     @property
@@ -114,32 +106,26 @@ class Judged:
             reasons.append(f"about {needed:,} seeds would be needed to see one of {number(worth)}")
         return "; ".join(reasons)
 
-    def data(self) -> Pair:
-        """For ``compare.json``; a source of error of which nothing is known is None."""
-        seeds = (
-            self.seeds
-            and self.seeds.interval()
-            and {
-                "standard_error": self.seeds.standard_error,
-                "interval": self.seeds.interval(),
-                "p": self.seeds.p,
-                "degrees_of_freedom": self.seeds.degrees_of_freedom,
-                "smallest_seen": self.seeds.smallest_seen,
-            }
-        )
-        samples = self.samples.interval() and {
-            "standard_error": self.samples.standard_error,
-            "interval": self.samples.interval(),
-            "p": self.samples.p,
-            "method": self.samples.method,
-        }
+    def record(
+        self, metric: str, higher: bool, p: float, worth: float, *, many: bool
+    ) -> PairRecord:
+        """For ``compare.json``: ``p`` is corrected for all pairs, if there are ``many``.
+
+        A source of error of which nothing is known is None.
+        """
+        better = self.better(higher) if p < LEVEL and self.samples_tell else None
+        words = shown(metric)
         return {
+            "metric": metric,
             "first": self.first,
             "second": self.second,
             "difference": self.samples.value,
             "by_seed": list(self.samples.by_pair),
-            "finite_samples": samples,
-            "training_seeds": seeds,
+            "finite_samples": _samples_record(self.samples),
+            "training_seeds": _seeds_record(self.seeds),
+            "p_corrected": p if many and self.p is not None else None,
+            "better": better,
+            "verdict": self.claim(better, words) if better else self.doubt(words, p, worth),
         }
 
     def _range(self, metric: str) -> str:
@@ -158,6 +144,30 @@ class Judged:
         if self.seeds and _excludes_0(self.samples.interval()):
             return ["these networks differ, but no more than other seeds make them differ"]
         return []
+
+
+def _over_seeds(samples: Difference) -> Seeds | None:
+    """None where there is one training seed."""
+    return over_seeds(samples.by_pair) if samples.by_pair[1:] else None
+
+
+def _seeds_record(seeds: Seeds | None) -> ErrorRecord | None:
+    if seeds is None or (interval := seeds.interval()) is None or (p := seeds.p) is None:
+        return None
+    return {
+        "standard_error": seeds.standard_error,
+        "interval": interval,
+        "p": p,
+        "degrees_of_freedom": seeds.degrees_of_freedom,
+        "smallest_seen": seeds.smallest_seen,
+    }
+
+
+def _samples_record(samples: Difference) -> ErrorRecord | None:
+    interval, p, error = samples.interval(), samples.p, samples.standard_error
+    if interval is None or p is None or error is None:
+        return None
+    return {"standard_error": error, "interval": interval, "p": p, "method": samples.method}
 
 
 def shown(metric: str) -> str:

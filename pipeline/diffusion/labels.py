@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..plugin.contracts import NO_CLASS
+from ..plugin.values import NO_CLASS
 from ..plugin.draws import Draws, stream
 from ..plugin.nearest import nearest
 from .images import Images

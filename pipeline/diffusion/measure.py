@@ -4,44 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..plugin.contracts import Extractor, Metric, Score
+from ..plugin.contracts import Extractor, Metric
+from ..plugin.values import Score
+from ..records import ScoreRecord
 
 
 def extract(extractor: Extractor, batches: Iterable[Tensor]) -> Tensor:
-    """Features of uint8 batches (n, 3, H, W), on the extractor's device: float32 (N, D) on CPU."""
-    found = [extractor(images).to("cpu", torch.float32) for images in batches]
-    return torch.cat([torch.empty(0, extractor.dim), *found])
+    """Extract the features of uint8 batches (n, 3, H, W): float32 (N, D) on the CPU.
+
+    The batches are on the extractor's device.
+    """
+    parts = [extractor(images).to("cpu", torch.float32) for images in batches]
+    return torch.cat([torch.empty(0, extractor.dim), *parts])
 
 
 def score_features(
-    real: Tensor, fake: Tensor, metric: Metric, protocol: Mapping[str, Any]
+    real: Tensor, fake: Tensor, metric: Metric, protocol: Mapping[str, object]
 ) -> Score:
-    """The metric of features (N, D) and (M, D), with the metric's protocol and the engine's in one.
+    """Score features (N, D) against (M, D), with the metric's and the engine's protocol in one.
 
-    ``protocol`` has of ``extractor`` (id), ``sampler`` (name and options), ``num_steps``,
-    ``spacing``, ``split`` and ``resolution`` what applies. InputError for features of other
-    dimensions.
+    ``protocol`` is what the engine knows of the images and of the extractor. InputError for
+    features of other dimensions.
     """
     if real.shape[1:] != fake.shape[1:]:
         raise InputError(
             f"features of real images have shape {tuple(real.shape)}, of generated ones "
             f"{tuple(fake.shape)}: extract both with the same features"
         )
-    found = metric(real, fake)
+    score = metric(real, fake)
     counts = {"num_real": len(real), "num_fake": len(fake)}
-    if getattr(metric, "ideal", 0.0) is None:  # it did not look at them
+    if metric.ideal is None:  # it did not look at the real ones
         del counts["num_real"]
-    return replace(found, protocol={**found.protocol, **counts, **protocol})
+    return replace(score, protocol={**score.protocol, **counts, **protocol})
 
 
-def as_data(score: Score) -> dict[str, Any]:
-    """For JSON. What the metric has not, a standard error or parts, is left out."""
-    error = {} if score.standard_error is None else {"standard_error": score.standard_error}
-    parts = {"parts": dict(score.parts)} if score.parts else {}
-    return {"value": score.value, **error, **parts, "protocol": dict(score.protocol)}
+def score_record(score: Score) -> ScoreRecord:
+    """A score as JSON has it; what the metric does not have, an error or parts, is left out."""
+    record = ScoreRecord(value=score.value, protocol=dict(score.protocol))
+    if score.standard_error is not None:
+        record["standard_error"] = score.standard_error
+    if score.parts:
+        record["parts"] = dict(score.parts)
+    return record

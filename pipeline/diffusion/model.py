@@ -6,22 +6,30 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..plugin.contracts import NO_CLASS, Codec, Denoise, Objective, Prediction, Rates, Schedule
+from ..plugin.values import NO_CLASS, Prediction, Rates
+from ..plugin.contracts import Backbone, Denoise, Objective, Schedule
+from ..plugin.data import Codec
 from ..plugin.draws import stream
 from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.build import build_stage
+from ..recipe.schema import Recipe
+from ..records import Plain
 from ..store.weights import read_weights, with_prefix, without_prefix, write_weights
 from .images import Images, Indices
 
 Choice = Literal["best", "last"]
 Weights = Literal["ema", "raw"]
 STAGES = ("schedule", "objective", "backbone", "codec")
+"""The kinds of stages that make up a model."""
+
+Checkpointed = tuple[dict[str, Tensor], Plain]
+"""Weights, averaged and raw, and the record of their validation."""
 
 
 @dataclass(frozen=True)
@@ -84,34 +92,34 @@ class Model:
 
 
 def build_network(
-    recipe: Any, shape: tuple[int, int, int], class_names: Sequence[str] | None, device: str
+    recipe: Recipe, shape: tuple[int, int, int], class_names: Sequence[str] | None, device: str
 ) -> nn.Module:
     """The recipe's network with weights drawn from the recipe's seed, on the device."""
     num_classes = None if class_names is None else len(class_names)
     with torch.random.fork_rng():
         torch.manual_seed(int(stream(recipe.seed, "weights").integers(2**63)))
         network = recipe.backbone(shape, num_classes)
-    return _placed(network, device)
+    return _on_device(network, device)
 
 
 def save_model(
     path: Path,
-    recipe: Any,
+    recipe: Recipe,
     registry: Registry,
     model: Model,
-    choices: Mapping[Choice, tuple[Mapping[str, Tensor], Mapping[str, Any]]],
+    choices: Mapping[Choice, Checkpointed],
 ) -> None:
     """Into the folder ``path``: best and last weights (EMA and raw), codec state, stages."""
-    made = {kind: getattr(recipe, kind) for kind in STAGES}
-    about = {
-        "stages": {kind: registry.spec(stage) for kind, stage in made.items()},
-        "code": {kind: registry.describe(stage)["code"] for kind, stage in made.items()},
+    stages = {kind: getattr(recipe, kind) for kind in STAGES}
+    facts = {
+        "stages": {kind: registry.spec(stage) for kind, stage in stages.items()},
+        "code": {kind: registry.describe(stage)["code"] for kind, stage in stages.items()},
         "shape": list(model.shape),
         "class_names": model.class_names,
     }
     for choice, (tensors, record) in choices.items():
         everything = {**tensors, **with_prefix("codec", model.codec_state)}
-        write_weights(path / choice, everything, {**about, "record": dict(record)})
+        write_weights(path / choice, everything, {**facts, "record": record})
 
 
 def load_model(
@@ -122,43 +130,51 @@ def load_model(
     weights: Weights = "ema",
 ) -> Model:
     """From the folder that ``save_model`` wrote; no dataset is needed."""
-    tensors, about = read_weights(path / choice)
-    stages = {kind: build_stage(registry, kind, about["stages"][kind]) for kind in STAGES}
+    tensors, facts = read_weights(path / choice)
+    stages = {kind: build_stage(registry, kind, facts["stages"][kind]) for kind in STAGES}
     for kind, stage in stages.items():
-        if registry.describe(stage)["code"] != about["code"][kind]:
+        if registry.describe(stage)["code"] != facts["code"][kind]:
             note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
-    shape = tuple(about["shape"])
-    names = about["class_names"]
+    shape, names = tuple(facts["shape"]), facts["class_names"]
     network = stages["backbone"](shape, None if names is None else len(names))
     network.load_state_dict(without_prefix(weights, tensors))
-    state = {name: t.to(device) for name, t in without_prefix("codec", tensors).items()}
+    codec_state = {name: t.to(device) for name, t in without_prefix("codec", tensors).items()}
     return Model(
-        network=_placed(network, device).eval().requires_grad_(False),
+        network=_on_device(network, device).eval().requires_grad_(False),
         schedule=stages["schedule"],
         objective=stages["objective"],
         codec=stages["codec"],
-        codec_state=state,
+        codec_state=codec_state,
         shape=shape,
         device=device,
         class_names=None if names is None else tuple(names),
     )
 
 
-def class_names_of(path: Path) -> list[str] | None:
-    """Of a model's folder; None where the network knows no classes."""
-    names: list[str] | None = json.loads((path / "last.json").read_text())["class_names"]
-    return names
+class ModelFacts(NamedTuple):
+    """What can be told of a saved model without its weights."""
+
+    shape: tuple[int, int, int]
+    """(C, H, W) of its images."""
+    class_names: list[str] | None
+    """None: the network knows no classes."""
+    best: Plain
+    """The record of the best checkpoint's validation, as a line of ``history.jsonl``."""
+
+    def count_parameters(self, backbone: Backbone) -> int:
+        """How many weights its network trains; needs no memory for them."""
+        with torch.device("meta"):
+            names = self.class_names
+            network = backbone(self.shape, None if names is None else len(names))
+        return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def count_parameters(recipe: Any, path: Path) -> int:
-    """Of the network of the model in this folder; needs no memory for them."""
-    about = json.loads((path / "last.json").read_text())
-    names = about["class_names"]
-    with torch.device("meta"):
-        network = recipe.backbone(tuple(about["shape"]), None if names is None else len(names))
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+def model_facts(path: Path) -> ModelFacts:
+    """The facts of the model in the folder that ``save_model`` wrote."""
+    facts = json.loads((path / "best.json").read_text())
+    return ModelFacts(tuple(facts["shape"]), facts["class_names"], facts["record"])
 
 
-def _placed(network: nn.Module, device: str) -> nn.Module:
+def _on_device(network: nn.Module, device: str) -> nn.Module:
     # Channels-last convolutions are the faster ones, on CPU and GPU: docs/performance.md.
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -18,7 +18,7 @@ from ..errors import InputError
 from . import hookspecs
 from .identity import code_identity
 from .nearest import did_you_mean
-from .options import is_stage_class
+from .options import is_stage_class, options
 from .plain import plain_options
 
 GROUP = "pipeline"
@@ -163,6 +163,16 @@ class Registry:
     def spec(self, stage: object, kind: str | None = None) -> dict[str, object]:
         """``{"name": …, **options}`` of a stage: the plain data that it can be built from."""
         return {"name": self.name_of(stage, kind), **self.plain(stage)}
+
+    def brief(self, stage: object, kind: str | None = None) -> str | dict[str, object]:
+        """As ``spec``, without options at their defaults; the bare name where no other is left."""
+        known, spec = options(type(stage)), self.spec(stage, kind)
+        changed = {
+            name: value
+            for name, value in spec.items()
+            if name in known and getattr(stage, known[name].field) != known[name].default
+        }
+        return {"name": spec["name"], **changed} if changed else str(spec["name"])
 
     def plain(self, owner: object) -> dict[str, object]:
         """The options of a stage, or of a group of options, as plain data."""

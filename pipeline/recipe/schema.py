@@ -6,17 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ..plugin.data import Augmentation, Codec, Dataset, Preprocessor
 from ..plugin.contracts import (
-    Augmentation,
     Backbone,
-    Codec,
-    Dataset,
     Features,
     LrSchedule,
     Metric,
     Objective,
     Optimizer,
-    Preprocessor,
     Sampler,
     Schedule,
     Spacing,
@@ -126,6 +123,11 @@ class Train:
     def drops(self) -> float:
         """The share of labels that training hides where there are classes."""
         return DROP_LABEL if self.drop_label is None else self.drop_label
+
+    def steps(self, per_epoch: int) -> int:
+        """How many steps training has, where an epoch has so many."""
+        total = self.epochs * per_epoch
+        return min(total, self.max_steps or total)
 
 
 @stage

@@ -1,109 +1,238 @@
-"""A finished run for people at a notebook: its samples, scores and history as plain things."""
+"""A finished run: what other commands, pages and notebooks take it from."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
-from ..records import HistoryRecord, RunRecord, read_history
+from ..artifacts.session import Session
+from ..errors import InputError
+from ..machine import choose_device
+from ..plugin.registry import Registry
+from ..recipe.build import build_stage
+from ..recipe.load import build_recipe, spec_of
+from ..recipe.schema import Recipe
+from ..records import HistoryRecord, Plain, RunRecord, read_history
+from ..report import wording
+from ..report.encode import encode
+from ..report.page import render
 from ..store.store import Artifact, Store
-from .folder import read_run, store_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
+    from ..diffusion.images import Images
+    from ..diffusion.model import Choice, Model, Weights
+    from .drawing import Drawn, SampleKeywords, SampleOptions
 
-def open_run(run: str | Path, *, store: Path | None = None) -> Run:
-    """A finished run, by its folder or its name under ``runs/``. InputError for another name."""
-    about = read_run(Path(run))
-    return Run(Path(about["folder"]), about, store)
+RUNS, RUN, RECIPE = Path("runs"), "run.json", "recipe.yaml"
+
+DIAGNOSIS = "diagnosis.json"
+"""Why a run failed. What there is to say of a finished one is in ``run.json``."""
+
+NOTEBOOK_BYTES = 1_500_000
+"""The most that the picture in a notebook takes."""
 
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """What ``open_run`` gives; a notebook shows it as samples and scores."""
+    """A finished run, as ``open_run`` gives it; a notebook shows it as samples and scores."""
 
     folder: Path
-    about: Mapping[str, Any]
+    record: RunRecord
     """Its ``run.json``."""
-    given: Path | None = None
-    """The store's folder, if not the one that ``run.json`` names."""
+    plugins: tuple[Path, ...] = ()
+    """Plugin files to work with."""
+    store_path: Path | None = None
+    """Where its store is now; None: where the run says."""
+    device: str = "auto"
 
     @property
-    def record(self) -> RunRecord:
-        """Its ``run.json``."""
-        return cast(RunRecord, self.about)
+    def name(self) -> str:
+        """The run's name, which names its folder too."""
+        return self.record["name"]
 
-    @cached_property
-    def store(self) -> Store:
-        """Where its artifacts are."""
-        return store_of(self.about, self.given)
+    @property
+    def recipe(self) -> Plain:
+        """Every value of the recipe, defaults too."""
+        return dict(self.record["recipe"])
+
+    @property
+    def history(self) -> list[Plain]:
+        """A flat record for each validation, oldest first: ``pandas.DataFrame(run.history)``."""
+        lines = [record.flat() for record in self.validations]
+        return [flat({k: v for k, v in line.items() if k != "protocol"}) for line in lines]
+
+    @property
+    def scores(self) -> list[Plain]:
+        """A flat record for each metric: value, standard error, and how it was measured."""
+        return [{"metric": name, **flat(score)} for name, score in self.record["scores"].items()]
 
     @property
     def validations(self) -> list[HistoryRecord]:
-        """Its validations, oldest first."""
+        """The validations of its training, oldest first."""
         return read_history(self.folder)
 
+    @cached_property
+    def store(self) -> Store:
+        """The store that it points to. InputError where it is not there."""
+        path = self.store_path or Path(os.path.normpath(self.folder / self.record["store"]))
+        if not path.is_dir():
+            raise InputError(f"{path}: the store of run {self.name} is not there; give --store")
+        return Store(path)
+
+    @cached_property
+    def session(self) -> Session:
+        """The installed stages with its plugins, its store, and a device."""
+        return Session(Registry.load(self.plugins), self.store, choose_device(self.device))
+
+    @cached_property
+    def checked_recipe(self) -> Recipe:
+        """Its recipe with all stages built."""
+        with self.naming_plugins():
+            return build_recipe(self.session.registry, self.recipe, str(self.folder))
+
+    def stage(self, kind: str, given: str | Plain, option: str) -> Any:
+        """A stage from a recipe's mapping, or as the shell gives it: ``ddim`` for ``--sampler``."""
+        with self.naming_plugins():
+            spec = spec_of(given, option) if isinstance(given, str) else given
+            return build_stage(self.session.registry, kind, spec, option)
+
     def artifact(self, name: str) -> Artifact:
-        """One of its artifacts, checked."""
-        artifact = self.record["artifacts"][name]
-        return self.store.open(artifact["kind"], artifact["key"])
+        """One of its artifacts, by the name that ``run.json`` has for it."""
+        where = self.record["artifacts"][name]
+        return self.store.open(where["kind"], where["key"])
 
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """Every value of the recipe, defaults too."""
-        return dict(self.about["recipe"])
+    # Torch takes seconds to import, and a page or a table of scores needs none of it.
 
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """A flat record for each validation, oldest first: ``pandas.DataFrame(run.history)``."""
-        file = self.folder / "history.jsonl"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [
-            flat({k: v for k, v in json.loads(line).items() if k != "protocol"}) for line in lines
-        ]
+    def images(self) -> Images:
+        """Its prepared images, real ones; the dataset need not be there."""
+        from ..artifacts.prepare import read_images
 
-    @property
-    def scores(self) -> list[dict[str, Any]]:
-        """A flat record for each metric: value, standard error, and how it was measured."""
-        found: Mapping[str, Any] = self.about["scores"]
-        return [{"metric": name, **flat(one)} for name, one in found.items()]
+        return read_images(self.artifact("images"))
 
-    def sample(self, num_images: int | None = None, **options: Any) -> list[Image]:
-        """New pictures; the options are those of ``pipeline.commands.sample``."""
-        from PIL import Image
+    def samples(self, most: int | None = None) -> Tensor:
+        """Its samples, or the first ``most`` of them: uint8 (N, C, H, W)."""
+        from ..artifacts.sample import read_samples
 
-        from ..commands import sample
+        return read_samples(self.artifact("samples"), most)
 
-        with TemporaryDirectory() as folder:
-            # Nothing is left beside the run, unless a folder is asked for.
-            given = {"out": Path(folder), **options, "num_images": num_images}
-            made = sample(self.folder, **given)
-            files = sorted(Path(made["folder"]).glob("images/*.png"))
-            return [Image.open(file).convert("RGB") for file in files]
+    def model(self, checkpoint: Choice = "best", weights: Weights = "ema") -> Model:
+        """Its trained model, on the device."""
+        from ..diffusion.model import load_model
+
+        session = self.session
+        path = self.artifact("model").path
+        with self.naming_plugins():
+            return load_model(path, session.registry, session.device, checkpoint, weights)
+
+    def draw(self, options: SampleOptions) -> Drawn:
+        """Samples of its model as asked for, kept in the store; the dataset need not be there."""
+        from .drawing import draw
+
+        usual, model = self.recipe["sample"], self.artifact("model")
+        sampler = self.stage("sampler", options.sampler or usual["sampler"], "--sampler")
+        spacing = self.stage("spacing", options.spacing or usual["spacing"], "--spacing")
+        with self.naming_plugins():
+            return draw(self.recipe, model, sampler, spacing, options, self.session)
+
+    def sample(
+        self, num_images: int | None = None, **options: Unpack[SampleKeywords]
+    ) -> list[Image]:
+        """New pictures of its model; nothing is left beside the run unless ``out`` is given."""
+        from .drawing import SampleOptions, drawn_pictures
+
+        run = replace(
+            self,
+            plugins=tuple(options.pop("plugins", self.plugins)),
+            store_path=options.pop("store", self.store_path),
+            device=options.pop("device", self.device),
+        )
+        asked = SampleOptions(num_images=num_images, **options)
+        return drawn_pictures(run.draw(asked), asked.out)
+
+    @contextmanager
+    def naming_plugins(self) -> Iterator[None]:
+        """Say with an error which plugin files the run was made with, if one is not given."""
+        try:
+            yield
+        except InputError as error:
+            missing = set(self.record["plugins"]) - {str(file.absolute()) for file in self.plugins}
+            if not missing:
+                raise
+            again = " ".join(f"--plugin {file}" for file in sorted(missing))
+            message = f"{error}\n{self.name} was made with {again}: give it again"
+            raise InputError(message) from error
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{one['metric']} {one['value']:.4g}" for one in self.scores)
-        return f"<run {self.about['name']}{told and f': {told}'}>"
+        scores = self.record["scores"].items()
+        told = ", ".join(f"{name} {score['value']:.4g}" for name, score in scores)
+        return f"<run {self.name}{told and f': {told}'}>"
 
     def _repr_html_(self) -> str:
-        from ..report.notebook import notebook_view
+        directions, scores = self.record["metrics"], self.record["scores"]
+        grid = (self.folder / "samples.png").read_bytes()
+        return render(
+            "notebook.html",
+            name=self.name,
+            picture=encode([grid], NOTEBOOK_BYTES).uris[0],
+            scores=[wording.score_words(n, s, directions.get(n)) for n, s in scores.items()],
+        )
 
-        return notebook_view(self.record, (self.folder / "samples.png").read_bytes())
+
+def open_run(
+    run: str | Path,
+    *,
+    plugins: Sequence[Path] = (),
+    store: Path | None = None,
+    device: str = "auto",
+) -> Run:
+    """Open a finished run, given by its folder or by its name under ``runs/``.
+
+    ``plugins`` are the plugin files that it was made with, ``store`` is where its artifacts are now
+    if not where they were. InputError where there is no such run or it has not finished.
+    """
+    path = Path(run)
+    for folder in (path, RUNS / path):
+        if (folder / RUN).is_file():
+            record: RunRecord = json.loads((folder / RUN).read_text())
+            return Run(folder, record, tuple(plugins), store, device)
+    if is_run(path):
+        raise InputError(f"{path}: this run has not finished; {_what_to_do(path)}")
+    finished = sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))
+    raise InputError(
+        f"{path}: there is no such run. Finished runs: {', '.join(finished) or 'none'}"
+    )
 
 
-def flat(data: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def is_run(path: Path) -> bool:
+    """Whether this is a run's folder or its name under ``runs/``, finished or not."""
+    return any((folder / RECIPE).is_file() for folder in (path, RUNS / path))
+
+
+def _what_to_do(path: Path) -> str:
+    """What to do about an unfinished run."""
+    for folder in (path, RUNS / path):
+        if (folder / DIAGNOSIS).is_file():
+            [finding] = json.loads((folder / DIAGNOSIS).read_text())
+            return f"{finding['what']} {finding['do']}"
+    return "run its recipe again to go on"
+
+
+def flat(data: Mapping[str, object], before: str = "") -> Plain:
     """Mappings within as ``outer.inner``, lists as ``32×32``."""
-    found: dict[str, Any] = {}
+    values: Plain = {}
     for name, value in data.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{before}{name}.")
+            values |= flat(value, f"{before}{name}.")
         else:
-            listed = isinstance(value, list)
-            found[before + name] = "×".join(map(str, value)) if listed else value
-    return found
+            text = "×".join(map(str, value)) if isinstance(value, list) else None
+            values[before + name] = value if text is None else text
+    return values

@@ -21,9 +21,9 @@ from ..report.comparison_page import comparison_page
 from ..report.encode import Pixels
 from ..report.page_data import ImageCounts, Neighbours, RunPage, Trace
 from ..report.run_page import COPIES, SAMPLES, run_page
+from ..store.folders import write_text
 from ..store.store import Artifact
-from .finished import Run, open_run
-from .folder import RUNS, write
+from .finished import RUNS, Run, open_run
 
 RUN_PAGE, COMPARISON, COMPARISON_PAGE = "report.html", "compare.json", "compare.html"
 
@@ -46,7 +46,7 @@ def report(runs: Sequence[Path], *, store: Path | None = None) -> list[dict[str,
 def write_run_page(run: Run) -> Path:
     """Write ``report.html`` into the run's folder and return where it is."""
     file = run.folder / RUN_PAGE
-    write(file, run_page(_page_data(run)))
+    write_text(file, run_page(_page_data(run)))
     return file
 
 
@@ -58,7 +58,7 @@ def write_comparison_page(
     ``samples`` are images of each variant, (N, C, H, W), image i of all from the same noise.
     """
     file = folder / COMPARISON_PAGE
-    write(file, comparison_page(record, samples))
+    write_text(file, comparison_page(record, samples))
     return file
 
 

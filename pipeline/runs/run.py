@@ -1,187 +1,155 @@
-"""The whole way of the data, as one list: from a recipe to images, a model, samples and scores."""
+"""A run: the whole way of the data, from a recipe to images, a model, samples and scores."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import asdict
+from pathlib import Path
 
-from ..artifacts.embed import Embedder, read_features
+from ..artifacts.embed import embed, read_features
 from ..artifacts.neighbours import neighbours
-from ..artifacts.prepare import FILE, prepare
-from ..artifacts.sample import sample
-from ..artifacts.score import read_score, score_artifact
+from ..artifacts.prepare import prepare, read_images
+from ..artifacts.sample import draw_samples
+from ..artifacts.score import score
+from ..artifacts.session import Session
 from ..artifacts.trace import trace
 from ..artifacts.train import train
-from ..diffusion.generate import SampleRequest, conditioning
-from ..diffusion.images import Images
-from ..diffusion.labels import chosen_labels, split_labels
-from ..diffusion.model import class_names_of
-from ..errors import InputError
-from ..plugin.contracts import Features, Metric, Score
+from ..diffusion.model import model_facts
+from ..machine import choose_device
 from ..plugin.registry import Registry
-from ..recipe.schema import Evaluate, Recipe
-from ..store.store import Artifact, Store
+from ..recipe.load import load
+from ..recipe.schema import Recipe
+from ..records import Plain
+from ..store.store import Artifact
+from ..training.trackers import check_trackers
 from ..training.validate import Measure
-from .folder import RunFolder
-
-Made = dict[str, Artifact]
-"""What a run made, by the name it has in the summary."""
+from .cache import open_store
+from .command import run_command, run_name
+from .finished import RUNS, Run
+from .folder import RunArtifacts, RunFolder, recipe_in
+from .metrics import by_name, features_of, metrics_in
+from .page import write_run_page
+from .probe import probe
+from .requests import pictures_request, scored_protocol, scored_request
 
 
 def run(
-    recipe: Recipe, registry: Registry, store: Store, folder: RunFolder, device: str
-) -> tuple[Made, dict[str, Score]]:
-    """Prepare, embed, train, sample, embed, score: each from the store where it is there."""
-    embedder = Embedder(registry, store, device)
-    used = [features_of(metric, recipe) for metric in metrics_in(recipe)]
-    for features in used:
-        embedder.extractor(features)  # weights that are missing fail first
-    made: Made = {}
-    made["images"] = images = prepare(recipe, registry, store)
-    measures = []
-    for name, metric in named(recipe.train.validate.metrics, registry).items():
-        features = features_of(metric, recipe)
-        real = embedder(images, "validation", features)
-        _add(made, "features of validation images", real, registry.name_of(features))
-        extractor = embedder.extractor(features)
-        measures.append(Measure(name, metric, extractor, read_features(real)))
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    plugins: Sequence[Path] = (),
+    dry_run: bool = False,
+    fresh: bool = False,
+    store: Path | None = None,
+    device: str = "auto",
+) -> Plain:
+    """Go the whole way of the data, into ``runs/<name>/``; what the store has is not made again.
+
+    ``overrides`` are like ``train.epochs=80``, ``plugins`` are files of plugins. ``dry_run`` stops
+    after the checks; ``fresh`` makes everything anew. Returns what ``run.json`` holds, with the
+    run's folder, the store, the sizes of artifacts in bytes and the seconds it took.
+    """
+    registry = Registry.load(plugins)
+    loaded = load(recipe, overrides, registry=registry, name=name)
+    check_trackers(loaded.recipe.train.trackers)
+    path = RUNS / (run_name(loaded) if name is None else name)
+    # What has run to its end needs no probe.
+    if dry_run or recipe_in(path) != loaded.data:
+        probed = probe(loaded.recipe)
+        if dry_run:
+            return {"name": path.name, "recipe": loaded.data, "probe": asdict(probed)}
+    started = time.monotonic()
+    session = Session(registry, open_store(store, fresh), choose_device(device))
+    command = run_command(recipe, overrides, name, plugins, store, device)
+    folder = RunFolder(path, loaded, session, plugins, command)
+    artifacts = make_all(loaded.recipe, session, folder)
+    record = folder.finish(artifacts)
+    write_run_page(Run(path, record, tuple(plugins), session.store.root))
+    return {
+        **record,
+        "folder": str(path),
+        "store": str(session.store.root),
+        "sizes": {name: artifact.size for name, artifact in artifacts.by_name().items()},
+        "seconds": time.monotonic() - started,
+    }
+
+
+def make_all(recipe: Recipe, session: Session, folder: RunFolder) -> RunArtifacts:
+    """Each arrow of the way of the data, in order: from the store if it is there."""
+    features = [features_of(metric, recipe) for metric in metrics_in(recipe)]
+    for stage in features:
+        session.extractor(stage)  # weights that are missing fail first
+    embedded: dict[str, Artifact] = {}
+    images = prepare(recipe, session)
+    measures = _measures(recipe, images, embedded, session)
     folder.begin()
     with folder.telling_failure():
-        model = train(recipe, registry, store, images, measures, device, folder.watch)
-    made["model"] = model
-    pictures = pictures_of(recipe, class_names_of(model.path))
-    made["samples"] = sample(model, pictures, registry, store, device)
-    made["trace"] = trace(model, pictures, registry, store, device)
-    scores = _scored(made, recipe, embedder) if recipe.evaluate else {}
-    space = used[0] if used else None
-    made["neighbours"] = neighbours(images, made["samples"], space, embedder, registry, store)
-    return made, scores
+        model = train(recipe, images, measures, folder.watch, session)
+    pictures = pictures_request(recipe, model_facts(model.path).class_names)
+    samples = draw_samples(model, pictures, session)
+    way = trace(model, pictures, session)
+    scored, scores = _scores(recipe, images, model, embedded, session)
+    nearest = neighbours(images, samples, features[0] if features else None, session)
+    return RunArtifacts(
+        images=images,
+        features=embedded,
+        model=model,
+        samples=samples,
+        trace=way,
+        scored_samples=scored,
+        scores=scores,
+        neighbours=nearest,
+    )
 
 
-def _scored(made: Made, recipe: Recipe, embedder: Embedder) -> dict[str, Score]:
-    """The section ``evaluate``: sample, embed, score."""
-    assert recipe.evaluate is not None
-    registry, store, split = embedder.registry, embedder.store, recipe.evaluate.split
-    images = made["images"]
-    order = scored_of(recipe, Images(images.path / FILE))
-    made["scored samples"] = drawn = sample(made["model"], order, registry, store, embedder.device)
-    scores = {}
-    for name, metric in named(recipe.evaluate.metrics, registry).items():
+def _measures(
+    recipe: Recipe, images: Artifact, embedded: dict[str, Artifact], session: Session
+) -> list[Measure]:
+    """The metrics of validation, with the features of the real images that they compare to."""
+    measures = []
+    for name, metric in by_name(recipe.train.validate.metrics, session.registry).items():
         features = features_of(metric, recipe)
-        real, fake = embedder(images, split, features), embedder(drawn, "all", features)
-        _add(made, f"features of {split} images", real, registry.name_of(features))
-        _add(made, "features of scored samples", fake, registry.name_of(features))
-        protocol = {**protocol_of(order, registry, Images(images.path / FILE)), "split": split}
-        made[name] = found = score_artifact(real, fake, metric, protocol, registry, store)
-        scores[name] = read_score(found)
-    return scores
+        real = embed(images, "validation", features, session)
+        _keep(embedded, "features of validation images", real, session.registry.name_of(features))
+        measures.append(Measure(name, metric, session.extractor(features), read_features(real)))
+    return measures
 
 
-def metrics_in(recipe: Recipe) -> list[Metric]:
-    """All that a recipe measures, in validation first."""
-    return [
-        *recipe.train.validate.metrics,
-        *(recipe.evaluate.metrics if recipe.evaluate else ()),
-    ]
+def _scores(
+    recipe: Recipe,
+    images: Artifact,
+    model: Artifact,
+    embedded: dict[str, Artifact],
+    session: Session,
+) -> tuple[Artifact | None, dict[str, Artifact]]:
+    """The section ``evaluate``: sample, embed, score. The scored samples, and scores by metric."""
+    if recipe.evaluate is None:
+        return None, {}
+    split, reader = recipe.evaluate.split, read_images(images)
+    request = scored_request(recipe, reader)
+    samples = draw_samples(model, request, session)
+    protocol = {**scored_protocol(request, session.registry, reader), "split": split}
+    scores = {}
+    for name, metric in by_name(recipe.evaluate.metrics, session.registry).items():
+        features = features_of(metric, recipe)
+        real, fake = (
+            embed(images, split, features, session),
+            embed(samples, "all", features, session),
+        )
+        called = session.registry.name_of(features)
+        _keep(embedded, f"features of {split} images", real, called)
+        _keep(embedded, "features of scored samples", fake, called)
+        scores[name] = score(real, fake, metric, protocol, session)
+    return samples, scores
 
 
-def _add(made: Made, name: str, artifact: Artifact, features: str) -> None:
-    """Under its name; with that of the features where other ones have it."""
-    taken = name in made and made[name].key != artifact.key
-    made[f"{name} ({features})" if taken else name] = artifact
+def _keep(embedded: dict[str, Artifact], words: str, artifact: Artifact, features: str) -> None:
+    """Under these words; with the features' name where other ones have them.
 
-
-def named(metrics: Sequence[Metric], registry: Registry) -> dict[str, Metric]:
-    """By name; a second ``kid`` is ``kid_2``."""
-    names = [registry.name_of(metric) for metric in metrics]
-    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
-    unique = [name if n == 1 else f"{name}_{n}" for name, n in zip(names, counts, strict=True)]
-    return dict(zip(unique, metrics, strict=True))
-
-
-def directions(recipe: Recipe, registry: Registry) -> dict[str, dict[str, Any]]:
-    """Of each metric of a recipe, by name: whether higher is better, and its ideal value."""
-    scored = recipe.evaluate.metrics if recipe.evaluate else []
-    metrics = named(recipe.train.validate.metrics, registry) | named(scored, registry)
-    return {name: direction(metric) for name, metric in metrics.items()}
-
-
-def direction(metric: Metric) -> dict[str, Any]:
-    """Whether higher is better, and the ideal value."""
-    return {
-        "higher_is_better": getattr(metric, "higher_is_better", False),
-        "ideal": getattr(metric, "ideal", 0.0),
-    }
-
-
-def features_of(metric: Metric, recipe: Recipe | None) -> Features:
-    """The metric's own features, or the recipe's."""
-    own = getattr(metric, "features", None)
-    found: Features | None = own or (recipe.features if recipe else None)
-    if found is None:
-        raise InputError("this metric needs features: give --features, or features in the recipe")
-    return found
-
-
-def pictures_of(recipe: Recipe, class_names: Sequence[str] | None) -> SampleRequest:
-    """The recipe's section ``sample``, for a network that knows these classes, if any."""
-    wanted = recipe.sample
-    return SampleRequest(
-        sampler=wanted.sampler,
-        num_steps=wanted.num_steps,
-        spacing=wanted.spacing,
-        labels=chosen_labels(wanted.classes, class_names) if class_names else None,
-        guidance_scale=wanted.guidance_scale,
-        num_images=wanted.num_images,
-        seed=recipe.seed,
-        batch_size=wanted.batch_size,
-    )
-
-
-def scored_of(recipe: Recipe, images: Images) -> SampleRequest:
-    """The recipe's section ``evaluate``: other noise than that of pictures and of validation.
-
-    A recipe without the section is scored with the sampler and the levels of its pictures.
+    The first counts: what was built for validation is found built when the scores use it again.
     """
-    like = recipe.sample
-    wanted = recipe.evaluate or Evaluate(
-        sampler=like.sampler,
-        num_steps=like.num_steps,
-        spacing=like.spacing,
-        guidance_scale=like.guidance_scale,
-        metrics=[],
-    )
-    labels = None
-    if recipe.train.condition:
-        labels = split_labels(images, wanted.split, recipe.seed, fresh=True)
-    return SampleRequest(
-        sampler=wanted.sampler,
-        num_steps=wanted.num_steps,
-        spacing=wanted.spacing,
-        labels=labels,
-        guidance_scale=wanted.guidance_scale,
-        num_images=wanted.num_images or len(images.indices(wanted.split)),
-        seed=recipe.seed,
-        purpose="evaluate",
-        batch_size=wanted.batch_size,
-    )
-
-
-def split_of(recipe: Recipe) -> Literal["validation", "train"]:
-    """The real images that a recipe's samples are scored against."""
-    return recipe.evaluate.split if recipe.evaluate else "validation"
-
-
-def protocol_of(order: SampleRequest, registry: Registry, images: Images) -> dict[str, Any]:
-    """What the engine knows of how scored images were made."""
-    return {
-        "sampler": registry.spec(order.sampler),
-        "num_steps": order.num_steps,
-        "spacing": order.spacing,
-        **conditioning(order.labels, order.guidance_scale),
-        "nfe": order.nfe,
-        "checkpoint": order.choice,
-        "weights": order.weights,
-        "seed": order.seed,
-        "resolution": list(images.shape[1:]),
-    }
+    if words in embedded and embedded[words].key != artifact.key:
+        words = f"{words} ({features})"
+    embedded.setdefault(words, artifact)

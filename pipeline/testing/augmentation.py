@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Augmentation
+from ..plugin.data import Augmentation
 from ..plugin.draws import Draws
 from .core import Context, Wrong, untouched
 from .elsewhere import on_another_device

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..plugin.contracts import NO_CLASS, Rates
+from ..plugin.values import NO_CLASS, Rates
 from .compare import same
 from .core import Check, Context, Wrong, require, untouched
 from .modules import disturb, gradients_reach_all, inputs_matter

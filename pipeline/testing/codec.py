@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..plugin.contracts import Codec
+from ..plugin.data import Codec
 from ..plugin.stage import options_of
 from .core import Context, Wrong, untouched
 from .elsewhere import on_another_device

@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from ..plugin.contracts import Dataset, Source
+from ..plugin.data import Dataset, Source
 from ..plugin.photo import open_rgb
 from . import fingerprints
 from .core import Context, Wrong

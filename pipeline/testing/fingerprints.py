@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..plugin.contracts import Dataset
+from ..plugin.data import Dataset
 from ..plugin.options import options
 from ..store.fingerprints import sha256_of
 from . import worker

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Metric, Score
+from ..plugin.contracts import Metric
+from ..plugin.values import Score
 from . import paired
 from .core import Context, Wrong, untouched
 from .sets import COUNT, DISTANCES, by_first, drawn, fewest, mean_value, of_logits, scale, tried

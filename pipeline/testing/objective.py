@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import NO_CLASS, Rates
+from ..plugin.values import NO_CLASS, Rates
 from ..plugin.draws import Draws
 from .analytic import SCHEDULES, preserving
 from .compare import same

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..diffusion.grid import to_tensor
 from ..errors import InputError
-from ..plugin.contracts import Preprocessor
+from ..plugin.data import Preprocessor
 from .compare import same
 from .core import Context, Wrong, untouched
 from .pictures import pictures

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Prediction, Rates
+from ..plugin.values import Prediction, Rates
 from ..plugin.draws import Draws
 from .core import Wrong, require
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import CLEAN, Prediction, Rates
+from ..plugin.values import CLEAN, Prediction, Rates
 from ..plugin.draws import Draws
 from .analytic import SCHEDULES, GaussianData, exploding, karras, noisy_levels, order_of, preserving
 from .compare import same

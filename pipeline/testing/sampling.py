@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Prediction, Rates
+from ..plugin.values import Prediction, Rates
 from ..plugin.draws import Draws
 from .analytic import GaussianData, MixtureData
 from .core import Wrong, require

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import MAX_LOG_SNR, Rates
+from ..plugin.values import MAX_LOG_SNR, Rates
 from .compare import same
 from .core import Check, Context, require, untouched
 from .elsewhere import on_another_device

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..plugin.contracts import Metric, Score
+from ..plugin.contracts import Metric
+from ..plugin.values import Score
 from .core import Wrong
 
 DIM, COUNT = 8, 256

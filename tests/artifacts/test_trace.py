@@ -13,7 +13,7 @@ import torch
 from pipeline.artifacts.trace import Watched
 from pipeline.diffusion.levels import levels
 from pipeline.diffusion.model import load_model
-from pipeline.plugin.contracts import CLEAN, Prediction, Rates
+from pipeline.plugin.values import CLEAN, Prediction, Rates
 from pipeline.plugin.draws import Draws
 from pipeline.plugin.registry import Registry
 from pipeline.store.store import Store

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from mpmath import mpf
 from pydantic import ValidationError
 
-from pipeline.plugin.contracts import MAX_LOG_SNR
+from pipeline.plugin.values import MAX_LOG_SNR
 from pipeline_schedules.cosine_nichol import CosineNichol
 from pipeline_schedules.flow import Flow
 from pipeline_schedules.karras import Karras

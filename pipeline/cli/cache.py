@@ -1,0 +1,66 @@
+"""The commands about the store: ``pipeline cache ls``, ``verify`` and ``gc``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from . import summary
+from .options import store
+from .output import as_json, output
+
+# The store's function is imported when a command runs: help must not wait for pydantic and h5py.
+
+
+@click.group(
+    epilog="""\b
+    Examples:
+      pipeline cache ls
+      pipeline cache verify
+      pipeline cache gc --dry-run"""
+)
+def cache() -> None:
+    """The store of artifacts: `ls`, `verify`, `gc`."""
+
+
+@cache.command("ls")
+@store
+@as_json
+def list_store(as_json: bool, store: Path | None) -> None:
+    """What is kept, with sizes."""
+    from ..runs.cache import cache
+
+    with output(as_json) as give:
+        records = cache("ls", store=store)
+        give(records, summary.store_summary(records))
+
+
+@cache.command("verify")
+@store
+@as_json
+def verify_store(as_json: bool, store: Path | None) -> None:
+    """Read everything and check it against its digests. Exit code 1 when something is damaged."""
+    from ..runs.cache import cache
+
+    with output(as_json) as give:
+        damaged = cache("verify", store=store)
+        lines = [f"{name}: {damage}" for name, damage in damaged.items()]
+        give(damaged, "\n".join(lines) or "all artifacts are as they were written")
+    if damaged:
+        sys.exit(1)
+
+
+@cache.command("gc")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@store
+@as_json
+def clean_store(as_json: bool, store: Path | None, dry_run: bool) -> None:
+    """Remove what no finished run in runs/ needs."""
+    from ..runs.cache import cache
+
+    with output(as_json) as give:
+        records = cache("gc", store=store, dry_run=dry_run)
+        title = "would be removed" if dry_run else "removed"
+        give(records, f"{summary.store_summary(records)}\n{title}")

@@ -1,0 +1,52 @@
+"""A run's name, and the command that makes it again."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..recipe.load import Loaded
+
+LONGEST = 150
+"""Characters of a folder's name: short enough for any file system."""
+
+
+def run_name(loaded: Loaded) -> str:
+    """The recipe's name and what ``--set`` changed."""
+    return short_name("+".join([loaded.base, *loaded.changed]))
+
+
+def short_name(text: str) -> str:
+    """A folder's name; a long one is cut and ends with a digest of all of it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 10]}+{digest}"
+
+
+def run_command(
+    recipe: str | Path,
+    overrides: Sequence[str],
+    name: str | None,
+    plugins: Sequence[Path],
+    store: Path | None,
+    device: str,
+) -> str:
+    """``pipeline run`` with these options, for any shell."""
+    given = shell_options(
+        set=overrides, name=name, plugin=plugins, store=store, device=_unless_auto(device)
+    )
+    return shlex.join(["pipeline", "run", str(recipe), *given])
+
+
+def _unless_auto(device: str) -> str | None:
+    return None if device == "auto" else device
+
+
+def shell_options(**options: object) -> list[str]:
+    """``--num-steps 5`` for num_steps=5: nothing for None, one for each of several values."""
+    words = []
+    for name, given in options.items():
+        values = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
+        words += [word for v in values for word in ("--" + name.replace("_", "-"), str(v))]
+    return words

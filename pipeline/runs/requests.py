@@ -1,0 +1,78 @@
+"""Which images a recipe asks for: the pictures of a run, and those that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ..diffusion.generate import SampleRequest
+from ..diffusion.images import Images
+from ..diffusion.labels import chosen_labels, split_labels
+from ..plugin.registry import Registry
+from ..recipe.schema import Evaluate, Recipe
+from ..records import Plain
+
+
+def pictures_request(recipe: Recipe, class_names: Sequence[str] | None) -> SampleRequest:
+    """The recipe's section ``sample``, for a network that knows these classes, if any."""
+    settings = recipe.sample
+    return SampleRequest(
+        sampler=settings.sampler,
+        num_steps=settings.num_steps,
+        spacing=settings.spacing,
+        labels=chosen_labels(settings.classes, class_names) if class_names else None,
+        guidance_scale=settings.guidance_scale,
+        num_images=settings.num_images,
+        seed=recipe.seed,
+        batch_size=settings.batch_size,
+    )
+
+
+def scored_request(recipe: Recipe, images: Images) -> SampleRequest:
+    """The recipe's section ``evaluate``: other noise than that of pictures and of validation.
+
+    A recipe without the section is scored with the sampler and the levels of its pictures.
+    """
+    settings = recipe.evaluate or _like_pictures(recipe)
+    labels = None
+    if recipe.train.condition:
+        labels = split_labels(images, settings.split, recipe.seed, fresh=True)
+    return SampleRequest(
+        sampler=settings.sampler,
+        num_steps=settings.num_steps,
+        spacing=settings.spacing,
+        labels=labels,
+        guidance_scale=settings.guidance_scale,
+        num_images=settings.num_images or len(images.indices(settings.split)),
+        seed=recipe.seed,
+        purpose="evaluate",
+        batch_size=settings.batch_size,
+    )
+
+
+def _like_pictures(recipe: Recipe) -> Evaluate:
+    pictures = recipe.sample
+    return Evaluate(
+        sampler=pictures.sampler,
+        num_steps=pictures.num_steps,
+        spacing=pictures.spacing,
+        guidance_scale=pictures.guidance_scale,
+        metrics=[],
+    )
+
+
+def scored_split(recipe: Recipe) -> Literal["validation", "train"]:
+    """The real images that a recipe's samples are scored against."""
+    return recipe.evaluate.split if recipe.evaluate else "validation"
+
+
+def scored_protocol(request: SampleRequest, registry: Registry, images: Images) -> Plain:
+    """What the engine knows of how scored images are made."""
+    return {
+        **request.protocol(registry),
+        "nfe": request.nfe,
+        "checkpoint": request.checkpoint,
+        "weights": request.weights,
+        "seed": request.seed,
+        "resolution": list(images.shape[1:]),
+    }
