@@ -68,7 +68,7 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class Spacing(Protocol):
-    """At which times the noise levels of a sampling are."""
+    """Where the noise levels of a sampling are, between t = 1 and t = 0."""
 
     def __call__(self, schedule: Schedule, num_steps: int) -> Tensor:
         """The times of the noisy levels, float64 (num_steps,), falling from 1.

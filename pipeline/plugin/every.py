@@ -16,7 +16,7 @@ Unit = Literal["epoch", "step", "minute", "second"]
 
 @dataclass(frozen=True)
 class Every:
-    """How often: ``1 epoch``, ``500 steps``, ``5 minutes``."""
+    """A number of epochs, steps, minutes or seconds, after which something is done again."""
 
     amount: int
     unit: Unit

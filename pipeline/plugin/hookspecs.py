@@ -44,7 +44,7 @@ def register_schedules() -> Stages:
 
 @hookspec
 def register_spacings() -> Stages:
-    """At which times the noise levels of a sampling are."""
+    """Where the noise levels of a sampling are, between t = 1 and t = 0."""
 
 
 @hookspec
@@ -74,7 +74,7 @@ def register_lr_schedules() -> Stages:
 
 @hookspec
 def register_samplers() -> Stages:
-    """From noise to images."""
+    """The way from noise to images."""
 
 
 @hookspec

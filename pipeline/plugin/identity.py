@@ -1,4 +1,4 @@
-"""Which code a stage is: what makes keys change when, and only when, a stage may do otherwise."""
+"""The identity of a stage's code, which changes when, and only when, its results may change."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def _file(cls: type) -> Path:
 
 
 def _source(cls: type, follow: bool) -> str:
-    """SHA-256 of the syntax of the class's module and of all it imports of its own package."""
+    """SHA-256 of the syntax of the class's module.
+
+    With ``follow`` the modules that it imports from its own top-level package count too.
+    """
     main = _file(cls)
     depth = cls.__module__.count(".") + (main.stem == "__init__")
     base = main.parents[depth] if follow else main.parent
@@ -86,7 +89,7 @@ class _Reduced(ast.NodeTransformer):
 
 
 def _imported(tree: ast.AST, path: Path, base: Path) -> Iterator[Path]:
-    """Files of the same top-level package that a module imports, anywhere in it."""
+    """The files of the same top-level package that a module imports, anywhere in it."""
     package = path.relative_to(base).parts[0]
     for node in ast.walk(tree):
         for target, names in _targets(node, path, base):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from scipy.special import nctdtrinc, stdtr, stdtrit
 
 LEVEL = 0.05
-"""Two-sided: the share of false claims where nothing differs."""
+"""The share of false claims, on both sides together, where nothing differs."""
 POWER = 0.8
-"""How often an effect of the size that is told as visible is found."""
+"""How often a test claims a difference that is as large as ``smallest_seen``."""
 
 
 def interval(
@@ -24,7 +24,7 @@ def interval(
 
 
 def p_value(value: float, standard_error: float, freedom: float) -> float:
-    """Two-sided: how often chance alone gives as much or more. 1 for a value of 0."""
+    """The two-sided p-value: how often chance alone gives as much or more; 1 for a value of 0."""
     if value == 0:
         return 1.0
     return 2 * float(stdtr(freedom, -abs(value) / standard_error)) if standard_error else 0.0
@@ -33,18 +33,18 @@ def p_value(value: float, standard_error: float, freedom: float) -> float:
 def smallest_seen(standard_error: float, freedom: float) -> float:
     """The smallest true difference that the two-sided test finds with 80 % power.
 
-    By the noncentral t, as if the standard error's estimate were the truth.
+    It is computed with the noncentral t, as if the standard error's estimate were the truth.
     """
     critical = stdtrit(freedom, 1 - LEVEL / 2)
     return float(nctdtrinc(freedom, 1 - POWER, critical)) * standard_error
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected for as many comparisons, in the same order: Holm 1979, Scand. J. Statist. 6, 65.
+    """The p-values, corrected for their number: Holm 1979, Scand. J. Statist. 6, 65.
 
     A claim at corrected p <= 0.05 bounds the chance of one false claim or more among all of them,
     whatever their dependence. The smallest is multiplied by their number, the next by one less, …,
-    and none comes below one before it.
+    and none comes below one before it. The result has the order of ``p_values``.
     """
     count, least = len(p_values), 0.0
     corrected = [0.0] * count

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Option:
-    """One key that may be given to a stage or to a group of options."""
+    """A key that may be given to a stage or to a group of options."""
 
     name: str
     field: str
@@ -127,7 +127,7 @@ def _alternatives(hint: object) -> list[object]:
 
 
 def _limits(marker: object) -> list[str]:
-    """``>= 1`` for ``Field(ge=1)``."""
+    """The limits of a type in words: ``>= 1`` for ``Field(ge=1)``."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "multiple of"}
     signs |= {"min_length": "of length >=", "max_length": "of length <=", "pattern": "like"}
     limits = [marker, *getattr(marker, "metadata", ())]

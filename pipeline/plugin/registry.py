@@ -46,7 +46,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class Entry:
-    """A stage that can be named in a recipe."""
+    """A stage that a plugin registered under a name."""
 
     kind: str
     name: str

@@ -15,7 +15,7 @@ Spec = Mapping[str, object]
 
 
 class Change(NamedTuple):
-    """One value that differs between two specs."""
+    """A value that differs between two specs."""
 
     path: tuple[str, ...]
     """The keys that lead to the value; a stage in a list is reached by its name."""

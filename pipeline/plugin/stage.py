@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OptionSets = Sequence[Mapping[str, object]]
-"""Sets of options, as recipes give them. A stage class may declare some as its ``examples:
-ClassVar[OptionSets]``: the conformance kit tries them beside the defaults."""
+"""Sets of options, as recipes give them. A stage class may declare some, which the conformance kit
+tries beside the defaults: ``examples: ClassVar[OptionSets] = …``."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

@@ -52,7 +52,7 @@ class Rates(NamedTuple, Generic[Number]):
         return 2 * (math.log(ratio) if isinstance(ratio, float) else ratio.log())
 
     def over(self: tuple[float | Tensor, float | Tensor], x: Tensor) -> Rates[Tensor]:
-        """As tensors that broadcast over the images x: (N, 1, 1, 1) with N = len(x) or 1."""
+        """The rates as tensors that broadcast over images x: (N, 1, 1, 1) with N = len(x) or 1."""
         signal, noise = self
         return Rates(_over(signal, x), _over(noise, x))
 

@@ -7,5 +7,5 @@ from pipeline import hookimpl
 
 @hookimpl
 def register_augmentations() -> Mapping[str, str]:
-    """By name."""
+    """Names and where their classes are."""
     return {"horizontal_flip": "pipeline_augmentations.horizontal_flip:HorizontalFlip"}

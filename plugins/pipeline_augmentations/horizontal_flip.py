@@ -1,4 +1,4 @@
-"""Left becomes right."""
+"""Mirroring: left becomes right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class HorizontalFlip:
     """Mirrors each image with a probability."""
 
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Of an image to be mirrored."""
+    """How likely an image is mirrored."""
 
     examples: ClassVar[OptionSets] = ({"probability": 0.25},)
 

@@ -58,7 +58,7 @@ class ADMUNet:
     )
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
-        """For images of ``shape`` (C, H, W), with fresh weights."""
+        """The network for images of ``shape`` (C, H, W), with fresh weights."""
         channels, height, width = shape
         check_halvings("adm_unet", len(self.widths), height, width)
         return UNet(self, channels, self._attends(height), num_classes)
@@ -150,7 +150,7 @@ class Block(nn.Module):
         self.attention = Attention(width, options.head_width) if attends else nn.Identity()
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """(N, before, H, W) and what is seen of noise level and class -> (N, width, H, W)."""
+        """x (N, before, H, W), and what is seen (N, embedding_dims) -> (N, width, H, W)."""
         y = self.first(silu(self.enter(x)))
         scale, shift = self.modulation(seen)[:, :, None, None].chunk(2, dim=1)
         y = self.norm(y) * (1 + scale) + shift  # eq. 3; 0 stands for the scale 1
@@ -176,7 +176,7 @@ class Attention(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """In up to 32 groups, of 4 channels or more: as many as divide the channels evenly."""
+    """Up to 32 groups of 4 channels or more: as many as divide the channels evenly."""
     most = max(1, min(32, channels // 4))
     groups = next(n for n in range(most, 0, -1) if channels % n == 0)
     return nn.GroupNorm(groups, channels)
@@ -187,7 +187,7 @@ def _chain(options: ADMUNet, before: Sequence[int], width: int, attends: bool) -
 
 
 def _zero(layer: Any) -> Any:
-    """So that each block starts as its shortcut, and the network by predicting zero."""
+    """Set a layer to zero: so a block starts as its shortcut, and the network by predicting 0."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

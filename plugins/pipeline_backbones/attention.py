@@ -7,7 +7,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
-    """Queries, keys and values of T places, (N, T, 3 width) in this order -> (N, T, width).
+    """Queries, keys and values of T tokens, (N, T, 3 width) in this order -> (N, T, width).
 
     Each head sees its own width / heads channels: softmax(q kᵀ / sqrt(width / heads)) v.
     """

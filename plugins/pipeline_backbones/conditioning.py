@@ -27,7 +27,7 @@ class Condition(nn.Module):
         self.classes = None if num_classes is None else nn.Embedding(num_classes + 1, dims)
 
     def forward(self, rates: Rates[Tensor], label: Tensor | None) -> Tensor:
-        """Raises IndexError for a label that is no class, InputError for any if there are none."""
+        """The vectors. Raises IndexError for an unknown class, InputError where none are known."""
         angles = timestep(rates)[:, None] * self.speeds
         waves = torch.cat([angles.cos(), angles.sin()], dim=1)
         seen: Tensor = self.leave(silu(self.enter(waves)))

@@ -31,7 +31,7 @@ class DiT:
     depth: Count = 6
     """Transformer blocks."""
     heads: Count = 6
-    """Of the attention; should divide ``width``."""
+    """Heads of the attention, a divisor of ``width``."""
     mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
     """Width of the hidden layer after each attention, in widths of a token."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -57,7 +57,7 @@ class DiT:
         return self
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
-        """For images of ``shape`` (C, H, W), with fresh weights."""
+        """The network for images of ``shape`` (C, H, W), with fresh weights."""
         _, height, width = shape
         patch = self.patch_size
         if height % patch or width % patch:
@@ -98,7 +98,7 @@ class Transformer(nn.Module):
         return pixel_shuffle(x, self.patch)
 
     def _initialise(self) -> None:
-        """As the authors' code starts; zeros make each block the identity and the output 0."""
+        """Start as the authors' code does; zeros make each block the identity and the output 0."""
         for layer in self.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
                 nn.init.xavier_uniform_(layer.weight.data.flatten(1))
@@ -128,7 +128,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """Tokens (N, T, width) and what is seen of noise level and class -> tokens."""
+        """Tokens x (N, T, width), and what is seen (N, width) -> tokens (N, T, width)."""
         shift, scale, gate, *rest = self.modulation(seen)[:, None].chunk(6, dim=2)
         y = self.merge(attend(self.qkv(modulated(x, shift, scale)), self.heads))
         x = x + gate * self.dropout(y)
@@ -137,14 +137,14 @@ class Block(nn.Module):
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm whose scale (0 stands for 1) and shift come from elsewhere."""
+    """Layer norm, with a scale (0 stands for 1) and a shift that are given."""
     return layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
 def positions(rows: int, columns: int, width: int) -> Tensor:
     """(rows columns, width), row by row: sines and cosines of the row, then of the column.
 
-    As Vaswani et al. 2017, section 3.5, with a half of the channels for each.
+    Each is that of Vaswani et al. 2017, section 3.5, and has half of the channels.
     """
     exponents = torch.arange(width // 4, dtype=torch.float64) / (width // 4)
     speeds = 10_000**-exponents

@@ -24,13 +24,13 @@ from .conditioning import refuse_classes
 from .sizes import check_halvings
 
 GROUP = 16
-"""Channels that are normalised together, or more: a group of few would lose the noise level, which
-is constant over the image."""
+"""The fewest channels that are normalised together: a group of few would lose the noise level,
+which is constant over the image."""
 
 
 @stage
 class ResidualUNet:
-    """Convolutional; 1,950,627 parameters with the defaults, 3 channels and no classes."""
+    """Convolutions only; 1,950,627 parameters with the defaults, 3 channels and no classes."""
 
     widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
         32,
@@ -64,7 +64,7 @@ class ResidualUNet:
     )
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
-        """For images of ``shape`` (C, H, W), with fresh weights."""
+        """The network for images of ``shape`` (C, H, W), with fresh weights."""
         check_halvings("residual_unet", len(self.widths), *shape[1:])
         return UNet(self, shape[0], num_classes)
 
@@ -151,7 +151,7 @@ class ResidualBlock(nn.Module):
                 _initialise(layer)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        """(N, before, H, W), int64 (N,) -> (N, width, H, W)."""
+        """x (N, before, H, W), labels int64 (N,) -> (N, width, H, W)."""
         inner = self.first(self.norm(x))
         if self.classes is not None:
             inner = inner + self.classes(label - NO_CLASS)[:, :, None, None]
@@ -182,7 +182,7 @@ def _chain(
 
 
 def _initialise(layer: nn.Conv2d) -> None:
-    """Glorot-uniform weights and zero biases, as Keras starts."""
+    """Start as Keras does: Glorot-uniform weights and zero biases."""
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

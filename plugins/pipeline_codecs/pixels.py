@@ -38,5 +38,5 @@ class Pixels:
 
 
 def _over(values: Tensor) -> Tensor:
-    """(C,) -> (C, 1, 1)"""
+    """One value a channel, (C,) -> (C, 1, 1), to broadcast over images."""
     return values[:, None, None]

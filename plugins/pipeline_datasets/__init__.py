@@ -7,7 +7,7 @@ from pipeline import hookimpl
 
 @hookimpl
 def register_datasets() -> Mapping[str, str]:
-    """By name."""
+    """Names and where their classes are."""
     return {
         "flowers102": "pipeline_datasets.flowers102:Flowers102",
         "hf": "pipeline_datasets.hf:HF",

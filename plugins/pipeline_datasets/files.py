@@ -28,7 +28,7 @@ class ImageFiles:
         return self.paths[index]
 
     def fingerprint(self, digest: Callable[[Path], str]) -> str:
-        """Of contents, labels, parts and class names, in their order; not of paths."""
+        """A digest of contents, labels, parts and class names, in their order; not of paths."""
         contents = [_content(path, digest) for path in self.paths]
         known = [contents, list(self.labels), list(self.parts), list(self.class_names)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()

@@ -91,7 +91,7 @@ def _md5(path: Path) -> str:
 
 
 def _extract(archive: Path, folder: Path) -> None:
-    """All or nothing: an interrupted extraction leaves no ``jpg`` behind."""
+    """Extract all or nothing: an interrupted extraction leaves no ``jpg`` behind."""
     temporary = Path(tempfile.mkdtemp(prefix=".extracting-", dir=folder))
     try:
         with tarfile.open(archive) as tar:
@@ -102,7 +102,7 @@ def _extract(archive: Path, folder: Path) -> None:
 
 
 def _download(folder: Path, names: list[str]) -> None:
-    """By torchvision, which verifies; a server that is silent for some seconds ends it."""
+    """Download and verify by torchvision; a server that is silent for some seconds ends it."""
     _reach(URL + names[0])
     from torchvision.datasets.utils import download_url
 
@@ -197,4 +197,4 @@ bougainvillea camellia mallow mexican_petunia bromelia blanket_flower trumpet_cr
 blackberry_lily
 """
 CLASS_NAMES = tuple(name.replace("_", " ") for name in _NAMES.split())
-"""In the order of the labels 1 … 102 of imagelabels.mat."""
+"""The species in the order of the labels 1 … 102 of imagelabels.mat."""

@@ -14,10 +14,10 @@ from typing import Annotated, Any, ClassVar
 from PIL import Image
 from pydantic import Field
 
-from pipeline import InputError, IOOnly, OptionSets, stage
+from pipeline import InputError, IOOnly, OptionSets, open_rgb, stage
 
 _SAVED = ("dataset_dict.json", "state.json")
-"""One of them is in every folder that ``save_to_disk`` wrote."""
+"""Files of which every folder that ``save_to_disk`` wrote has one."""
 
 
 @stage
@@ -33,7 +33,7 @@ class HF:
     config: Annotated[str | None, IOOnly()] = None
     """Which of a hub dataset's configurations; none: its default."""
     split: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """One split, or several in this order; none: all. Of the hub also a part: ``train[:10%]``."""
+    """A split, or several in this order; none: all. From the hub also a part: ``train[:10%]``."""
     image_column: str = "image"
     """The column of images."""
     label_column: str | None = None
@@ -187,7 +187,10 @@ class HFImages:
         return [name for name, split in self.splits.items() for _ in range(len(split))]
 
     def image(self, index: int) -> Path | Image.Image:
-        """Decoded anew each time; a Path where only that is stored. InputError: cannot be."""
+        """Image ``index``, decoded anew each time; its Path where only that is stored.
+
+        Raises InputError for a row without an image and for what cannot be decoded.
+        """
         name, row = self._place(index)
         stored = self.splits[name][row][self.column]
         at = f"{self.path}, {name}[{row}]"
@@ -195,8 +198,6 @@ class HFImages:
             raise InputError(f"{at}: there is no image in this row")
         if stored["bytes"] is None:
             return Path(stored["path"])
-        from pipeline import open_rgb
-
         try:
             with Image.open(BytesIO(stored["bytes"])) as picture:
                 return open_rgb(picture)
@@ -204,7 +205,7 @@ class HFImages:
             raise InputError(f"{at}: {_reason(error)}") from error
 
     def fingerprint(self, digest: Callable[[Path], str]) -> str:
-        """Of the encoded images, labels, splits and class names, in their order; not of places."""
+        """A digest of encoded images, labels, splits and class names, in order; not of paths."""
         contents = [
             _content(row[self.column], digest) for split in self.splits.values() for row in split
         ]
@@ -233,7 +234,7 @@ def _content(stored: Mapping[str, Any] | None, digest: Callable[[Path], str]) ->
 
 
 def _is_place(path: str) -> bool:
-    """Whether it cannot be a name on the hub: ``name`` or ``owner/name``."""
+    """Whether a path cannot be a name on the hub, which is ``name`` or ``owner/name``."""
     return path.startswith((".", "~", os.sep)) or path.count("/") > 1 or Path(path).exists()
 
 

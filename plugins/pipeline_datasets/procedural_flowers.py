@@ -24,18 +24,18 @@ Array = npt.NDArray[np.floating[Any]]
 class ProceduralFlowers:
     """Drawings of eight species of flowers; the label is the species.
 
-    As in a photo, edges are a little soft and every pixel has grain. Drawings without would be
-    harder to learn from, not easier: what a network leaves of its noise would be all that is seen.
+    As in a photo, edges are a little soft and every pixel has grain. Clean drawings would be harder
+    to learn from, not easier: the noise that a network leaves would be all that is seen.
     """
 
     num_images: Annotated[int, Field(ge=1)] = 2000
-    """How many. Image i stays the same whatever their number."""
+    """How many drawings there are. Image i stays the same whatever their number."""
     size: Annotated[int, Field(ge=8, le=1024)] = 64
     """Height and width in pixels."""
     grain: Annotated[float, Field(ge=0, le=1)] = 0.03
-    """Standard deviation of each pixel's own noise, of a range of 1; 0 is a clean drawing."""
+    """Standard deviation of each pixel's own noise, for values in [0, 1]; 0: a clean drawing."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Another seed, other flowers."""
+    """Decides the flowers: another seed draws others."""
 
     examples: ClassVar[OptionSets] = ({"num_images": 12, "size": 16, "grain": 0.1, "seed": 1},)
 
@@ -76,19 +76,19 @@ class _Dice:
         self.species = self.integer(0, len(SPECIES) - 1)
 
     def integer(self, low: int, high: int) -> int:
-        """From low to high, both included."""
+        """A whole number from low to high, both included."""
         return low + int(self._rng.random() * (high - low + 1))
 
     def number(self, low: float, high: float) -> float:
-        """From low to high."""
+        """A number between low and high."""
         return low + self._rng.random() * (high - low)
 
     def one_of(self, choices: Sequence[Hsv]) -> Hsv:
-        """Each with the same probability."""
+        """A choice, each as likely as the others."""
         return choices[self.integer(0, len(choices) - 1)]
 
     def array(self, low: float, high: float, size: int) -> Array:
-        """As many numbers from low to high."""
+        """``size`` numbers between low and high."""
         return (low + self._rng.random(size) * (high - low)).astype(np.float32)
 
     def noise(self, shape: tuple[int, ...]) -> Array:
@@ -96,14 +96,14 @@ class _Dice:
         return self._rng.standard_normal(shape, np.float32)
 
     def colour(self, of: Hsv) -> Array:
-        """RGB, shape (3, 1, 1)."""
+        """A colour from these ranges, RGB (3, 1, 1)."""
         hue, saturation, value = (self.number(*span) for span in of)
         return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value), np.float32)[:, None, None]
 
 
 @lru_cache(maxsize=8)
 def _grid(side: int) -> tuple[Array, Array]:
-    """X (1, side) to the right and y (side, 1) downwards, from -1 to 1."""
+    """The coordinates x (1, side) to the right and y (side, 1) downwards, from -1 to 1."""
     axis = ((np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1).astype(np.float32)
     return axis[None, :], axis[:, None]
 
@@ -131,9 +131,9 @@ class _Plane(NamedTuple):
 
 
 def _draw(dice: _Dice, size: int) -> Array:
-    """One flower: (3, size, size), from 0 to about 1.
+    """A flower, (3, size, size), with values from 0 to about 1.
 
-    Drawn at twice the size with soft edges, then averaged: no stair steps.
+    It is drawn at twice the size with soft edges, then averaged: no stair steps.
     """
     species = SPECIES[dice.species]
     plane = _garden(dice, *_grid(2 * size))
@@ -151,7 +151,7 @@ def _draw(dice: _Dice, size: int) -> Array:
 
 
 def _soften(x: Array) -> Array:
-    """A lens not quite in focus: 1 2 1 across and down, a deviation of 0.7 pixels."""
+    """Blur as a lens not quite in focus: weights 1 2 1 across and down, 0.7 pixels wide."""
     x = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="edge")
     x = (x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]) / 4
     return (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
@@ -188,7 +188,7 @@ def _background(dice: _Dice, x: Array, y: Array) -> Array:
 def _ring(
     plane: _Plane, dice: _Dice, petals: Petals, colours: tuple[Array, Array], phase: float
 ) -> None:
-    """One ring of petals, coloured from base to tip, turned by ``phase`` petals."""
+    """Draw a ring of petals, coloured from base to tip, turned by ``phase`` petals."""
     count = dice.integer(*petals.number)
     step = 2 * np.pi / count
     turn = plane.theta * (1 / step) + (phase + count)

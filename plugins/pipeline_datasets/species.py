@@ -37,15 +37,15 @@ class Species:
 
     name: str
     rings: tuple[Petals, ...]
-    """From the back to the front."""
+    """The rings of petals from the back to the front."""
     colours: tuple[Hsv, ...]
-    """Of the petals' tips: one is chosen for each flower."""
+    """Colours of the petals' tips: one is chosen for each flower."""
     throat: Hsv
-    """Of the petals' bases."""
+    """The colour of the petals' bases."""
     heart: Hsv
-    """Of the disk in the middle."""
+    """The colour of the disk in the middle."""
     heart_radius: float
-    """In flower radii."""
+    """The radius of the disk, in flower radii."""
 
 
 YELLOW = Hsv((0.12, 0.15), (0.8, 1.0), (0.85, 1.0))

@@ -5,7 +5,7 @@ from pipeline import hookimpl
 
 @hookimpl
 def register_features() -> dict[str, str]:
-    """Names and classes."""
+    """Names and where their classes are."""
     return {
         "efficientnet_lite0": "pipeline_features.efficientnet_lite0:EfficientNetLite0",
         "inception_fid": "pipeline_features.inception_fid:InceptionFID",

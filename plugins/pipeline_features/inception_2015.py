@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 
 class Step(NamedTuple):
-    """One convolution of a chain: its name, channels, kernel (height and width) and stride."""
+    """A convolution of a chain: its name, channels, kernel (height and width) and stride."""
 
     name: str
     out: int
@@ -33,7 +33,7 @@ _reduce = partial(F.max_pool2d, kernel_size=3, stride=2)
 
 
 class Convolution(nn.Module):
-    """Without bias, with batch norm and ReLU. Stride 1 keeps the size, stride 2 has no padding."""
+    """A convolution without bias, batch norm, ReLU. Stride 1 keeps the size, 2 has no padding."""
 
     def __init__(self, channels: int, step: Step, padded: bool = True) -> None:
         super().__init__()

@@ -85,7 +85,7 @@ def tensorflow1(images: Tensor, size: int) -> Tensor:
 
 
 def _resized(x: Tensor, size: int, dim: int) -> Tensor:
-    """Along one dimension, in float32 as TensorFlow: last digits decide which pixel is taken."""
+    """Resize one dimension, in float32 as TensorFlow: last digits decide which pixel is taken."""
     count = x.shape[dim]
     scale = torch.tensor(count / size, dtype=torch.float32, device=x.device)
     places = torch.arange(size, dtype=torch.float32, device=x.device) * scale

@@ -24,8 +24,8 @@ OTHERWISE = (
 def bilinear(images: Tensor, size: int) -> Tensor:
     """Resize float images (N, 3, H, W) with values 0 … 255, and scale them to [-1, 1].
 
-    Half-pixel centres (``align_corners=False``) and no antialias, as TensorFlow 2's and so the
-    book's.
+    It has half-pixel centres (``align_corners=False``) and no antialias, as in TensorFlow 2 and so
+    in the book.
     """
     both = (size, size)
     x = F.interpolate(images, size=both, mode="bilinear", align_corners=False, antialias=False)
@@ -127,7 +127,7 @@ def official(url: str, digest: str) -> Path:
 
 
 def _download(url: str, file: Path, digest: str) -> None:
-    """To a temporary neighbour, checked, then renamed. Gives up after 10 s without an answer."""
+    """Download to a temporary neighbour, check, rename. Gives up after 10 s without an answer."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10)  # torch.hub sets none, and would wait for ever
     try:

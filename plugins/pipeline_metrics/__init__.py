@@ -5,7 +5,7 @@ from pipeline import hookimpl
 
 @hookimpl
 def register_metrics() -> dict[str, str]:
-    """Names and classes."""
+    """Names and where their classes are."""
     return {
         "fid": "pipeline_metrics.fid:FID",
         "inception_score": "pipeline_metrics.inception_score:InceptionScore",

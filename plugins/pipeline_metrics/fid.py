@@ -13,7 +13,7 @@ from pipeline import Features, OptionSets, Score, Stage, stage
 from .inputs import check
 
 BLOCK = 4096
-"""Rows that are in memory in float64 at a time: 64 MiB of 2048 features."""
+"""How many rows are in memory in float64 at a time: 64 MiB for 2048 features."""
 
 
 @stage
@@ -21,9 +21,9 @@ class FID:
     """|μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½) of the Gaussians with the features' means and
     covariances (eq. 6; Fréchet distance: Dowson and Landau 1982), in float64.
 
-    Biased: of few images it is too large, even for equal distributions (Chong and Forsyth 2020,
-    https://arxiv.org/abs/1911.07023). Compare values of equal numbers of images only. Published
-    values are of 50,000 images and the features ``inception_fid``.
+    Biased: for few images it is too large, even for equal distributions (Chong and Forsyth 2020,
+    https://arxiv.org/abs/1911.07023). Compare values for equal numbers of images only. Published
+    values are for 50,000 images and the features ``inception_fid``.
     """
 
     features: Annotated[Features, Stage("features")] | None = None
@@ -38,7 +38,7 @@ class FID:
     )
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
-        """Features (N, D) and (M, D), also fewer images than dimensions. InputError: unusable ones.
+        """Features (N, D) and (M, D), also fewer rows than D. Raises InputError for unusable ones.
 
         With R the triangular factor of the centred features divided by √(N - 1), Σ = Rᵀ R, and the
         eigenvalues of Σ₁ Σ₂ are the squared singular values of R₁ R₂ᵀ. Their sum needs no root of a

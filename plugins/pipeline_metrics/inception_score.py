@@ -17,14 +17,14 @@ from pipeline import Features, OptionSets, Score, Stage, stage
 from .inputs import check_side
 
 SEED = 2020
-"""Of the order of images before they are split; torch-fidelity's, whose splits these are."""
+"""Seeds the order of images before they are split: so the splits are those of torch-fidelity."""
 
 
 @stage
 class InceptionScore:
     """exp E KL(p(y|x) || p(y)): high where each image has a clear class and classes are many.
 
-    From 1 to the number of classes, in float64. It looks at generated images only. Biased: of few
+    From 1 to the number of classes, in float64. It looks at generated images only. Biased: for few
     images in a split it is too small; compare equal numbers of images and splits only. Published
     values are of 50,000 images in 10 splits and the logits of ``inception_fid``.
     """
@@ -60,6 +60,6 @@ class InceptionScore:
 
 
 def _score(log_p: Tensor) -> float:
-    """Of log-probabilities (n, classes). Logarithms throughout: probabilities may underflow."""
+    """The score of log-probabilities (n, classes): as probabilities they might underflow."""
     log_mean = log_p.logsumexp(0) - math.log(len(log_p))
     return float((log_p.exp() * (log_p - log_mean)).sum(1).mean().exp())

@@ -22,7 +22,7 @@ def check(metric: str, real: Tensor, fake: Tensor, *, least: int = 2, lower: str
 
 
 def check_side(metric: str, side: str, x: Tensor, *, least: int = 2, lower: str = "") -> None:
-    """As ``check``, of one set."""
+    """Raise InputError as ``check`` does, for the features of one side."""
     if x.dim() != 2:
         raise InputError(f"{metric} needs features (N, D), got {tuple(x.shape)}")
     if len(x) < least:

@@ -17,7 +17,7 @@ from . import mmd, mmd_difference
 from .inputs import check
 
 SEED = 0
-"""Of subsets and batches."""
+"""Seeds the choice of subsets and the order of batches."""
 
 _OPTIONS = {"full": (), "subsets": ("subsets", "subset_size"), "batch_mean": ("batch_size",)}
 """The options that each estimator reads."""
@@ -41,11 +41,11 @@ class KID:
     standard error is that of the mean of the batches' values. Subsets and order are drawn with a
     fixed seed: the same features give the same value."""
     subsets: Annotated[int, Field(ge=1)] | None = None
-    """Of ``subsets``: how many; none: 100."""
+    """How many subsets the estimator ``subsets`` draws; none: 100."""
     subset_size: Annotated[int, Field(ge=2)] | None = None
-    """Of ``subsets``: images in one, without replacement; none: 1000. Never more than there are."""
+    """Images in a subset, drawn without replacement; none: 1000, but never more than there are."""
     batch_size: Annotated[int, Field(ge=2)] | None = None
-    """Of ``batch_mean``: images in a batch; none: 64."""
+    """Images in a batch of the estimator ``batch_mean``; none: 64."""
     features: Annotated[Features, Stage("features")] | None = None
     """The network whose features are compared; none: the recipe's."""
 
@@ -80,7 +80,7 @@ class KID:
     def differences(
         self, real: Tensor, models: Sequence[Sequence[Tensor]]
     ) -> dict[tuple[int, int], Difference] | None:
-        """See ``PairedMetric``: with the joint variance; None where not all pairs are used."""
+        """Differences with their joint variance; None unless ``estimator`` uses all pairs."""
         if self.estimator != "full":
             return None
         for fake in (x for sets in models for x in sets):
@@ -124,7 +124,7 @@ def _sums(real: Tensor, fake: Tensor) -> tuple[mmd.Sums, mmd.Sums, mmd.Sums]:
 
 
 def _full(real: Tensor, fake: Tensor) -> _Estimate:
-    """No standard error for fewer than 4 images, or where all are the same."""
+    """All pairs. There is no standard error for fewer than 4 images, or where all are the same."""
     sums = _sums(real, fake)
     variance = mmd.variance(*sums) if min(len(real), len(fake)) >= 4 else 0.0
     return mmd.mmd2(*sums), math.sqrt(variance) if variance > 0 else None, {}

@@ -30,7 +30,7 @@ def blocks(n: int, m: int | None = None) -> Iterator[tuple[slice, slice]]:
 
 
 class Sums:
-    """Of a matrix that is added a block at a time.
+    """Sums of rows, columns and squares of a matrix that is added a block at a time.
 
     A symmetric one (no ``m``) is given by the blocks of its upper half; its diagonal counts as 0.
     """
@@ -42,7 +42,7 @@ class Sums:
         self._squares = like.new_zeros((), dtype=torch.float64)
 
     def add(self, i: slice, j: slice, block: Tensor) -> None:
-        """The block of rows i and columns j; its diagonal may be set to 0."""
+        """Add the block of rows i and columns j; its diagonal may be set to 0."""
         if self.symmetric and i == j:
             block.fill_diagonal_(0)
         self.rows[i] += block.sum(1)
@@ -52,12 +52,12 @@ class Sums:
 
     @property
     def squares(self) -> float:
-        """Of all elements."""
+        """The sum of the squares of all elements."""
         return float(self._squares)
 
 
 def kernel_sums(x: Tensor, y: Tensor | None = None) -> Sums:
-    """Of the kernel of x (N, D) with y (M, D), or with itself, which costs half of that."""
+    """The sums of the kernel of x (N, D) with y (M, D), or with itself, at half the cost."""
     other, m = (x, None) if y is None else (y, len(y))
     sums = Sums(x, len(x), m)
     for i, j in blocks(len(x), m):
@@ -66,7 +66,7 @@ def kernel_sums(x: Tensor, y: Tensor | None = None) -> Sums:
 
 
 def mmd2(xx: Sums, yy: Sums, xy: Sums) -> float:
-    """Gretton et al. 2012, eq. 3."""
+    """The unbiased squared MMD: Gretton et al. 2012, eq. 3."""
     n, m = len(xy.rows), len(xy.columns)
     within = xx.rows.sum() / (n * (n - 1)) + yy.rows.sum() / (m * (m - 1))
     return float(within - 2 * xy.rows.sum() / (n * m))

@@ -23,7 +23,7 @@ METHOD = "joint U-statistic variance"
 def differences(
     real: Tensor, models: Sequence[Sequence[Tensor]]
 ) -> dict[tuple[int, int], Difference]:
-    """Of each two of the models, the second minus the first; each has a set (M, D) for every seed.
+    """The second minus the first of each two models; each has a set (M, D) for every seed.
 
     With k̄ the mean over seeds, the mean difference of models y and z is one two-sample
     U-statistic of x (N, D) and w (M rows), for the real images' own kernel cancels:
@@ -61,7 +61,7 @@ def differences(
 def _mean(
     real: Tensor | None, sets: Sequence[Tensor], i: slice, j: slice, weight: float, values: Tensor
 ) -> Tensor:
-    """A block of the kernel, of each set with the real images or itself: the mean over sets.
+    """The mean over sets of a block of the kernel, of each set with the real images or itself.
 
     Adds each block's weighted sum to ``values`` (S,), without the diagonal of a set with itself.
     """
@@ -77,7 +77,7 @@ def _mean(
 
 
 def _difference(by_pair: Tensor, own: Sums, cross: Sums) -> Difference:
-    """No standard error for fewer than 4 images."""
+    """The difference of two models; it has no standard error for fewer than 4 images."""
     value, n, m = float(by_pair.mean()), len(cross.rows), len(cross.columns)
     found = by_pair.tolist()
     if min(n, m) < 4:

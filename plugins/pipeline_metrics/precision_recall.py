@@ -17,7 +17,7 @@ BLOCK = 1024
 """Rows and columns of the distances in memory at a time: 8 MiB."""
 
 ROUNDING = 1e-12
-"""Of a squared distance, relative to the squared norms it is the difference of."""
+"""The error of a squared distance, relative to the squared norms whose difference it is."""
 
 
 @stage
@@ -93,10 +93,10 @@ def _covered(x: Tensor, centres: Tensor, radii: Tensor) -> float:
 
 
 def _distances(rows: Tensor, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Squared, of rows (n, D) to each block of x, (n, m), and how far rounding may be off.
+    """Squared distances of rows (n, D) to each block of x, (n, m), and how far they may be off.
 
-    By products, since differences take ten times as long. Images that are the same, or as far as a
-    ball's radius, must not be told apart by the last digit: hence the slack.
+    They come from products, since differences take ten times as long. Images that are the same, or
+    as far as a ball's radius, must not be told apart by the last digit: hence the slack.
     """
     own = rows.square().sum(1, keepdim=True)
     for block in torch.split(x, BLOCK):

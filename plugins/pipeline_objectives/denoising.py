@@ -7,7 +7,7 @@ Ho et al. 2020 (https://arxiv.org/abs/2006.11239, eq. 14) for eps; Salimans & Ho
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -21,8 +21,8 @@ NO_SIGNAL = 1e-3
 """Signal this small beside noise: x0 from eps would have the network's error a thousand times."""
 
 NO_NOISE = 1e-5
-"""Noise this small beside signal is none: |log_snr| is 23, of the allowed 20. Above it an error of
-eps from x0 does no harm, as eps weighs little in what is drawn next."""
+"""Noise this small beside signal counts as none: |log_snr| is 23 there, and 20 is allowed. Above it
+an error of eps from x0 does no harm, as eps weighs little in what is drawn next."""
 
 
 @stage
@@ -38,17 +38,18 @@ class Denoising:
     error: Annotated[Error, Field(alias="loss")] = "mae"
     """Mean absolute or mean squared error."""
     weighting: Literal["uniform", "min_snr"] = "uniform"
-    """Of each image's error. min_snr: with snr = (signal / noise)², min(snr, snr_cap) for x0, that
-    / snr for eps and / (snr + 1) for v; with mse all three weigh the error of x0 alike."""
+    """The weight of each image's error. uniform: 1. min_snr: with snr = (signal / noise)²,
+    min(snr, snr_cap) for x0, that / snr for eps and / (snr + 1) for v; with mse all three weigh the
+    error of x0 alike."""
     snr_cap: Annotated[float, Field(gt=0)] | None = None
-    """Of ``min_snr``: the paper's gamma; none: 5."""
+    """Where ``min_snr`` caps snr, the paper's gamma; none: 5."""
     times: Times = "uniform"
     """Where in t to train: uniform, logit_normal (more often in the middle), or stratified (one
     time in each N-th part of [0, 1] for a batch of N: uniform, with less noise in the loss)."""
     times_location: Location = None
-    """Of ``logit_normal``: the median of logit(t); none: 0. Above 0: more noise."""
+    """The median of logit(t) for ``logit_normal``; none: 0. Above 0: more noise."""
     times_scale: Scale = None
-    """Of ``logit_normal``: the deviation of logit(t); none: 1."""
+    """The standard deviation of logit(t) for ``logit_normal``; none: 1."""
 
     examples: ClassVar[OptionSets] = (
         {"prediction": "v", "loss": "mse", "weighting": "min_snr", "snr_cap": 3.0},
@@ -79,13 +80,17 @@ class Denoising:
         return losses(self.error, seen.out, target, weights, self._read(seen), truth)
 
     def predict(
-        self, network: Network, x: Tensor, rates: Rates[Any], label: Tensor | None
+        self,
+        network: Network,
+        x: Tensor,
+        rates: Rates[float] | Rates[Tensor],
+        label: Tensor | None,
     ) -> Prediction:
         """Noisy x (N, C, H, W); rates floats or (N,).
 
-        InputError where the prediction cannot tell x0 and eps: eps without signal, as at t = 1 of
-        ``flow``, ``cosine_nichol`` and ``sigmoid``, and x0 without noise. Of floats only: to look
-        at tensors would make a GPU wait.
+        Raises InputError where the prediction cannot tell x0 and eps: eps without signal, as at
+        t = 1 of ``flow``, ``cosine_nichol`` and ``sigmoid``, and x0 without noise. Only floats are
+        looked at: to look at tensors would make a GPU wait.
         """
         self._refuse_untold(rates)
         return self._read(call(network, x, rates, label))
@@ -97,7 +102,7 @@ class Denoising:
         return truth.eps if self.prediction == "eps" else truth.x0
 
     def _weights(self, rates: Rates[Tensor]) -> Tensor | None:
-        """Of each image (N,); rates scaled, so that snr + 1 is 1 / noise²."""
+        """The weight of each image (N,); rates scaled, so that snr + 1 is 1 / noise²."""
         if self.weighting == "uniform":
             return None
         cap = 5.0 if self.snr_cap is None else self.snr_cap
@@ -116,20 +121,22 @@ class Denoising:
             return Prediction(out, (x - signal * out) / noise)
         return Prediction(signal * x - noise * out, noise * x + signal * out)
 
-    def _refuse_untold(self, rates: Rates[Any]) -> None:
-        if isinstance(rates.signal, Tensor):
+    def _refuse_untold(self, rates: Rates[float] | Rates[Tensor]) -> None:
+        """Raise InputError where x0 and eps cannot be told from what is predicted."""
+        signal, noise = rates
+        if isinstance(signal, Tensor) or isinstance(noise, Tensor):
             return
-        if self.prediction == "eps" and rates.signal <= NO_SIGNAL * rates.noise:
+        if self.prediction == "eps" and signal <= NO_SIGNAL * noise:
             raise InputError(
-                f"objective: prediction eps: the schedule's signal falls to {rates.signal:g} "
-                f"beside noise {rates.noise:g}, and there eps cannot tell x0; set "
+                f"objective: prediction eps: the schedule's signal falls to {signal:g} "
+                f"beside noise {noise:g}, and there eps cannot tell x0; set "
                 "objective.prediction to v or x0, or take a schedule that keeps more signal at "
                 "t = 1, such as cosine"
             )
-        if self.prediction == "x0" and rates.noise <= NO_NOISE * rates.signal:
+        if self.prediction == "x0" and noise <= NO_NOISE * signal:
             raise InputError(
-                f"objective: prediction x0: the schedule's noise falls to {rates.noise:g} beside "
-                f"signal {rates.signal:g}, and there x0 cannot tell eps; set "
+                f"objective: prediction x0: the schedule's noise falls to {noise:g} beside "
+                f"signal {signal:g}, and there x0 cannot tell eps; set "
                 "objective.prediction to v or eps, or take a schedule that keeps some noise at "
                 "t = 0"
             )

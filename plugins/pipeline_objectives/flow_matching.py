@@ -6,7 +6,7 @@ Lipman et al. 2023 (https://arxiv.org/abs/2210.02747, eq. 23) and Liu et al. 202
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -32,9 +32,9 @@ class FlowMatching:
     """Where in t to train: uniform, logit_normal (more often in the middle), or stratified (one
     time in each N-th part of [0, 1] for a batch of N: uniform, with less noise in the loss)."""
     times_location: Location = None
-    """Of ``logit_normal``: the median of logit(t); none: 0. Above 0: more noise."""
+    """The median of logit(t) for ``logit_normal``; none: 0. Above 0: more noise."""
     times_scale: Scale = None
-    """Of ``logit_normal``: the deviation of logit(t); none: 1."""
+    """The standard deviation of logit(t) for ``logit_normal``; none: 1."""
 
     examples: ClassVar[OptionSets] = (
         {"loss": "mae", "times": "stratified"},
@@ -62,7 +62,11 @@ class FlowMatching:
         return losses(self.error, seen.out, eps - x0, None, _read(seen), Prediction(x0, eps))
 
     def predict(
-        self, network: Network, x: Tensor, rates: Rates[Any], label: Tensor | None
+        self,
+        network: Network,
+        x: Tensor,
+        rates: Rates[float] | Rates[Tensor],
+        label: Tensor | None,
     ) -> Prediction:
         """Noisy x (N, C, H, W); rates floats or (N,)."""
         return _read(call(network, x, rates, label))

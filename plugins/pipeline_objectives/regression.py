@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss
@@ -21,8 +21,10 @@ class Seen(NamedTuple):
     """(N, 1, 1, 1), or (1, 1, 1, 1) for one pair of rates."""
 
 
-def call(network: Network, x: Tensor, rates: Rates[Any], label: Tensor | None) -> Seen:
-    """The network on x (N, C, H, W); rates floats or (N,), not scaled."""
+def call(
+    network: Network, x: Tensor, rates: Rates[float] | Rates[Tensor], label: Tensor | None
+) -> Seen:
+    """Call the network on noisy x (N, C, H, W); rates floats or (N,), neither is scaled yet."""
     over = rates.over(x)
     scaled, x = over.scaled, x / over.c
     given = Rates(*(r.flatten().expand(len(x)) for r in scaled))
@@ -43,9 +45,10 @@ def losses(
     found: Prediction,
     truth: Prediction,
 ) -> dict[str, Tensor]:
-    """Scalars: ``loss``, means over each image weighted by weights (N,), and two to watch.
+    """Scalars: ``loss``, the mean error, each image's weighted by weights (N,), and two to watch.
 
-    ``noise_loss`` and ``image_loss`` are of eps and x0, never weighted and not differentiated.
+    ``noise_loss`` and ``image_loss`` are the errors of eps and x0, neither weighted nor
+    differentiated.
     """
     distance = {"mae": l1_loss, "mse": mse_loss}[error]
     if weights is None:

@@ -18,9 +18,9 @@ Scale = Annotated[float, Field(gt=0, le=10)] | None
 def draw_times(
     times: Times, location: float | None, scale: float | None, x0: Tensor, draws: Draws
 ) -> Tensor:
-    """One t in [0, 1] for each of the images x0 (N, C, H, W), of their dtype and device.
+    """A time t in [0, 1] for each of the images x0 (N, C, H, W), of their dtype and device.
 
-    - ``uniform``;
+    - ``uniform``: each time is as likely as any other;
     - ``logit_normal``: logit(t) is normal (Esser et al. 2024, https://arxiv.org/abs/2403.03206,
       section 3.1) with this location, none 0, and scale, none 1: more often in the middle;
     - ``stratified``: row i has (i + u) / N with u uniform, so every N-th part of [0, 1] has one
@@ -37,7 +37,7 @@ def draw_times(
 
 
 def refuse_unread(option: str, value: str, reader: str, **given: float | None) -> None:
-    """ValueError for options that only the value ``reader`` of ``option`` reads."""
+    """Raise ValueError for options that only the value ``reader`` of ``option`` reads."""
     for name, found in given.items():
         if found is not None and value != reader:
             raise ValueError(f"{name} is not an option of {option} {value}; {reader} reads it")

@@ -14,7 +14,7 @@ from pipeline import OptionSets, stage
 
 @stage
 class Adam:
-    """Without weight decay; ``adamw`` has it."""
+    """Adam without weight decay; ``adamw`` has it."""
 
     lr: Annotated[float, Field(gt=0)] = 1e-3
     """The full learning rate; the lr schedule multiplies it."""

@@ -7,7 +7,7 @@ from pipeline import hookimpl
 
 @hookimpl
 def register_preprocessors() -> Mapping[str, str]:
-    """By name."""
+    """Names and where their classes are."""
     return {
         "center_crop": "pipeline_preprocessors.center_crop:CenterCrop",
         "resize": "pipeline_preprocessors.resize:Resize",

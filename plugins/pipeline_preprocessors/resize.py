@@ -1,4 +1,4 @@
-"""Another number of pixels."""
+"""Images of another number of pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline import OptionSets, stage
 
 @stage
 class Resize:
-    """To a square of ``size`` pixels, bilinear with antialiasing.
+    """Resizes to a square of ``size`` pixels, bilinear with antialiasing.
 
     An image that is not square is squeezed into one: ``center_crop`` before it keeps proportions.
     The arithmetic is that of torchvision's ``transforms.v2.functional.resize`` on float images.

@@ -1,4 +1,4 @@
-"""From noise to images."""
+"""The way from noise to images."""
 
 from pipeline import hookimpl
 

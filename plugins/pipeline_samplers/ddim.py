@@ -26,11 +26,11 @@ class DDIM:
 
     @property
     def order(self) -> int | None:
-        """1 of the deterministic sampler; random paths have none."""
+        """1 for the deterministic sampler; random paths have no order."""
         return None if self.eta else 1
 
     def nfe(self, num_steps: int) -> int:
-        """One a step."""
+        """One network evaluation a step."""
         return num_steps
 
     def __call__(

@@ -20,14 +20,14 @@ class DDPM:
     """
 
     variance: Literal["small", "large"] = "small"
-    """Of the noise added: the posterior's (beta tilde) or the forward step's (beta)."""
+    """How much noise a step adds: the posterior's (beta tilde) or the forward step's (beta)."""
 
     examples: ClassVar[OptionSets] = ({"variance": "large"},)
 
     order: ClassVar[None] = None
 
     def nfe(self, num_steps: int) -> int:
-        """One a step."""
+        """One network evaluation a step."""
         return num_steps
 
     def __call__(

@@ -23,7 +23,7 @@ class DPMpp2M:
     order: ClassVar[int] = 2
 
     def nfe(self, num_steps: int) -> int:
-        """One a step."""
+        """One network evaluation a step."""
         return num_steps
 
     def __call__(

@@ -32,11 +32,11 @@ class DPMpp2MSDE:
 
     @property
     def order(self) -> int | None:
-        """2 of the deterministic sampler; random paths have none."""
+        """2 for the deterministic sampler; random paths have no order."""
         return None if self.eta else 2
 
     def nfe(self, num_steps: int) -> int:
-        """One a step."""
+        """One network evaluation a step."""
         return num_steps
 
     def __call__(

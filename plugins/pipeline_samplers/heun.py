@@ -51,11 +51,11 @@ class Heun:
 
     @property
     def order(self) -> int | None:
-        """2 of the deterministic sampler; random paths have none."""
+        """2 for the deterministic sampler; random paths have no order."""
         return None if self.churn else 2
 
     def nfe(self, num_steps: int) -> int:
-        """Two a step, but one for the last."""
+        """Two network evaluations a step, but one for the last."""
         return 2 * num_steps - 1
 
     def __call__(

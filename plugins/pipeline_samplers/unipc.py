@@ -30,7 +30,7 @@ class UniPC:
     """
 
     solver_order: Literal[1, 2, 3] = 2
-    """p: of the predictor, UniP-p. The corrector UniC-p makes the step's order p + 1."""
+    """The order p of the predictor UniP-p. The corrector UniC-p makes the step's order p + 1."""
     variant: Literal["bh1", "bh2"] = "bh2"
     """B(h) = h or 1 - exp(-h), which the weight 1/2 of UniP-2 and of UniC-1 multiplies. The other
     weights are solved for, and B(h) cancels. bh1 is meant for under 10 steps without guidance."""
@@ -42,11 +42,11 @@ class UniPC:
 
     @property
     def order(self) -> int:
-        """p + 1, but not above 3: the first step is always one of UniPC-1, whose error is h³."""
+        """The order p + 1, but not above 3: the first step is of UniPC-1, whose error is h³."""
         return min(self.solver_order + 1, 3)
 
     def nfe(self, num_steps: int) -> int:
-        """One a step."""
+        """One network evaluation a step."""
         return num_steps
 
     def __call__(
@@ -80,7 +80,7 @@ class UniPC:
 
 
 def _weights(step: float, places: Sequence[float]) -> np.ndarray:
-    """Of differences divided by their places, so that polynomials are integrated exactly."""
+    """Weights of differences divided by their places, which integrate polynomials exactly."""
     if not places:
         return np.zeros(0)
     powers = np.vander(places, increasing=True).T

@@ -39,7 +39,7 @@ class Cosine:
         return self
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """T in [0, 1], any shape -> rates of the same shape and dtype."""
+        """The rates at times ``t`` in [0, 1], any shape: of the same shape and dtype."""
         start, end = math.acos(self.max_signal_rate), math.acos(self.min_signal_rate)
         angle = start + t * (end - start)
         return Rates(angle.cos(), angle.sin())

@@ -27,7 +27,7 @@ class CosineNichol:
     examples: ClassVar[OptionSets] = ({"offset": 0.0}, {"offset": 0.1})
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """T in [0, 1], any shape -> rates of the same shape and dtype."""
+        """The rates at times ``t`` in [0, 1], any shape: of the same shape and dtype."""
         width = math.pi / 2 / (1 + self.offset)
         # cos²(start) - cos²(angle) = sin(angle - start) sin(angle + start), and cos is sin from the
         # other end: nothing cancels, neither at t = 0 nor at t = 1.

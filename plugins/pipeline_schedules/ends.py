@@ -16,8 +16,9 @@ def squeezed(share: Tensor, edge: float = EDGE) -> Tensor:
 
 
 def variance_preserving(alpha_bar: Tensor, rest: Tensor) -> Rates[Tensor]:
-    """From signal² = alpha_bar and noise² = rest = 1 - alpha_bar, both squeezed by EDGE² = 2.1e-9.
+    """The rates for signal² = alpha_bar and noise² = rest = 1 - alpha_bar.
 
-    Each has to be accurate where it is small, so neither may come from the other by 1 - ….
+    Both are squeezed by EDGE² = 2.1e-9. Each has to be accurate where it is small, so neither may
+    come from the other by 1 - ….
     """
     return Rates(squeezed(alpha_bar, EDGE**2).sqrt(), squeezed(rest, EDGE**2).sqrt())

@@ -20,5 +20,5 @@ class Flow:
     """
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """T in [0, 1], any shape -> rates of the same shape and dtype."""
+        """The rates at times ``t`` in [0, 1], any shape: of the same shape and dtype."""
         return Rates(squeezed(1 - t), squeezed(t))

@@ -42,7 +42,7 @@ class Karras:
         return self
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """T in [0, 1], any shape -> rates of the same shape and dtype."""
+        """The rates at times ``t`` in [0, 1], any shape: of the same shape and dtype."""
         low, high = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
         sigma = ((low + (high - low) * t).log() * self.rho).exp()
         return Rates(t.new_ones(t.shape), sigma)

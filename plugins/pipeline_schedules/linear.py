@@ -45,6 +45,6 @@ class Linear:
         return self
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """T in [0, 1], any shape -> rates of the same shape and dtype."""
+        """The rates at times ``t`` in [0, 1], any shape: of the same shape and dtype."""
         integral = t * (self.beta_min + (self.beta_max - self.beta_min) / 2 * t)
         return variance_preserving((-integral).exp(), -(-integral).expm1())

@@ -46,7 +46,7 @@ class Sigmoid:
         return self
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """T in [0, 1], any shape -> rates of the same shape and dtype."""
+        """The rates at times ``t`` in [0, 1], any shape: of the same shape and dtype."""
         # sigmoid(a) - sigmoid(b) = -expm1(b - a) / (1 + exp(b)) / (1 + exp(-a)): nothing cancels,
         # neither at t = 0 nor at t = 1.
         first, last = self.start / self.tau, self.end / self.tau
@@ -57,5 +57,5 @@ class Sigmoid:
 
 
 def _whole(width: float, z: float) -> float:
-    """Of alpha_bar at t = 0, and of 1 - alpha_bar at t = 1, so that they are 1 there."""
+    """What alpha_bar at t = 0, and 1 - alpha_bar at t = 1, are divided by, so that they are 1."""
     return math.expm1(-width) / (1 + math.exp(z))

@@ -1,4 +1,4 @@
-"""At which times the noise levels of a sampling are."""
+"""Where the noise levels of a sampling are, between t = 1 and t = 0."""
 
 from pipeline import hookimpl
 
