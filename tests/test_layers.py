@@ -1,4 +1,4 @@
-"""The order of the floors: a module imports only what is below it, and nothing imports in a circle."""
+"""The order of the floors: a module imports only what is below it, and nothing in a circle."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from ..diffusion.generate import SampleRequest, generate
 from ..diffusion.model import load_model
 from ..plugin.contracts import Denoise, Sampler
-from ..plugin.values import Prediction, Rates
 from ..plugin.draws import Draws
+from ..plugin.values import Prediction, Rates
 from ..store.store import Artifact
 from .files import TRACE
 from .session import Session

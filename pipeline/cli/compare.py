@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from . import summary
 from .options import changes, device, num_steps, plugin, store
 from .output import as_json, output
+
+if TYPE_CHECKING:
+    from ..runs.results import CompareResult, PlanResult
 
 
 @click.command(
@@ -63,4 +66,7 @@ def compare(as_json: bool, plan: bool, **options: Any) -> None:
 
     with output(as_json) as give:
         record = judge(**options, plan=plan)
-        give(record, summary.plan_summary(record) if plan else summary.comparison_summary(record))
+        if plan:
+            give(record, summary.plan_summary(cast("PlanResult", record)))
+        else:
+            give(record, summary.comparison_summary(cast("CompareResult", record)))

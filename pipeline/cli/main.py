@@ -6,7 +6,7 @@ must not wait seconds for torch.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -28,6 +28,9 @@ from .options import (
 from .output import as_json, output
 from .plugins import plugins
 from .recipes import diff, show, validate
+
+if TYPE_CHECKING:
+    from ..runs.results import DryRunResult, RunResult
 
 
 class Grid(click.ParamType[tuple[int, int]]):
@@ -98,7 +101,10 @@ def run(as_json: bool, dry_run: bool, **options: Any) -> None:
 
     with output(as_json) as give:
         record = run_recipe(**options, dry_run=dry_run)
-        give(record, summary.dry_run_summary(record) if dry_run else summary.run_summary(record))
+        if dry_run:
+            give(record, summary.dry_run_summary(cast("DryRunResult", record)))
+        else:
+            give(record, summary.run_summary(cast("RunResult", record)))
 
 
 @cli.command(

@@ -19,12 +19,13 @@ from ..errors import InputError
 from ..machine import choose_device, machine, versions
 from ..plugin.contracts import Metric
 from ..plugin.registry import Registry
-from ..records import ComparisonRecord, CostRecord, MetricRecord, Plain, VariantRecord
+from ..records import ComparisonRecord, CostRecord, MetricRecord, VariantRecord
 from ..runs.cache import open_store
 from ..runs.command import shell_options, short_name
 from ..runs.finished import RUNS, is_run
 from ..runs.metrics import direction
 from ..runs.page import COMPARISON, PICTURES, write_comparison_page
+from ..runs.results import CompareResult, PlanResult
 from ..store.folders import write_text
 from .comparable import cautions, refuse_unlike
 from .cost import measure_cost
@@ -58,7 +59,7 @@ def compare(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
-) -> Plain:
+) -> CompareResult | PlanResult:
     """Compare recipes and finished runs, into ``runs/<name>/``: data and a page.
 
     ``swaps`` are like ``backbone.upsampler=bilinear,nearest``. ``seeds``: trainings of each; none:
@@ -135,7 +136,7 @@ def _write(
     subjects: Sequence[Subject],
     trials: Sequence[Trial],
     setting: Setting,
-) -> Plain:
+) -> CompareResult:
     """``compare.json``, the pictures and the page of all finished trials."""
     scored = _score_all(subjects, trials, setting)
     record = _record(folder.name, command, subjects, trials, scored, setting)
@@ -145,9 +146,11 @@ def _write(
     write_text(folder / COMPARISON, text + "\n")
     pictures = {name: trials[0].pictures(SHOWN).numpy() for name, trials in scored.items()}
     np.save(folder / PICTURES, np.stack(list(pictures.values())))
-    data: Plain = json.loads(text)  # the same for those who call it and those who read the file
-    page = write_comparison_page(folder, data, pictures)
-    return {**data, "folder": str(folder), "page": str(page)}
+    written: ComparisonRecord = json.loads(
+        text
+    )  # the same for those who call it and those who read the file
+    page = write_comparison_page(folder, written, pictures)
+    return {**written, "folder": str(folder), "page": str(page)}
 
 
 def _score_all(

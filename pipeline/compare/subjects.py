@@ -87,7 +87,7 @@ def with_budget(subject: Subject, setting: Setting) -> Subject:
         amount = max(1, amount * 60 / seconds)
         note(f"{variant.name}: {int(amount):,} steps fit into the budget")
     steps, settings = int(amount), variant.loaded.recipe.train
-    per_epoch = probe(variant.loaded.recipe).steps_per_epoch
+    per_epoch = probe(variant.loaded.recipe)["steps_per_epoch"]
     more = [f"train.max_steps={steps}"]
     if settings.epochs * per_epoch < steps:
         more.append(f"train.epochs={math.ceil(steps / per_epoch)}")

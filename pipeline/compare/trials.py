@@ -10,14 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ..errors import Failed
 from ..format import clock
 from ..plugin.registry import Registry
 from ..progress import note, progress
-from ..records import Plain
 from ..runs.command import run_command, run_name
 from ..runs.finished import RUNS
+from ..runs.results import RunResult
 from ..runs.run import run
 from .setting import Setting
 from .variants import Variant
@@ -114,8 +115,8 @@ def _one_by_one(waiting: Sequence[Trial], setting: Setting) -> list[str]:
     return failures
 
 
-def _run_here(trial: Trial, setting: Setting) -> Plain:
-    return run(
+def _run_here(trial: Trial, setting: Setting) -> RunResult:
+    result = run(
         trial.file,
         trial.overrides,
         name=trial.name if trial.named else None,
@@ -123,6 +124,7 @@ def _run_here(trial: Trial, setting: Setting) -> Plain:
         store=setting.session.store.root,
         device=setting.device,
     )
+    return cast("RunResult", result)  # no dry run
 
 
 def _apart(waiting: Sequence[Trial], setting: Setting, jobs: int, logs: Path) -> list[str]:

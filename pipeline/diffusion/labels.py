@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..plugin.values import NO_CLASS
 from ..plugin.draws import Draws, stream
 from ..plugin.nearest import nearest
+from ..plugin.values import NO_CLASS
 from .images import Images
 
 MOST_SHOWN = 20

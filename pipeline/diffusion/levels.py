@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..plugin.values import CLEAN, Rates
 from ..plugin.contracts import Schedule, Spacing
+from ..plugin.values import CLEAN, Rates
 
 
 def levels(schedule: Schedule, num_steps: int, spacing: Spacing) -> list[Rates[float]]:

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..plugin.values import NO_CLASS, Prediction, Rates
 from ..plugin.contracts import Backbone, Denoise, Objective, Schedule
 from ..plugin.data import Codec
 from ..plugin.draws import stream
 from ..plugin.registry import Registry
+from ..plugin.values import NO_CLASS, Prediction, Rates
 from ..progress import note
 from ..recipe.build import build_stage
 from ..recipe.schema import Recipe

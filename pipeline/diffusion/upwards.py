@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..plugin.contracts import Denoise, Sampler
-from ..plugin.values import Rates
 from ..plugin.draws import Draws
+from ..plugin.values import Rates
 
 FIXED_POINT_STEPS = 10
 """Evaluations of the first step. Near clean the fixed point is a contraction by a factor that is

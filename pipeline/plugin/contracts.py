@@ -26,15 +26,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-# These five and four names stand here until every importer names the module that has them.
-from .data import Augmentation as Augmentation
-from .data import Codec as Codec
-from .data import Dataset as Dataset
-from .data import Preprocessor as Preprocessor
-from .data import Source as Source
-from .values import CLEAN as CLEAN
-from .values import MAX_LOG_SNR as MAX_LOG_SNR
-from .values import NO_CLASS as NO_CLASS
 from .values import Prediction, Rates, Score
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..plugin.data import Augmentation, Codec, Dataset, Preprocessor
 from ..plugin.contracts import (
     Backbone,
     Features,
@@ -18,6 +17,7 @@ from ..plugin.contracts import (
     Schedule,
     Spacing,
 )
+from ..plugin.data import Augmentation, Codec, Dataset, Preprocessor
 from ..plugin.every import Every, Units
 from ..plugin.stage import IOOnly, Stage, stage
 

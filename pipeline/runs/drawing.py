@@ -44,9 +44,6 @@ class SampleKeywords(TypedDict, total=False):
     checkpoint: Literal["best", "last"]
     weights: Literal["ema", "raw"]
     out: Path | None
-    plugins: Sequence[Path]
-    store: Path | None
-    device: str
 
 
 @dataclass(frozen=True, kw_only=True)

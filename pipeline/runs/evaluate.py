@@ -26,6 +26,7 @@ from .drawing import check_conditioning
 from .finished import Run, is_run, open_run
 from .metrics import with_features
 from .requests import scored_protocol, scored_request, scored_split
+from .results import EvaluateResult
 
 DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "seed")
 """Options of ``evaluate`` that change how a run's samples are drawn."""
@@ -56,7 +57,7 @@ def evaluate(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
-) -> Plain:
+) -> EvaluateResult:
     """Score a run's samples, or a folder's images, ``against`` a folder or a run's real images.
 
     A run is compared with its own real images unless ``against`` says otherwise. A folder's images

@@ -144,16 +144,22 @@ class Run:
             return draw(self.recipe, model, sampler, spacing, options, self.session)
 
     def sample(
-        self, num_images: int | None = None, **options: Unpack[SampleKeywords]
+        self,
+        num_images: int | None = None,
+        *,
+        plugins: Sequence[Path] = (),
+        store: Path | None = None,
+        device: str | None = None,
+        **options: Unpack[SampleKeywords],
     ) -> list[Image]:
         """New pictures of its model; nothing is left beside the run unless ``out`` is given."""
         from .drawing import SampleOptions, drawn_pictures
 
         run = replace(
             self,
-            plugins=tuple(options.pop("plugins", self.plugins)),
-            store_path=options.pop("store", self.store_path),
-            device=options.pop("device", self.device),
+            plugins=tuple(plugins) or self.plugins,
+            store_path=store or self.store_path,
+            device=device or self.device,
         )
         asked = SampleOptions(num_images=num_images, **options)
         return drawn_pictures(run.draw(asked), asked.out)

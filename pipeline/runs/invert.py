@@ -18,8 +18,8 @@ from ..diffusion.upwards import upwards
 from ..errors import InputError
 from ..plugin.contracts import Denoise, Sampler
 from ..plugin.data import Preprocessor
-from ..plugin.values import Rates
 from ..plugin.draws import Draws
+from ..plugin.values import Rates
 from ..progress import track
 from .drawing import check_conditioning
 from .finished import Run, open_run

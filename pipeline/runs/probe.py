@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,28 +11,16 @@ from ..artifacts.prepare import preprocessed, split_indices
 from ..diffusion.labels import chosen_labels
 from ..errors import InputError
 from ..plugin.contracts import Metric
-from ..plugin.values import Rates
 from ..plugin.data import Source
+from ..plugin.values import Rates
 from ..recipe.schema import Recipe
 from ..training.batches import Batches
+from .results import ProbeRecord
 
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What a recipe comes to."""
-
-    num_images: int
-    num_train: int
-    shape: tuple[int, int, int]
-    """(C, H, W) of the images that the network sees."""
-    num_parameters: int
-    steps_per_epoch: int
-    steps: int
-
-
-def probe(recipe: Recipe) -> Probe:
+def probe(recipe: Recipe) -> ProbeRecord:
     """List the dataset, preprocess its first image, run the backbone on torch's meta device.
 
     Raises InputError for sizes that the network cannot take, and for too few images.
@@ -50,7 +36,7 @@ def probe(recipe: Recipe) -> Probe:
     train = (~validation).nonzero()[0]
     settings = recipe.train
     per_epoch = Batches(train, recipe.seed, settings.batch_size, settings.repeats).per_epoch
-    return Probe(
+    return ProbeRecord(
         num_images=len(source),
         num_train=len(train),
         shape=shape,

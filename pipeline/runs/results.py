@@ -46,7 +46,7 @@ class SampleResult(TypedDict):
     reused: bool
     nfe: int
     sampler: Plain
-    spacing: str
+    spacing: str | Plain
     labels: NotRequired[str]
     guidance_scale: NotRequired[float]
     seed: int

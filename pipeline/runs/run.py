@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from ..artifacts.embed import embed, read_features
@@ -20,7 +19,6 @@ from ..machine import choose_device
 from ..plugin.registry import Registry
 from ..recipe.load import load
 from ..recipe.schema import Recipe
-from ..records import Plain
 from ..store.store import Artifact
 from ..training.trackers import check_trackers
 from ..training.validate import Measure
@@ -32,6 +30,7 @@ from .metrics import by_name, features_of, metrics_in
 from .page import write_run_page
 from .probe import probe
 from .requests import pictures_request, scored_protocol, scored_request
+from .results import DryRunResult, RunResult
 
 
 def run(
@@ -44,7 +43,7 @@ def run(
     fresh: bool = False,
     store: Path | None = None,
     device: str = "auto",
-) -> Plain:
+) -> RunResult | DryRunResult:
     """Go the whole way of the data, into ``runs/<name>/``; what the store has is not made again.
 
     ``overrides`` are like ``train.epochs=80``, ``plugins`` are files of plugins. ``dry_run`` stops
@@ -59,7 +58,7 @@ def run(
     if dry_run or recipe_in(path) != loaded.data:
         probed = probe(loaded.recipe)
         if dry_run:
-            return {"name": path.name, "recipe": loaded.data, "probe": asdict(probed)}
+            return {"name": path.name, "recipe": loaded.data, "probe": probed}
     started = time.monotonic()
     session = Session(registry, open_store(store, fresh), choose_device(device))
     command = run_command(recipe, overrides, name, plugins, store, device)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..artifacts.sample import read_samples
-from ..records import Plain
 from .drawing import SampleOptions, folder_name, save_images
 from .finished import Run, open_run
+from .results import SampleResult
 
 
 def sample(
@@ -30,7 +30,7 @@ def sample(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
-) -> Plain:
+) -> SampleResult:
     """Draw images from a trained model: ``out/grid.png`` and ``out/images/``. No dataset needed.
 
     What is not given is as in the run's recipe, section ``sample``. ``spacing`` and ``sampler`` are
@@ -55,13 +55,13 @@ def sample(
     return _sample(open_run(run, plugins=plugins, store=store, device=device), options)
 
 
-def _sample(run: Run, options: SampleOptions) -> Plain:
+def _sample(run: Run, options: SampleOptions) -> SampleResult:
     drawn = run.draw(options)
     request, registry = drawn.request, run.session.registry
     name = folder_name(request, registry, chosen=bool(options.classes))
     folder = options.out or run.folder / name
     save_images(read_samples(drawn.samples), drawn.grid, folder, drawn.captions)
-    return {
+    result: SampleResult = {
         "run": run.name,
         "images": request.num_images,
         "grid": str(folder / "grid.png"),
@@ -70,6 +70,9 @@ def _sample(run: Run, options: SampleOptions) -> Plain:
         "nfe": request.nfe,
         "sampler": registry.spec(request.sampler),
         "spacing": registry.brief(request.spacing),
-        **request.conditioning(),
         "seed": request.seed,
     }
+    if request.labels:
+        result["labels"] = request.labels.words
+        result["guidance_scale"] = request.guidance_scale
+    return result

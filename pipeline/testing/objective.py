@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.values import NO_CLASS, Rates
 from ..plugin.draws import Draws
+from ..plugin.values import NO_CLASS, Rates
 from .analytic import SCHEDULES, preserving
 from .compare import same
 from .core import Check, Context, require, untouched

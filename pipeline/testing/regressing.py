@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.values import Prediction, Rates
 from ..plugin.draws import Draws
+from ..plugin.values import Prediction, Rates
 from .core import Wrong, require
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.values import CLEAN, Prediction, Rates
 from ..plugin.draws import Draws
+from ..plugin.values import CLEAN, Prediction, Rates
 from .analytic import SCHEDULES, GaussianData, exploding, karras, noisy_levels, order_of, preserving
 from .compare import same
 from .core import Check, Context, require, untouched

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..plugin.values import Prediction, Rates
 from ..plugin.draws import Draws
+from ..plugin.values import Prediction, Rates
 from .analytic import GaussianData, MixtureData
 from .core import Wrong, require
 

@@ -16,9 +16,9 @@ from ..diffusion.labels import captions, chosen_labels, split_labels
 from ..diffusion.measure import extract, score_features, score_record
 from ..diffusion.model import Model
 from ..plugin.contracts import Extractor, Metric
-from ..plugin.values import Rates
 from ..plugin.draws import Draws
 from ..plugin.registry import Registry
+from ..plugin.values import Rates
 from ..progress import progress, track
 from ..recipe.schema import Recipe
 from ..records import HistoryRecord, ScoreRecord

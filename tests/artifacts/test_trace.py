@@ -13,9 +13,9 @@ import torch
 from pipeline.artifacts.trace import Watched
 from pipeline.diffusion.levels import levels
 from pipeline.diffusion.model import load_model
-from pipeline.plugin.values import CLEAN, Prediction, Rates
 from pipeline.plugin.draws import Draws
 from pipeline.plugin.registry import Registry
+from pipeline.plugin.values import CLEAN, Prediction, Rates
 from pipeline.store.store import Store
 from tests.helpers.tiny import STAGES, run
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from pipeline.plugin.identity import code_identity
-from tests.helpers.package import HELPERS, STAGE, Package
+from tests.helpers.package import DEEPER, HELPERS, STAGE, Package
 
 
 def test_release_is_its_version(tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 
 from pipeline import Rates
-from pipeline.plugin.values import MAX_LOG_SNR
 from pipeline.plugin.registry import Registry
+from pipeline.plugin.values import MAX_LOG_SNR
 from pipeline.recipe.build import build_stage
 from pipeline_schedules.cosine import Cosine
 
