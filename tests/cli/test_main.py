@@ -114,8 +114,8 @@ def test_a_person_reads_text(after_first: Path, capfd) -> None:
     assert main("run", "tiny.yaml", "--set", "sample.sampler=loud", "--device", "cpu") == 0
     told = capfd.readouterr().out
     assert "printed by a stage" in told
-    assert re.search(r"model +[\d.]+ MB +reused", told)
-    assert re.search(r"samples +[\d.]+ MB +built, because sampler changed: ddim -> loud", told)
+    assert re.search(r"model +[\d.]+ [kM]B +reused", told)
+    assert re.search(r"samples +[\d.]+ [kM]B +built, because sampler changed: ddim -> loud", told)
     more = next(line for line in told.splitlines() if line.startswith("More images: "))
     words = shlex.split(more.removeprefix("More images: pipeline "))
     assert main(*words, "--device", "cpu") == 0
