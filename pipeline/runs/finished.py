@@ -19,9 +19,7 @@ from ..recipe.build import build_stage
 from ..recipe.load import build_recipe, spec_of
 from ..recipe.schema import Recipe
 from ..records import HistoryRecord, Plain, RunRecord, read_history
-from ..report import wording
-from ..report.encode import encode
-from ..report.page import render
+from ..report.notebook import notebook_view
 from ..store.store import Artifact, Store
 
 if TYPE_CHECKING:
@@ -36,9 +34,6 @@ RUNS, RUN, RECIPE = Path("runs"), "run.json", "recipe.yaml"
 
 DIAGNOSIS = "diagnosis.json"
 """Why a run failed. What there is to say of a finished one is in ``run.json``."""
-
-NOTEBOOK_BYTES = 1_500_000
-"""The most that the picture in a notebook takes."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -183,14 +178,7 @@ class Run:
         return f"<run {self.name}{told and f': {told}'}>"
 
     def _repr_html_(self) -> str:
-        directions, scores = self.record["metrics"], self.record["scores"]
-        grid = (self.folder / "samples.png").read_bytes()
-        return render(
-            "notebook.html",
-            name=self.name,
-            picture=encode([grid], NOTEBOOK_BYTES).uris[0],
-            scores=[wording.score_words(n, s, directions.get(n)) for n, s in scores.items()],
-        )
+        return notebook_view(self.record, (self.folder / "samples.png").read_bytes())
 
 
 def open_run(
