@@ -64,7 +64,7 @@ def test_times_are_those_of_a_clock() -> None:
     assert [clock(seconds) for seconds in (0.4, 75, 3675)] == ["0:00", "1:15", "1:01:15"]
 
 
-@pytest.mark.parametrize("most", [2, 24, 512])
+@pytest.mark.parametrize("most", [2, 5, 24, 512])
 def test_evenly_chosen_places_begin_and_end_with_all(most: int) -> None:
     for count in range(1, 1500):
         places = evenly(count, most)

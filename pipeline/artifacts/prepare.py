@@ -24,6 +24,7 @@ from ..plugin.data import Dataset, Preprocessor, Source
 from ..plugin.photo import open_rgb
 from ..plugin.stage import options_of
 from ..progress import track
+from ..recipe.load import usual_preprocess
 from ..recipe.schema import Recipe, Split
 from ..store.store import Artifact
 from .files import IMAGES
@@ -165,8 +166,7 @@ def _different(
 ) -> InputError:
     return InputError(
         f"after preprocessing, {_name(source, 0)} is {_size(first)} and {_name(source, index)} is "
-        f"{_size(shape)}, but all images need one size: preprocess: "
-        "[center_crop, {name: resize, size: 64}]"
+        f"{_size(shape)}, but all images need one size: preprocess: {usual_preprocess()}"
     )
 
 

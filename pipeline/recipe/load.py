@@ -18,7 +18,7 @@ from .names import name_changes
 from .rules import check_sections
 from .schema import Folder, Recipe
 from .tree import Node, Origin, Problem, error_of
-from .yaml12 import parse
+from .yaml12 import flow, parse
 
 T = TypeVar("T")
 
@@ -109,6 +109,13 @@ def load_folder(root: Path, size: int | None, registry: Registry) -> Folder:
     stages = [merge(stage, sized) if "size" in stage.mapping else stage for stage in stages]
     given = {"dataset": Node.of({"root": str(root)}, origin), "preprocess": Node(stages, origin)}
     return _build(Folder, merge(tree, Node(given, origin)), registry, problems)
+
+
+def usual_preprocess() -> str:
+    """The preprocessing of ``folder.yaml`` as a recipe writes it, for messages that advise it."""
+    tree = read(FOLDER, [])
+    assert tree
+    return flow(tree.mapping["preprocess"].plain)
 
 
 def find(path_or_name: str | Path) -> Path:

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts.prepare import (
-    FILE,
-    split_indices,
-    write_images,
-)
+from pipeline.artifacts.files import IMAGES
+from pipeline.artifacts.prepare import split_indices, write_images
 from pipeline.recipe.schema import Split
 from pipeline_datasets.flowers102 import Flowers102
 from pipeline_preprocessors.center_crop import CenterCrop
@@ -21,9 +18,9 @@ from pipeline_preprocessors.resize import Resize
 def written(flowers_tree: Path, tmp_path: Path) -> Path:
     source = Flowers102(root=flowers_tree, verify=False)()
     write_images(
-        tmp_path / FILE,
+        tmp_path / IMAGES,
         source,
         (CenterCrop(), Resize(size=16)),
         split_indices(source.parts, Split(seed=2)),
     )
-    return tmp_path / FILE
+    return tmp_path / IMAGES

@@ -10,10 +10,16 @@ import pytest
 import torch
 
 from pipeline.artifacts import neighbours
-from pipeline.artifacts.neighbours import NEAREST, Space, compare, nearest, read_neighbours
+from pipeline.artifacts.neighbours import (
+    NEAREST,
+    Space,
+    distances_to_training,
+    nearest,
+    read_neighbours,
+)
+from pipeline.artifacts.prepare import read_images
 from pipeline.artifacts.sample import read_samples
 from pipeline.diagnosis.pictures import copying
-from pipeline.diffusion.images import Images
 from pipeline.store.store import Artifact, Store
 
 DRAWN = torch.Generator()
@@ -56,7 +62,7 @@ def opened(found: dict[str, Any], name: str) -> Artifact:
 
 def test_the_neighbours_of_a_run(first: dict[str, Any]) -> None:
     found = read_neighbours(opened(first, "neighbours"))
-    images = Images(opened(first, "images").path / "images.h5")
+    images = read_images(opened(first, "images"))
     assert found["unit"].startswith("distance of features of projection/")
     assert [item["sample"] for item in found["items"]] == [0, 1, 2, 3]
     assert len(found["validation"]) == len(images.indices("validation"))
@@ -82,7 +88,7 @@ def test_the_neighbours_of_a_run(first: dict[str, Any]) -> None:
 
 def found_in(samples: torch.Tensor, train: torch.Tensor, held: torch.Tensor) -> Any:
     space = Space(samples, held, lambda rows: train[rows], "steps")
-    return copying(compare(space, np.arange(len(train))))
+    return copying(distances_to_training(space, np.arange(len(train))))
 
 
 def test_what_is_copying_and_what_is_not() -> None:

@@ -18,16 +18,18 @@ import torch
 from PIL import Image
 
 from pipeline import InputError
+from pipeline.artifacts.files import IMAGES
 from pipeline.artifacts.prepare import (
-    FILE,
     _in_order,
     prepare,
-    prepared,
+    preprocessed,
+    read_images,
     split_indices,
     write_images,
 )
+from pipeline.artifacts.session import Session
 from pipeline.diffusion.grid import to_tensor
-from pipeline.diffusion.images import Images, evenly
+from pipeline.diffusion.images import Images
 from pipeline.plugin.photo import open_rgb
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.schema import Split
@@ -160,7 +162,7 @@ class TestWrite:
         assert np.array_equal(images.is_validation, split_indices(source.parts, Split(seed=2)))
         both = np.concatenate([images.indices("train"), images.indices("validation")])
         assert sorted(both.tolist()) == list(range(12))
-        expected = np.stack([prepared(source, i, SQUARE) for i in range(12)])
+        expected = np.stack([preprocessed(source.image(i), SQUARE) for i in range(12)])
         assert np.array_equal(images.batch(range(12)).numpy(), expected)
 
     def test_pixels_are_rounded_once(self, flowers_tree: Path) -> None:
@@ -169,7 +171,7 @@ class TestWrite:
         tensor = torch.from_numpy(np.array(Image.open(source.image(0)))).permute(2, 0, 1).double()
         for stage in SQUARE:
             tensor = stage(tensor)
-        ours = torch.from_numpy(prepared(source, 0, SQUARE)).double()
+        ours = torch.from_numpy(preprocessed(source.image(0), SQUARE)).double()
         assert (ours - tensor).abs().max() <= 0.5 + 1e-3
 
     def test_no_labels(self, tmp_path: Path) -> None:
@@ -181,8 +183,8 @@ class TestWrite:
 
     def test_more_images_than_a_chunk(self, tmp_path: Path) -> None:
         source = ProceduralFlowers(num_images=150, size=8)()
-        write_images(tmp_path / FILE, source, (), np.arange(150) > 100)
-        batch = Images(tmp_path / FILE).batch(range(150)).numpy()
+        write_images(tmp_path / IMAGES, source, (), np.arange(150) > 100)
+        batch = Images(tmp_path / IMAGES).batch(range(150)).numpy()
         for i in (0, 63, 64, 149):
             assert np.array_equal(batch[i], np.asarray(source.image(i)).transpose(2, 0, 1))
 
@@ -198,7 +200,7 @@ class TestWrite:
         source = ImageFolder(root=tmp_path)()
         source.fingerprint(str)
         with pytest.raises(InputError, match="5 of 6 images") as caught:
-            write_images(tmp_path / FILE, source, SQUARE, np.ones(6, bool))
+            write_images(tmp_path / IMAGES, source, SQUARE, np.ones(6, bool))
         lines = str(caught.value).splitlines()[1:]
         reasons = dict(line.strip().removeprefix(f"{tmp_path}/").split(": ", 1) for line in lines)
         assert list(reasons) == ["README.txt", "cut.jpg", "deep.png", "empty.png", "gone.png"]
@@ -210,13 +212,13 @@ class TestWrite:
         for i in range(25):
             (tmp_path / f"{i:02d}.jpg").touch()
         with pytest.raises(InputError, match=r"25 of 25(.|\n)*and 5 more"):
-            write_images(tmp_path / FILE, ImageFolder(root=tmp_path)(), (), np.ones(25, bool))
+            write_images(tmp_path / IMAGES, ImageFolder(root=tmp_path)(), (), np.ones(25, bool))
 
     def test_shapes_that_differ_name_two_images(self, tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
         Image.new("RGB", (9, 8)).save(tmp_path / "b.png")
         with pytest.raises(InputError, match=r"a\.png is 8×8 .*b\.png is 9×8 .*center_crop"):
-            write_images(tmp_path / FILE, ImageFolder(root=tmp_path)(), (), np.ones(2, bool))
+            write_images(tmp_path / IMAGES, ImageFolder(root=tmp_path)(), (), np.ones(2, bool))
 
     def test_torchs_threads_are_as_before(self, written: Path) -> None:
         assert written.exists()
@@ -246,16 +248,6 @@ class TestInOrder:
         results = _in_order(lambda i: i, items, 2)
         assert next(results) == 0
         assert next(items) <= 8 * 2
-
-
-class TestEvenly:
-    def test_few_are_all_taken(self) -> None:
-        assert evenly(3, 5).tolist() == [0, 1, 2]
-
-    def test_of_many_both_ends_are_among_the_chosen(self) -> None:
-        chosen = evenly(60, 24).tolist()
-        assert (len(chosen), chosen[0], chosen[-1]) == (24, 0, 59)
-        assert sorted(set(chosen)) == chosen
 
 
 class TestImages:
@@ -299,14 +291,14 @@ class TestPrepare:
             "split": Split(),
         }
         recipe: Any = SimpleNamespace(**made | changes)
-        return prepare(recipe, Registry.load(), Store(store))
+        return prepare(recipe, Session(Registry.load(), Store(store)))
 
     def test_reused_until_a_pixel_an_option_or_the_split_changes(
         self, flowers_tree: Path, tmp_path: Path
     ) -> None:
         store = tmp_path / "store"
         first = self.run(flowers_tree, store)
-        assert len(Images(first.path / FILE)) == 12
+        assert len(read_images(first)) == 12
         moved = flowers_tree.rename(tmp_path / "moved")
         assert self.run(moved, store).path == first.path
         assert self.run(moved, store, preprocess=SQUARE[::-1]).path != first.path

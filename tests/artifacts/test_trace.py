@@ -17,6 +17,7 @@ from pipeline.plugin.draws import Draws
 from pipeline.plugin.registry import Registry
 from pipeline.plugin.values import CLEAN, Prediction, Rates
 from pipeline.store.store import Store
+from pipeline_spacings.uniform import Uniform
 from tests.helpers.tiny import STAGES, run
 
 
@@ -44,7 +45,7 @@ def test_it_starts_with_the_noise_of_the_sample(first: dict[str, Any]) -> None:
     model = load_model(path, registry, "cpu")
     noise = Draws(0, "sample", [0]).normal(torch.empty(1, *model.shape))
     np.testing.assert_array_equal(way["x"][0], model.decode(noise)[0].numpy())
-    np.testing.assert_allclose(way["rates"], levels(model.schedule, 3)[:-1])
+    np.testing.assert_allclose(way["rates"], levels(model.schedule, 3, Uniform())[:-1])
 
 
 @pytest.mark.parametrize(("sampler", "calls"), [("heun", 5), ("loud", 1), ("dpmpp_2m", 3)])
@@ -66,6 +67,6 @@ def test_what_changes_in_place_was_kept_before() -> None:
     rates = Rates(0.6, 0.8)
     end = watched(lambda x, _: Prediction(x.clone(), x), torch.ones(1), [rates, CLEAN], None)
     assert end.item() == 4
-    assert [x.item() for x, _, _ in watched.seen] == [1, 2]
-    assert [found.x0.item() for _, found, _ in watched.seen] == [1, 2]
-    assert watched.seen[0][2] == rates
+    assert [x.item() for x, _, _ in watched.calls] == [1, 2]
+    assert [found.x0.item() for _, found, _ in watched.calls] == [1, 2]
+    assert watched.calls[0][2] == rates

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
 
-import diffusers
-import numpy as np
 import pytest
 import torch
 
 from pipeline import CLEAN, Rates
 from pipeline.cli.main import cli
-from pipeline.diffusion.levels import levels, time_of
+from pipeline.diffusion.levels import levels
 from pipeline.errors import InputError
-from pipeline.recipe.schema import Spacing
+from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline.runs.evaluate import evaluate
 from pipeline_schedules.cosine import Cosine
 from tests.helpers import tiny
@@ -25,8 +24,10 @@ from tests.helpers.tiny import STAGES, built, draw, history, main, run
 
 SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow, "karras": karras, "widest": widest}
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-SPACINGS = get_args(Spacing)
-EVERY_SPACING = pytest.mark.parametrize("spacing", SPACINGS)
+REGISTRY = Registry.load()
+SPACINGS = {
+    entry.name: build_stage(REGISTRY, "spacing", entry.name) for entry in REGISTRY.entries("spacing")
+}
 
 
 def at(schedule, *t: float) -> list[Rates[float]]:
@@ -36,103 +37,47 @@ def at(schedule, *t: float) -> list[Rates[float]]:
 
 @EVERY_SCHEDULE
 @pytest.mark.parametrize("count", [1, 2, 7, 20])
-def test_uniform_is_the_default_and_t_is_1_minus_k_over_n_to_the_last_bit(schedule, count):
+def test_uniform_t_is_1_minus_k_over_n_to_the_last_bit(schedule, count):
     expected = [*at(schedule, *(1 - torch.arange(count).double() / count).tolist()), CLEAN]
-    assert levels(schedule, count) == levels(schedule, count, "uniform") == expected
+    assert levels(schedule, count, SPACINGS["uniform"]) == expected
 
 
 @EVERY_SCHEDULE
-@EVERY_SPACING
+@pytest.mark.parametrize("name", SPACINGS)
 @pytest.mark.parametrize("count", [1, 2, 3, 20, 200])
-def test_there_are_as_many_noisy_levels_as_asked_for_each_less_noisy(schedule, spacing, count):
-    found = levels(schedule, count, spacing)
+def test_there_are_as_many_noisy_levels_as_asked_for_each_less_noisy(schedule, name, count):
+    found = levels(schedule, count, SPACINGS[name])
     assert len(found) == count + 1
     assert found[-1] == CLEAN
     assert found[0] == at(schedule, 1.0)[0]
-    last = 1 - (count - 1) / count if spacing == "uniform" or count == 1 else 0.0
+    last = 1 - (count - 1) / count if name == "uniform" or count == 1 else 0.0
     assert found[-2] == at(schedule, last)[0]
     sigmas = [rates.sigma for rates in found]
     assert all(a > b for a, b in pairwise(sigmas))
     assert all(type(part) is float for rates in found for part in rates)
 
 
-@EVERY_SCHEDULE
-def test_log_snr_is_even_in_log_snr(schedule):
-    found = [rates.log_snr for rates in levels(schedule, 9, "log_snr")[:-1]]
-    np.testing.assert_allclose(found, np.linspace(found[0], found[-1], 9), rtol=0, atol=1e-9)
-
-
-@EVERY_SCHEDULE
-def test_karras_is_equation_5(schedule):
-    found = [rates.sigma for rates in levels(schedule, 9, "karras")[:-1]]
-    largest, smallest = (rates.sigma for rates in at(schedule, 1.0, 0.0))
-    expected = [
-        (largest ** (1 / 7) + i / 8 * (smallest ** (1 / 7) - largest ** (1 / 7))) ** 7
-        for i in range(9)
-    ]
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-
-
-@EVERY_SCHEDULE
-@pytest.mark.parametrize("count", [2, 10, 50])
-def test_spacings_are_those_of_diffusers(schedule, count):
-    theirs = diffusers.DPMSolverMultistepScheduler()
-    smallest, largest = (rates.sigma for rates in at(schedule, 0.0, 1.0))
-    ends = np.array([largest, smallest])
-    sigmas = theirs._convert_to_karras(torch.tensor(ends), count)
-    found = [rates.sigma for rates in levels(schedule, count, "karras")[:-1]]
-    np.testing.assert_allclose(found, sigmas, rtol=1e-9)
-    logs = theirs._convert_to_lu(torch.tensor(np.log(ends)), count)
-    found = [np.log(rates.sigma) for rates in levels(schedule, count, "log_snr")[:-1]]
-    np.testing.assert_allclose(found, logs, rtol=0, atol=1e-9)
-
-
-@EVERY_SCHEDULE
-def test_time_of_is_the_inverse_of_log_snr(schedule):
-    t = torch.linspace(0, 1, 101, dtype=torch.float64).reshape(1, 101)
-    found = time_of(schedule, schedule(t).log_snr)
-    torch.testing.assert_close(found, t, rtol=0, atol=1e-9)
-    beyond = time_of(schedule, torch.tensor([30.0, -30.0], dtype=torch.float64))
-    torch.testing.assert_close(beyond, torch.tensor([0.0, 1.0], dtype=torch.float64))
-
-
-@pytest.mark.parametrize("spacing", ["log_snr", "karras"])
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        lambda t: Rates(1 - t, t),  # infinite at both ends
-        lambda t: Rates(t.clamp(min=0.1), 1.1 - t),  # the wrong way around
-        lambda t: Rates(torch.ones_like(t), torch.ones_like(t)),
-        lambda t: Rates(t * torch.nan, t),
-    ],
-)
-def test_a_schedule_without_falling_log_snr_is_told(schedule, spacing):
-    with pytest.raises(InputError, match=f"spacing {spacing}: the schedule's log-SNR should fall"):
-        levels(schedule, 5, spacing)
-
-
 def test_spacings_that_do_not_exist(after_first: Path, capfd) -> None:
-    told = "spacing karas: should be uniform, log_snr or karras"
-    with pytest.raises(InputError, match=told):
-        levels(Cosine(), 5, "karas")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=told):
+    told = "no spacing is called 'karas'; did you mean 'karras'? There are: karras, log_snr, uniform"
+    with pytest.raises(InputError, match=f"--spacing: .*{re.escape(told)}"):
         draw(spacing="karas")
     for section in ("sample", "train.validate", "evaluate"):
-        with pytest.raises(InputError, match=rf"{section}\.spacing: .*karras.*karas"):
+        with pytest.raises(InputError, match=rf"{section}\.spacing: {re.escape(told)}"):
             run(f"{section}.spacing=karas")
     for words in (["sample", "tiny"], ["evaluate", "tiny"]):
         assert main(*words, "--spacing", "karas") == 2
-        assert "'uniform', 'log_snr', 'karras'" in capfd.readouterr().err
+        assert told in capfd.readouterr().err
 
 
 def test_the_shell_offers_every_spacing() -> None:
     for name in ("sample", "evaluate"):
         (option,) = (o for o in cli.commands[name].params if o.name == "spacing")
-        assert tuple(option.type.choices) == SPACINGS
+        names = option.help.removeprefix("Of the noise levels: ").partition(", or {")[0]
+        assert set(names.split(", ")) == SPACINGS.keys()
 
 
 def test_pictures_depend_on_the_spacing(after_first: Path) -> None:
-    found = {spacing: draw(spacing=spacing) for spacing in SPACINGS}
+    found = {name: draw(spacing=name) for name in SPACINGS}
     usual, images = draw()
     assert usual["reused"]
     assert usual["spacing"] == "uniform"
@@ -144,6 +89,16 @@ def test_pictures_depend_on_the_spacing(after_first: Path) -> None:
         assert spacing in Path(about["folder"]).name
         assert not torch.equal(other, images)
     assert not torch.equal(found["log_snr"][1], found["karras"][1])
+
+
+def test_a_spacing_keeps_its_bare_name_where_no_option_is_set(after_first: Path) -> None:
+    plain, images = draw(spacing="karras")
+    again, _ = draw(spacing="{name: karras, rho: 7}")
+    assert (again["spacing"], again["folder"]) == ("karras", plain["folder"])
+    steep, other = draw(spacing="{name: karras, rho: 3}")
+    assert steep["spacing"] == {"name": "karras", "rho": 3.0}
+    assert Path(steep["folder"]).name.endswith("-karras-rho=3.0")
+    assert not torch.equal(other, images)
 
 
 def test_scores_say_the_spacing(first, after_first: Path, capfd) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import Tensor
-
-from pipeline import Rates
+from pipeline import Rates, Schedule, Spacing
 from pipeline.diffusion.levels import levels
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
-from pipeline.recipe.schema import Spacing
 from pipeline.testing.analytic import (
     GaussianData,
     Impulses,
@@ -25,6 +20,7 @@ from pipeline.testing.analytic import (
     variance_of,
     widest,
 )
+from pipeline_spacings.karras import Karras
 
 __all__ = [
     "GaussianData",
@@ -45,13 +41,13 @@ __all__ = [
 
 
 def spaced_levels(
-    schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int, spacing: Spacing = "karras"
+    schedule: Schedule, num_steps: int, spacing: Spacing | None = None
 ) -> list[Rates[float]]:
     """As ``noisy_levels``, for schedules that do too much within a step of t near their ends."""
-    return levels(schedule, num_steps + 1, spacing)[:-1]
+    return levels(schedule, num_steps + 1, spacing or Karras())[:-1]
 
 
-def registered_schedules(*, examples: bool = False) -> dict[str, Callable[[Tensor], Rates[Tensor]]]:
+def registered_schedules(*, examples: bool = False) -> dict[str, Schedule]:
     """Every schedule there is, with its defaults and, if asked, with its declared examples."""
     registry, found = Registry.load(), {}
     for entry in registry.entries("schedule"):

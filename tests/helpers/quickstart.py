@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from pipeline.artifacts.embed import read_features
-from pipeline.artifacts.prepare import FILE
-from pipeline.diffusion.images import Images
 from pipeline.diffusion.measure import extract
-from pipeline.plugin.registry import Registry
-from pipeline.recipe.build import build_stage
 from pipeline.recipe.load import load
-from pipeline.store.store import Store
+from pipeline.runs.finished import open_run
 from tests.helpers.paths import ROOT
 
 QUICKSTART = ROOT / "recipes" / "quickstart.yaml"
 
 
-class Finished:
+class Quickstart:
     """What the tests need of the run."""
 
     def __init__(self, folder: Path) -> None:
-        self.about: dict[str, Any] = json.loads((folder / "runs/quickstart/run.json").read_text())
-        self.store = Store(folder / ".pipeline")
-        self.registry = Registry.load()
-        self.recipe = load(QUICKSTART, registry=self.registry).recipe
+        self.run = open_run(folder / "runs/quickstart", device="cpu")
+        registry = self.run.session.registry
+        self.recipe = load(QUICKSTART, registry=registry).recipe
         assert self.recipe.features is not None
         self.extractor = self.recipe.features()
-        self.images = Images(self.open("images") / FILE)
-        self.metric = build_stage(self.registry, "metric", "kid")
-        self.real = read_features(self.artifact("features of validation images"))
+        self.images = self.run.images()
+        self.metric = self.run.stage("metric", "kid", "--metric")
+        self.real = self.features("validation images")
 
-    def artifact(self, name: str) -> Any:
-        one = self.about["artifacts"][name]
-        return self.store.open(one["kind"], one["key"])
+    def features(self, name: str) -> Tensor:
+        """The features (N, D) of these images."""
+        return read_features(self.run.artifact(f"features of {name}"))
 
-    def open(self, name: str) -> Path:
-        path: Path = self.artifact(name).path
-        return path
+    @property
+    def score(self) -> float:
+        """The run's KID."""
+        return self.run.record["scores"]["kid"]["value"]
 
     def kid(self, batches: Iterator[Tensor]) -> float:
+        """That of other images, uint8 (N, C, H, W)."""
         value: float = self.metric(self.real, extract(self.extractor, batches)).value
         return value

@@ -13,7 +13,7 @@ import pytest
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
 from tests.helpers.paths import ROOT
-from tests.helpers.quickstart import QUICKSTART, Finished
+from tests.helpers.quickstart import QUICKSTART, Quickstart
 from tests.helpers.strangers import BROKEN, COMMANDS, FILES, NAMES, RECIPE, pipeline
 
 
@@ -31,8 +31,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def quickstart(finished: Path) -> Finished:
-    return Finished(finished)
+def quickstart(finished: Path) -> Quickstart:
+    return Quickstart(finished)
 
 
 @pytest.fixture(scope="module")

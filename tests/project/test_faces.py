@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 import pipeline
+from tests.helpers.paths import ROOT
 
-ROOT = Path(pipeline.__file__).parents[1]
 FACES = {"pipeline", "pipeline.commands", "pipeline.testing"}
 HEAVY = {"torch", "torchvision", "pydantic", "pydantic_core", "scipy", "numpy", "PIL", "yaml"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import diffusers
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from pipeline_schedules.sigmoid import Sigmoid
 from pipeline_spacings.karras import Karras
 from pipeline_spacings.log_snr import LogSNR
 from pipeline_spacings.uniform import Uniform
+from tests.helpers import analytic
 
 EXPLODING = pipeline_schedules.karras.Karras()
 SCHEDULES = {
@@ -23,6 +26,10 @@ SCHEDULES = {
     "sigmoid": Sigmoid(),
     "flow": Flow(),
     "karras": EXPLODING,
+    "exploding": analytic.exploding,
+    "straight": analytic.flow,
+    "edm": analytic.karras,
+    "extreme": analytic.widest,
 }
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 SPACINGS = [Uniform(), LogSNR(), Karras(), Karras(rho=0.1), Karras(rho=100)]
@@ -70,7 +77,19 @@ def test_karras_is_equation_5(schedule, rho):
         (largest ** (1 / rho) + i / 8 * (smallest ** (1 / rho) - largest ** (1 / rho))) ** rho
         for i in range(9)
     ]
-    torch.testing.assert_close(sigma.tolist(), expected, rtol=1e-7, atol=0)
+    torch.testing.assert_close(sigma.tolist(), expected, rtol=1e-9, atol=0)
+
+
+@EVERY_SCHEDULE
+@pytest.mark.parametrize("count", [2, 10, 50])
+def test_log_snr_and_karras_are_those_of_diffusers(schedule, count):
+    theirs = diffusers.DPMSolverMultistepScheduler()
+    ends = at(schedule, 1.0, 0.0).sigma
+    sigma = schedule(Karras()(schedule, count)).sigma
+    np.testing.assert_allclose(sigma, theirs._convert_to_karras(ends, count), rtol=1e-9)
+    logs = schedule(LogSNR()(schedule, count)).sigma.log()
+    expected = theirs._convert_to_lu(ends.log().numpy(), count)
+    np.testing.assert_allclose(logs, expected, rtol=0, atol=1e-9)
 
 
 def test_on_the_karras_schedule_the_karras_spacing_is_even_in_t():

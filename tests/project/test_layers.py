@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
+
 FLOORS = """errors, records, format, progress, machine, plugin, recipe, store, diffusion, diagnosis,
 training, testing, artifacts, report, runs, compare, commands, cli, __main__""".replace("\n", " ")
 FLOOR = {name: number for number, name in enumerate(FLOORS.split(", "))}
