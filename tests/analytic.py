@@ -11,7 +11,7 @@ from pipeline.diffusion.levels import levels
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
 from pipeline.recipe.schema import Spacing
-from pipeline.testing.analytic import (
+from pipeline.testing.problems.analytic import (
     GaussianData,
     Impulses,
     MixtureData,

@@ -31,9 +31,9 @@ from pipeline.testing import (
     examine,
     worker,
 )
-from pipeline.testing.analytic import GaussianData, noisy_levels, preserving
-from pipeline.testing.compare import same
+from pipeline.testing.problems.analytic import GaussianData, noisy_levels, preserving
 from pipeline.testing.report import Finding, Report
+from pipeline.testing.same import same
 from pipeline.testing.variants import changed, context
 from pipeline_upsamplers.nearest import Nearest
 
@@ -207,7 +207,7 @@ def test_a_plugin_file_is_found_by_the_worker(tmp_path: Path):
 
 
 def _here(kind, made):
-    from pipeline.testing.upsampler import behaviour
+    from pipeline.testing.kinds.upsampler import behaviour
 
     return behaviour(made)
 

@@ -17,8 +17,8 @@ from ..errors import InputError
 from ..plugin.options import Option, options
 from ..recipe.build import build_stage
 from . import worker
-from .compare import same
 from .core import ClassCheck, Context, Wrong, require
+from .same import same
 from .variants import changed, examples_of
 
 ROUNDING = 4

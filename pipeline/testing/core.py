@@ -98,7 +98,7 @@ def examine(
     """Run all checks of a kind, or those whose name ``only`` takes, on a stage or its class."""
     from . import common, variants
 
-    module = import_module(f"{__package__}.{kind}")
+    module = import_module(f"{__package__}.kinds.{kind}")
     context = variants.context(kind, stage, registry or Registry.load(), module.behaviour)
     own: Sequence[Check] = module.CHECKS
     findings = [_once(c, context) for c in common.CHECKS if only(words(c))]
@@ -165,7 +165,7 @@ def untouched(**inputs: Any) -> Iterator[None]:
     """Raise Wrong if a tensor (or nest of them) is another afterwards; by the name it has there."""
     from copy import deepcopy
 
-    from .compare import same
+    from .same import same
 
     before = deepcopy(inputs)
     yield

@@ -87,7 +87,7 @@ def _behaviour(kind: str, pickled: bytes, files: list[str], threads: int) -> Any
     torch.set_num_threads(threads)
     for file in files:
         load_file(Path(file))
-    return import_module(f"pipeline.testing.{kind}").behaviour(pickle.loads(pickled))
+    return import_module(f"{__package__}.kinds.{kind}").behaviour(pickle.loads(pickled))
 
 
 if __name__ == "__main__":

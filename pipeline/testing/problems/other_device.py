@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .core import Wrong, require
+from ..core import Wrong, require
 
 
 def on_another_device(run: Callable[[str], Any]) -> str:

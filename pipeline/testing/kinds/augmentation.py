@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Augmentation
-from ..plugin.draws import Draws
-from .core import Context, Wrong, untouched
-from .elsewhere import on_another_device
-from .pictures import pictures
+from ...plugin.contracts import Augmentation
+from ...plugin.draws import Draws
+from ..core import Context, Wrong, untouched
+from ..problems.other_device import on_another_device
+from ..problems.spots import pictures
 
 COUNT = 12
 SHAPES = ((COUNT, 32, 32), (1, 32, 32), (3, 33, 47), (2, 64, 24))

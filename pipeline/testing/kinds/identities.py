@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..store.fingerprints import sha256_of
+from ...store.fingerprints import sha256_of
 
 
 def behaviour(stage: Any) -> Any:

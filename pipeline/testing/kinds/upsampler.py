@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .compare import same
-from .core import Check, Context, require, untouched
-from .elsewhere import on_another_device
-from .modules import disturb, gradients_reach_all, inputs_matter
+from ..core import Check, Context, require, untouched
+from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
+from ..problems.other_device import on_another_device
+from ..same import same
 
 NEAR = 3.0
 """Pixels of the output, from twice the input's place to the centre of what it changes."""

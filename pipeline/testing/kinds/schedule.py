@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import MAX_LOG_SNR, Rates
-from .compare import same
-from .core import Check, Context, require, untouched
-from .elsewhere import on_another_device
+from ...plugin.contracts import MAX_LOG_SNR, Rates
+from ..core import Check, Context, require, untouched
+from ..problems.other_device import on_another_device
+from ..same import same
 
 DTYPES = (torch.float64, torch.float32)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Prediction, Rates
+from ...plugin.contracts import Prediction, Rates
 
 
 class GaussianData:

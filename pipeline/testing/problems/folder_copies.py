@@ -16,9 +16,9 @@ from unittest.mock import patch
 
 from PIL import Image
 
-from ..plugin.options import options
-from ..plugin.photo import open_rgb
-from ..plugin.stage import options_of
+from ...plugin.options import options
+from ...plugin.photo import open_rgb
+from ...plugin.stage import options_of
 
 COPIED = 32 * 2**20
 """Bytes of a folder up to which its files are copied; those of a larger one are linked to."""

@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..plugin.contracts import Metric, Score
-from .core import Wrong
+from ...errors import InputError
+from ...plugin.contracts import Metric, Score
+from ..core import Wrong
 
 DIM, COUNT = 8, 256
 DISTANCES = (0.0, 0.5, 1.0, 2.0)

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..plugin.contracts import Metric
-from ..plugin.difference import Difference
-from .core import Context, Wrong, require, untouched
-from .sets import COUNT, drawn, scale
+from ...plugin.contracts import Metric
+from ...plugin.difference import Difference
+from ..core import Context, Wrong, require, untouched
+from ..problems.feature_sets import COUNT, drawn, scale
 
 REPEATS = 40
 """Independent draws of all sets, whose differences have a spread."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .core import require
+from ..core import require
 
 NOISE = 0.02
 """Added to every parameter: many layers start as 0, and then hide what is behind them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..plugin.contracts import LrSchedule
-from .core import Context, Wrong
+from ...plugin.contracts import LrSchedule
+from ..core import Context, Wrong
 
 STEPS = (*range(2000), *(10**n + k for n in range(3, 10) for k in (-1, 0, 1)))
 """Every step of a short training, and some far beyond the end of any."""

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion.images import to_tensor
-from ..errors import InputError
-from ..plugin.contracts import Preprocessor
-from .compare import same
-from .core import Context, Wrong, untouched
-from .pictures import pictures
+from ...diffusion.images import to_tensor
+from ...errors import InputError
+from ...plugin.contracts import Preprocessor
+from ..core import Context, Wrong, untouched
+from ..problems.spots import pictures
+from ..same import same
 
 SIZES = ((32, 32), (33, 47), (64, 24), (15, 97))
 """Height and width; also odd, and not square."""

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Prediction, Rates
-from ..plugin.draws import Draws
-from .core import Wrong, require
+from ...plugin.contracts import Prediction, Rates
+from ...plugin.draws import Draws
+from ..core import Wrong, require
 
 
 class Seen:

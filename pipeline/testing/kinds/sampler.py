@@ -8,13 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import CLEAN, Prediction, Rates
-from ..plugin.draws import Draws
-from .analytic import SCHEDULES, GaussianData, exploding, karras, noisy_levels, order_of, preserving
-from .compare import same
-from .core import Check, Context, require, untouched
-from .elsewhere import on_another_device
-from .sampling import Network, NoDraws, Rounded, draws, gaussian, mixture, normal, squash
+from ...plugin.contracts import CLEAN, Prediction, Rates
+from ...plugin.draws import Draws
+from ..core import Check, Context, require, untouched
+from ..problems.analytic import (
+    SCHEDULES,
+    GaussianData,
+    exploding,
+    karras,
+    noisy_levels,
+    order_of,
+    preserving,
+)
+from ..problems.denoisers import Network, NoDraws, Rounded, draws, gaussian, mixture, normal, squash
+from ..problems.other_device import on_another_device
+from ..same import same
 
 STEPS = (64, 128, 256)
 """Where the order is measured."""

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..plugin.contracts import Codec
-from ..plugin.stage import options_of
-from .core import Context, Wrong, untouched
-from .elsewhere import on_another_device
-from .pictures import pictures
+from ...plugin.contracts import Codec
+from ...plugin.stage import options_of
+from ..core import Context, Wrong, untouched
+from ..problems.other_device import on_another_device
+from ..problems.spots import pictures
 
 COUNT = 24
 

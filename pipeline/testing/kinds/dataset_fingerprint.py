@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..plugin.contracts import Dataset
-from ..plugin.options import options
-from ..store.fingerprints import sha256_of
-from . import worker
-from .compare import same
-from .core import Context, Wrong
-from .folders import ORDERS, Copy, bitmaps, copied, listed
+from ...errors import InputError
+from ...plugin.contracts import Dataset
+from ...plugin.options import options
+from ...store.fingerprints import sha256_of
+from .. import worker
+from ..core import Context, Wrong
+from ..problems.folder_copies import ORDERS, Copy, bitmaps, copied, listed
+from ..same import same
+from ..variants import changed
 from .identities import listing
-from .variants import changed
 
 SIDE_FILES, BYTES = 8, 48
 """Files beside the images that may hold labels, and bytes of each that are changed in turn."""

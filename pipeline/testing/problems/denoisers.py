@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Prediction, Rates
-from ..plugin.draws import Draws
+from ...plugin.contracts import Prediction, Rates
+from ...plugin.draws import Draws
+from ..core import Wrong, require
 from .analytic import GaussianData, MixtureData
-from .core import Wrong, require
 
 
 @dataclass

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..plugin.contracts import NO_CLASS, Rates
-from .compare import same
-from .core import Check, Context, Wrong, require, untouched
-from .modules import disturb, gradients_reach_all, inputs_matter
+from ...errors import InputError
+from ...plugin.contracts import NO_CLASS, Rates
+from ..core import Check, Context, Wrong, require, untouched
+from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
+from ..same import same
 
 Shape = tuple[int, int, int]
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..plugin.contracts import Optimizer
-from ..training.checkpoint import optimizer_tensors, restore_optimizer
-from .core import Context, Wrong
+from ...plugin.contracts import Optimizer
+from ...training.checkpoint import optimizer_tensors, restore_optimizer
+from ..core import Context, Wrong
 
 STEPS = 200
 TARGET = 0.5

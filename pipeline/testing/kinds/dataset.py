@@ -14,10 +14,10 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from ..plugin.contracts import Dataset, Source
-from ..plugin.photo import open_rgb
-from . import fingerprints
-from .core import Context, Wrong
+from ...plugin.contracts import Dataset, Source
+from ...plugin.photo import open_rgb
+from ..core import Context, Wrong
+from . import dataset_fingerprint
 
 SHOWN = 8
 """Images that are opened, from the first to the last."""
@@ -87,7 +87,7 @@ CHECKS = (
     lists_agree,
     opens_images,
     lists_without_decoding,
-    *fingerprints.CHECKS,
+    *dataset_fingerprint.CHECKS,
 )
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Extractor, Features
-from ..plugin.options import options
-from ..plugin.stage import options_of
-from . import worker
-from .compare import same
-from .core import Context, Wrong, untouched
-from .pictures import pictures
-from .variants import changed
+from ...plugin.contracts import Extractor, Features
+from ...plugin.options import options
+from ...plugin.stage import options_of
+from .. import worker
+from ..core import Context, Wrong, untouched
+from ..problems.spots import pictures
+from ..same import same
+from ..variants import changed
 
 TOLERANCE = 1e-3
 """Of the spread of features over images: how much a vector may depend on how it was computed."""

@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import NO_CLASS, Rates
-from ..plugin.draws import Draws
-from .analytic import SCHEDULES, preserving
-from .compare import same
-from .core import Check, Context, require, untouched
-from .elsewhere import on_another_device
-from .regressing import (
+from ...plugin.contracts import NO_CLASS, Rates
+from ...plugin.draws import Draws
+from ..core import Check, Context, require, untouched
+from ..problems.analytic import SCHEDULES, preserving
+from ..problems.networks import (
     Learning,
     Perfect,
     Seen,
@@ -29,6 +27,8 @@ from .regressing import (
     predicted,
     relative,
 )
+from ..problems.other_device import on_another_device
+from ..same import same
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 0.8, 0.95, 1.0], dtype=torch.float64)
 """One for each image of a batch."""

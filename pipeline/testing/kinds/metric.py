@@ -18,10 +18,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Metric, Score
-from . import paired
-from .core import Context, Wrong, untouched
-from .sets import COUNT, DISTANCES, by_first, drawn, fewest, mean_value, of_logits, scale, tried
+from ...plugin.contracts import Metric, Score
+from ..core import Context, Wrong, untouched
+from ..problems.feature_sets import (
+    COUNT,
+    DISTANCES,
+    by_first,
+    drawn,
+    fewest,
+    mean_value,
+    of_logits,
+    scale,
+    tried,
+)
+from . import metric_differences
 
 REPEATS = 40
 """Independent pairs of sets whose values make a mean and a spread."""
@@ -229,7 +239,7 @@ CHECKS = (
     is_symmetric_if_it_says_so,
     ignores_real_images_if_it_says_so,
     changes_nothing_in_place,
-    *paired.CHECKS,
+    *metric_differences.CHECKS,
 )
 
 

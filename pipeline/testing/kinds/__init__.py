@@ -1,0 +1,1 @@
+"""The checks of each kind of stage, a module each: ``behaviour`` and ``CHECKS``."""
