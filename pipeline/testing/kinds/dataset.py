@@ -1,8 +1,11 @@
-"""What a dataset has to keep: lists that agree, images that open, a fingerprint of the content."""
+"""Checks of datasets: lists that agree, and images that open.
+
+Those of the fingerprint, which has to be one of the content, are in ``dataset_fingerprint``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from numbers import Integral
@@ -16,14 +19,22 @@ import PIL.ImageFile
 
 from ...plugin.contracts import Dataset, Source
 from ...plugin.photo import open_rgb
-from ..core import Context, Wrong
+from ..context import Check, Context, Wrong
 from . import dataset_fingerprint
 
-SHOWN = 8
+OPENED = 8
 """Images that are opened, from the first to the last."""
+DECODERS = (
+    (PIL.ImageFile.ImageFile, "load"),
+    (PIL.Image, "fromarray"),
+    (PIL.Image, "frombytes"),
+)
+"""What Pillow decodes a picture with, or makes one of an array."""
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def behaviour(stage: Dataset) -> Any:
+def behaviour(stage: Dataset) -> list[object]:
     """Lists and some pixels; not the fingerprint, which says what these depend on."""
     source = stage()
     lists = [list(source.labels), list(source.parts), list(source.class_names)]
@@ -40,15 +51,7 @@ def lists_agree(stage: Dataset, _: Context) -> str:
         if len(values) != count:
             raise Wrong(f"it has {count} images and {len(values)} {what}")
     for index, label in enumerate(source.labels):
-        if label is None:
-            continue
-        if isinstance(label, bool) or not isinstance(label, Integral):
-            raise Wrong(f"the label of image {index} is {label!r}: an index of a class, or None")
-        if not 0 <= int(label) < len(names):
-            raise Wrong(
-                f"the label of image {index} is {label}, but there are {len(names)} class names: "
-                "labels go from 0 to one less; None is no label"
-            )
+        _check_label(index, label, len(names))
     if not all(isinstance(part, str) for part in source.parts):
         raise Wrong("a part is not text")
     if len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
@@ -59,31 +62,31 @@ def lists_agree(stage: Dataset, _: Context) -> str:
 def opens_images(stage: Dataset, _: Context) -> str:
     """Some of them, to RGB, the same in any order and from several threads, as prepare does."""
     source = stage()
-    places = _some(source)
-    found = [_pixels(source, i) for i in places]
+    indices = _some(source)
+    images = [_pixels(source, i) for i in indices]
     with ThreadPoolExecutor(4) as pool:
-        again = list(pool.map(lambda i: _pixels(source, i), reversed(places)))[::-1]
-    for index, one, other in zip(places, found, again, strict=True):
-        if not np.array_equal(one, other):
+        again = list(pool.map(lambda i: _pixels(source, i), reversed(indices)))[::-1]
+    for index, first, second in zip(indices, images, again, strict=True):
+        if not np.array_equal(first, second):
             raise Wrong(f"image {index} is another one when opened again, from another thread")
     kind = type(source.image(0))
-    sizes = dict.fromkeys(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in found)
-    return f"{len(places)} of {len(source)}: {kind.__name__}, {', '.join([*sizes][:3])}"
+    sizes = dict.fromkeys(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in images)
+    return f"{len(indices)} of {len(source)}: {kind.__name__}, {', '.join([*sizes][:3])}"
 
 
 def lists_without_decoding(stage: Dataset, _: Context) -> str:
     """Images are opened when they are asked for."""
-    with _decoded() as count:
+    with _watched_decoding() as decoded:
         source = stage()
-    if count:
+    if decoded:
         raise Wrong(
-            f"the call decodes or draws {len(count)} images: list them, and open image(index) "
+            f"the call decodes or draws {len(decoded)} images: list them, and open image(index) "
             "when it is asked for"
         )
     return f"{len(source)} images listed, none decoded"
 
 
-CHECKS = (
+CHECKS: Sequence[Check] = (
     lists_agree,
     opens_images,
     lists_without_decoding,
@@ -91,35 +94,44 @@ CHECKS = (
 )
 
 
+def _check_label(index: int, label: object, classes: int) -> None:
+    """Raise Wrong unless the label is the index of a class, or None."""
+    if label is None:
+        return
+    if isinstance(label, bool) or not isinstance(label, Integral):
+        raise Wrong(f"the label of image {index} is {label!r}: an index of a class, or None")
+    if not 0 <= int(label) < classes:
+        raise Wrong(
+            f"the label of image {index} is {label}, but there are {classes} class names: "
+            "labels go from 0 to one less; None is no label"
+        )
+
+
 def _some(source: Source) -> list[int]:
-    return sorted({int(i) for i in np.linspace(0, len(source) - 1, SHOWN)})
+    return sorted({int(i) for i in np.linspace(0, len(source) - 1, OPENED)})
 
 
-def _pixels(source: Source, index: int) -> Any:
-    item: Any = source.image(index)
+def _pixels(source: Source, index: int) -> Pixels:
+    item: object = source.image(index)
     if not isinstance(item, (Path, PIL.Image.Image)):
         raise Wrong(f"image {index} is a {type(item).__name__}, not a Path or a PIL picture")
     return np.array(open_rgb(item))
 
 
 @contextmanager
-def _decoded() -> Iterator[list[str]]:
-    """Grows with every picture that Pillow decodes or is made of an array."""
-    count: list[str] = []
+def _watched_decoding() -> Iterator[list[str]]:
+    """A list that grows with every picture that Pillow decodes or makes of an array."""
+    decoded: list[str] = []
 
-    def counted(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def watched(real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*a: Any, **k: Any) -> Any:
-            count.append(name)
+            decoded.append(name)
             return real(*a, **k)
 
         return call
 
     with ExitStack() as patches:
-        for home, name in (
-            (PIL.ImageFile.ImageFile, "load"),
-            (PIL.Image, "fromarray"),
-            (PIL.Image, "frombytes"),
-        ):
+        for home, name in DECODERS:
             real = getattr(home, name)
-            patches.enter_context(patch.object(home, name, counted(real, name)))
-        yield count
+            patches.enter_context(patch.object(home, name, watched(real, name)))
+        yield decoded

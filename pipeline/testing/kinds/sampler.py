@@ -1,95 +1,88 @@
-"""Checks of samplers: exact answers where the data's denoiser is known, declared order and cost."""
+"""Checks of samplers: where they end, what they cost, and that they change nothing else.
+
+Those of the declared order and of a random path's distribution are in ``sampler_convergence``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ...plugin.contracts import CLEAN, Prediction, Rates
+from ...plugin.contracts import CLEAN, Prediction, Rates, Sampler, Schedule
 from ...plugin.draws import Draws
-from ..core import Check, Context, require, untouched
-from ..problems.analytic import (
-    SCHEDULES,
-    GaussianData,
-    exploding,
-    karras,
-    noisy_levels,
-    order_of,
-    preserving,
+from ..context import Check, Context, Wrong, require
+from ..problems.analytic import SCHEDULES, GaussianData, karras, noisy_levels, preserving
+from ..problems.denoisers import (
+    NoDraws,
+    RoundedDraws,
+    WatchedDenoiser,
+    mixture,
+    sample_draws,
+    squash,
+    start_noise,
 )
-from ..problems.denoisers import Network, NoDraws, Rounded, draws, gaussian, mixture, normal, squash
 from ..problems.other_device import on_another_device
-from ..same import same
+from ..same import same, untouched
+from . import sampler_convergence
 
-STEPS = (64, 128, 256)
-"""Where the order is measured."""
-MANY = 200
-"""Steps after which a random path's distribution is compared."""
-BIAS = 0.05
-"""Of the mean in deviations, and of covariances, after MANY steps."""
+IMAGE = 0.7
+"""The one image of data without variance."""
 
 
-def behaviour(sampler: Any) -> Any:
+def behaviour(sampler: Sampler) -> object:
     """Where it gets on a mixture, to a noisy and to the clean level, and what it declares."""
     ends = []
     for schedule in (preserving, karras):
         for levels in (noisy_levels(schedule, 7), [*noisy_levels(schedule, 4), CLEAN]):
-            x = normal(3, 1, 2, 3) * levels[0].c
-            ends.append(sampler(mixture().denoise, x, levels, draws(3)))
+            x = start_noise(3, 1, 2, 3) * levels[0].c
+            ends.append(sampler(mixture().denoise, x, levels, sample_draws(3)))
     return ends, sampler.order, [sampler.nfe(n) for n in (1, 4, 10)]
 
 
-def costs_what_it_declares(sampler: Any, _: Context) -> str:
-    """nfe(n) is what n noisy levels and the clean one cost."""
+def costs_what_it_declares(sampler: Sampler, _: Context) -> str:
+    """``nfe(n)`` is what n noisy levels and the clean one cost."""
     for count in (1, 2, 3, 5, 10):
-        network = Network(mixture().denoise)
-        _run(sampler, network, _to_clean(preserving, count))
-        said = sampler.nfe(count)
+        denoise = WatchedDenoiser(mixture().denoise)
+        _end(sampler, denoise, _to_clean(preserving, count))
+        declared = sampler.nfe(count)
         require(
-            len(network.seen) == said,
-            f"nfe({count}) says {said} network evaluations; {count} noisy levels and the clean "
-            f"one took {len(network.seen)}",
+            len(denoise.said) == declared,
+            f"nfe({count}) says {declared} network evaluations; {count} noisy levels and the clean "
+            f"one took {len(denoise.said)}",
         )
     return f"nfe(10) = {sampler.nfe(10)}"
 
 
-def ends_in_the_last_x0(sampler: Any, _: Context) -> str:
+def ends_in_the_last_x0(sampler: Sampler, _: Context) -> str:
     """A step to the clean level does, finite, whatever the number of steps."""
     for name, schedule in {**SCHEDULES, "VE from sigma 80": karras}.items():
         for count in (1, 2, 3, 5):
-            network, place = Network(mixture().denoise), f"{name}, {count} steps"
-            end = _run(sampler, network, _to_clean(schedule, count))
-            require(bool(end.isfinite().all()), f"the image is not finite ({place})")
-            require(bool(network.seen), f"it takes no step to the clean level ({place})")
-            away = float((end - network.seen[-1].x0).abs().max())
+            denoise, where = WatchedDenoiser(mixture().denoise), f"{name}, {count} steps"
+            end = _end(sampler, denoise, _to_clean(schedule, count))
+            require(bool(end.isfinite().all()), f"the image is not finite ({where})")
+            require(bool(denoise.said), f"it takes no step to the clean level ({where})")
+            away = float((end - denoise.said[-1].x0).abs().max())
             require(
                 away < 1e-9,
                 f"after the step to the clean level x is {away:.2g} away from the last x0: is the "
-                f"last step taken, and does it end there? ({place})",
+                f"last step taken, and does it end there? ({where})",
             )
     return "for 1, 2, 3 and 5 steps"
 
 
-def arrives_at_the_last_level(sampler: Any, _: Context) -> str:
+def arrives_at_the_last_level(sampler: Sampler, _: Context) -> str:
     """Where all images are one, x keeps its eps, and its rates are those of the last level."""
     if sampler.order is None:
         return ""
     for name, schedule in SCHEDULES.items():
-        levels, image = noisy_levels(schedule, 20), 0.7
-        eps = normal(4, 1, 3, 3)
-        at = [rates.signal * image + rates.noise * eps for rates in levels]
-
-        def denoise(x: Tensor, rates: Rates[float], image: float = image) -> Prediction:
-            x0 = torch.full_like(x, image)
-            return Prediction(x0, (x - rates.signal * x0) / rates.noise)
-
-        end = sampler(denoise, at[0], levels, NoDraws())
-        away = [float((end - x).abs().max()) for x in at]
+        levels, eps = noisy_levels(schedule, 20), start_noise(4, 1, 3, 3)
+        path = [rates.signal * IMAGE + rates.noise * eps for rates in levels]
+        end = sampler(_one_image, path[0], levels, NoDraws())
+        away = [float((end - x).abs().max()) for x in path]
         nearest = away.index(min(away))
-        close = float((at[-2] - at[-1]).abs().max()) / 10
+        close = float((path[-2] - path[-1]).abs().max()) / 10
         require(
             nearest == len(levels) - 1 or away[nearest] > close,
             f"of {len(levels)} levels x ends at number {nearest + 1}, not at the last one ({name})",
@@ -102,61 +95,15 @@ def arrives_at_the_last_level(sampler: Any, _: Context) -> str:
     return "exact for a constant x0"
 
 
-def has_its_declared_order(sampler: Any, _: Context) -> str:
-    """The error against the exact solution of the ODE falls as it says."""
-    if sampler.order is None:
-        return ""
-    slopes = [_slope(sampler, schedule, gaussian(), 1) for schedule in SCHEDULES.items()]
-    slopes.append(_slope(sampler, ("VP, a mixture", preserving), mixture(), 1))
-    return f"{sampler.order} declared, {min(slopes):.2f} measured"
-
-
-def keeps_its_order_with_uneven_steps(sampler: Any, _: Context) -> str:
-    """Levels come in any spacing: here every second step is twice as large."""
-    if sampler.order is None:
-        return ""
-    schedules = {"VP, uneven steps": preserving, "VE, uneven steps": exploding}
-    slopes = [_slope(sampler, schedule, gaussian(), 2) for schedule in schedules.items()]
-    return f"{min(slopes):.2f} measured"
-
-
-def reaches_the_exact_distribution(sampler: Any, _: Context) -> str:
-    """A random path's mean and covariance at the last level, within chance."""
-    if sampler.order is not None:
-        return ""
-    worst = 0.0
-    for name, schedule in SCHEDULES.items():
-        data, levels = gaussian(), noisy_levels(schedule, MANY)
-        start = data.draw(normal(8, 2, 32, 32), levels[0])
-        end = sampler(data.denoise, start, levels, draws(8))
-        mean, covariance = data.at(levels[-1])
-        away = end.transpose(0, 1).flatten(1) - mean[:, None]
-        deviation = covariance.diagonal().sqrt()
-        products = away[:, None] * away[None]
-        for what, sample, exact, scale in (
-            ("mean", away, 0 * mean, deviation),
-            ("covariance", products, covariance, deviation[:, None] * deviation),
-        ):
-            found = sample.mean(-1)
-            error = sample.std(-1) / sample.shape[-1] ** 0.5
-            require(
-                bool(((found - exact).abs() < 4 * error + BIAS * scale).all()),
-                f"after {MANY} steps the {what} is {_list(found + (what == 'mean') * mean)}, "
-                f"exact is {_list(exact + (what == 'mean') * mean)} ({name})",
-            )
-            worst = max(worst, float(((found - exact).abs() / scale).max()))
-    return f"mean and covariance within {worst:.1%} after {MANY} steps"
-
-
-def draws_if_and_only_if_it_has_no_order(sampler: Any, _: Context) -> str:
+def draws_if_and_only_if_it_has_no_order(sampler: Sampler, _: Context) -> str:
     """A deterministic sampler has an order and needs no draws; a random one hears them."""
-    levels, network = _to_clean(karras, 10), mixture().denoise
-    x = normal(4, 1, 3, 3) * levels[0].c
+    levels, denoise = _to_clean(karras, 10), mixture().denoise
+    x = start_noise(4, 1, 3, 3) * levels[0].c
     if sampler.order is not None:
         require(sampler.order >= 1, f"order {sampler.order}: should be at least 1, or None")
-        sampler(network, x, levels, NoDraws())
+        sampler(denoise, x, levels, NoDraws())
         return "deterministic"
-    ends = [sampler(network, x, levels, Draws(seed, "sample", range(4))) for seed in (0, 1)]
+    ends = [sampler(denoise, x, levels, Draws(seed, "sample", range(4))) for seed in (0, 1)]
     require(
         not same(ends[0], ends[1]),
         "order None says that it is random, but other draws change nothing: a deterministic "
@@ -165,10 +112,10 @@ def draws_if_and_only_if_it_has_no_order(sampler: Any, _: Context) -> str:
     return "random, by draws"
 
 
-def keeps_images_apart(sampler: Any, _: Context) -> str:
+def keeps_images_apart(sampler: Sampler, _: Context) -> str:
     """An image does not depend on the size of the batch, nor on who else is in it."""
     levels = _to_clean(preserving, 6)
-    x = normal(4, 1, 3, 3) * levels[0].c
+    x = start_noise(4, 1, 3, 3) * levels[0].c
     whole = sampler(mixture().denoise, x, levels, Draws(0, "sample", range(4)))
     for rows in ([0], [2], [3, 1]):
         part = sampler(mixture().denoise, x[rows], levels, Draws(0, "sample", rows))
@@ -181,14 +128,14 @@ def keeps_images_apart(sampler: Any, _: Context) -> str:
     return "alone as in a batch of 4"
 
 
-def clips_nothing(sampler: Any, _: Context) -> str:
+def clips_nothing(sampler: Sampler, _: Context) -> str:
     """Data that lie 50 away from 0 come out as the same data around 0, 50 away."""
     for name, schedule in SCHEDULES.items():
-        levels, z = noisy_levels(schedule, 20), normal(4, 1, 3, 3)
+        levels, z = noisy_levels(schedule, 20), start_noise(4, 1, 3, 3)
         ends = []
         for shift in (0.0, 50.0):
             data = GaussianData([shift], [[0.25]])
-            end = sampler(data.denoise, data.draw(z, levels[0]), levels, draws(4))
+            end = sampler(data.denoise, data.draw(z, levels[0]), levels, sample_draws(4))
             ends.append(end - levels[-1].signal * shift)
         away = float((ends[0] - ends[1]).abs().max())
         require(
@@ -199,14 +146,14 @@ def clips_nothing(sampler: Any, _: Context) -> str:
     return "values around 50 come out right"
 
 
-def keeps_shape_and_dtype(sampler: Any, _: Context) -> str:
-    """Of x; single precision is double precision, rounded."""
+def keeps_shape_and_dtype(sampler: Sampler, _: Context) -> str:
+    """Those of x; single precision is double precision, rounded."""
     levels = _to_clean(preserving, 6)
-    x = (normal(2, 3, 4, 5) * levels[0].c).float()
+    x = (start_noise(2, 3, 4, 5) * levels[0].c).float()
     ends = []
     for dtype in (torch.float32, torch.float64):
-        network = Network(squash, Rounded(0, "sample", range(2)))
-        end = sampler(network, x.to(dtype), levels, network.draws)
+        denoise = WatchedDenoiser(squash, RoundedDraws(0, "sample", range(2)))
+        end = sampler(denoise, x.to(dtype), levels, denoise.draws)
         require(end.dtype == dtype, f"x of {dtype} becomes {end.dtype}")
         require(end.shape == x.shape, f"x {tuple(x.shape)} becomes {tuple(end.shape)}")
         ends.append(end.double())
@@ -215,81 +162,41 @@ def keeps_shape_and_dtype(sampler: Any, _: Context) -> str:
     return f"float32 within {away:.0e} of float64"
 
 
-def keeps_the_device(sampler: Any, _: Context) -> str:
-    """Of x."""
+def keeps_the_device(sampler: Sampler, _: Context) -> str:
+    """The answer is where x is."""
     levels = _to_clean(preserving, 3)
     return on_another_device(
-        lambda device: (sampler(squash, torch.ones(2, 1, 2, 2, device=device), levels, draws(2)),)
+        lambda device: sampler(
+            squash, torch.ones(2, 1, 2, 2, device=device), levels, sample_draws(2)
+        )
     )
 
 
-def changes_nothing_in_place(sampler: Any, _: Context) -> str:
+def changes_nothing_in_place(sampler: Sampler, _: Context) -> str:
     """Neither x, nor the levels, nor what the network said."""
     levels = _to_clean(preserving, 5)
-    x = normal(2, 1, 3, 3) * levels[0].c
-    kept: list[tuple[Any, Any]] = []
+    x = start_noise(2, 1, 3, 3) * levels[0].c
+    given: list[Tensor] = []
+    copies: list[Tensor] = []
 
     def denoise(x: Tensor, rates: Rates[float]) -> Prediction:
-        found = squash(x, rates)
-        kept.append(((x, *found), tuple(part.clone() for part in (x, *found))))
-        return found
+        said = squash(x, rates)
+        given.extend((x, *said))
+        copies.extend(part.clone() for part in (x, *said))
+        return said
 
     with untouched(x=x, levels=levels):
-        sampler(denoise, x, levels, draws(2))
-    for now, before in kept:
-        require(same(now[0], before[0]), "it changes in place the x that it gave the network")
-        require(same(now[1:], before[1:]), "it changes in place what the network said")
+        sampler(denoise, x, levels, sample_draws(2))
+    require(same(given[::3], copies[::3]), "it changes in place the x that it gave the network")
+    require(same(given, copies), "it changes in place what the network said")
     return "x, levels and predictions stay"
-
-
-def _slope(
-    sampler: Any, named: tuple[str, Callable[[Tensor], Rates[Tensor]]], data: Any, uneven: float
-) -> float:
-    """The order that is measured. Raises Wrong unless it is near the declared one."""
-    name, schedule = named
-    errors, z = [], normal(4, len(data.at(Rates(1.0, 1.0))[0]), 4, 4)
-    for count in STEPS:
-        levels = noisy_levels(schedule, count, uneven)
-        end = sampler(data.denoise, data.draw(z, levels[0]), levels, NoDraws())
-        errors.append(float((end - data.draw(z, levels[-1])).square().mean().sqrt()))
-    if errors[-1] < 1e-11:  # exact but for rounding
-        return float(sampler.order)
-    require(
-        errors[-1] < 0.1,
-        f"{STEPS[-1]} steps end {errors[-1]:.2g} away from the exact solution of the ODE, which "
-        f"more steps do not mend ({name})",
-    )
-    slope = order_of(errors, STEPS)
-    told = ", ".join(f"{error:.1e} at {count}" for error, count in zip(errors, STEPS, strict=True))
-    require(
-        slope >= sampler.order - 0.2,
-        f"order {sampler.order} is declared and {slope:.2f} measured: error {told} steps ({name})",
-    )
-    return slope
-
-
-def _run(sampler: Any, network: Network, levels: list[Rates[float]]) -> Tensor:
-    x = normal(4, 1, 3, 3) * levels[0].c
-    end = sampler(network, x, levels, network.draws)
-    require(isinstance(end, Tensor), f"it returned {type(end).__name__}, not a tensor")
-    return end  # type: ignore[no-any-return]
-
-
-def _to_clean(schedule: Callable[[Tensor], Rates[Tensor]], count: int) -> list[Rates[float]]:
-    return [*noisy_levels(schedule, count)[:count], CLEAN]
-
-
-def _list(values: Tensor) -> str:
-    return ", ".join(f"{v:.3f}" for v in values.flatten().tolist())
 
 
 CHECKS: Sequence[Check] = (
     costs_what_it_declares,
     ends_in_the_last_x0,
     arrives_at_the_last_level,
-    has_its_declared_order,
-    keeps_its_order_with_uneven_steps,
-    reaches_the_exact_distribution,
+    *sampler_convergence.CHECKS,
     draws_if_and_only_if_it_has_no_order,
     keeps_images_apart,
     clips_nothing,
@@ -297,3 +204,22 @@ CHECKS: Sequence[Check] = (
     keeps_the_device,
     changes_nothing_in_place,
 )
+
+
+def _one_image(x: Tensor, rates: Rates[float]) -> Prediction:
+    """The exact denoiser of data that are one image."""
+    x0 = torch.full_like(x, IMAGE)
+    return Prediction(x0, (x - rates.signal * x0) / rates.noise)
+
+
+def _end(sampler: Sampler, denoise: WatchedDenoiser, levels: list[Rates[float]]) -> Tensor:
+    x = start_noise(4, 1, 3, 3) * levels[0].c
+    end: object = sampler(denoise, x, levels, denoise.draws)
+    if not isinstance(end, Tensor):
+        raise Wrong(f"it returned {type(end).__name__}, not a tensor")
+    return end
+
+
+def _to_clean(schedule: Schedule, count: int) -> list[Rates[float]]:
+    """So many noisy levels, and the clean one."""
+    return [*noisy_levels(schedule, count)[:count], CLEAN]
