@@ -132,7 +132,7 @@ CHECKS: Sequence[ClassCheck] = (
 
 @contextmanager
 def other_seeds() -> Iterator[Callable[[], str]]:
-    """Seeds the global generators differently, and restores them; yields what tells who moved."""
+    """Seed the global generators, and restore them; yields a function that names those moved."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(98765)
     np.random.seed(98765)

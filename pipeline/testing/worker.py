@@ -20,7 +20,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def call_elsewhere(function: Callable[[Any], Any], stage: object) -> Any:
-    """``function(stage)`` in the worker, of a module's own function. Raises Wrong if it fails."""
+    """What a module's function answers to the stage in the worker. Raises Wrong if it fails."""
     pickled = pickle.dumps((function, stage))
     process = _process()
     assert process.stdin

@@ -34,7 +34,7 @@ def behaviour(backbone: Backbone) -> list[Tensor]:
 
 
 def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
-    """An answer like x, for each size that it takes; what it cannot take is an InputError."""
+    """The answer is like x for each size that it takes; others raise InputError."""
     taken = []
     for shape in SIZES[:-1]:
         try:
@@ -49,7 +49,7 @@ def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
 
 
 def gradients_reach_every_parameter(backbone: Backbone, _: Context) -> str:
-    """Finite and not 0, once 0.02 of noise on the weights has freed those that start as 0."""
+    """They are finite and not 0, once noise on the weights has freed those that start as 0."""
     counts = []
     for network, shape, classes in _networks(backbone):
         x, rates = _inputs(shape, 4)
@@ -163,7 +163,7 @@ def works_without_memory(backbone: Backbone, _: Context) -> str:
 
 
 def changes_nothing_in_place(backbone: Backbone, _: Context) -> str:
-    """Neither x nor the rates."""
+    """Neither x nor the rates are changed."""
     network, shape = _network(backbone, None)
     x, rates = _inputs(shape, 2)
     with untouched(x=x, rates=rates):

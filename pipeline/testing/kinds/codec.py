@@ -75,7 +75,7 @@ def encodes_to_float32(stage: Codec, _: Context) -> str:
 
 
 def round_trip(stage: Codec, _: Context) -> str:
-    """Exact, every grey level of every channel; near the image, if it declares to be lossy."""
+    """Every level of every channel comes back exactly; near, if it declares to be lossy."""
     images, state = _fitted(stage)
     unseen = spots(4, seed=9)
     if _lossless(stage):

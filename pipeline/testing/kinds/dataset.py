@@ -42,7 +42,7 @@ def behaviour(stage: Dataset) -> list[object]:
 
 
 def lists_agree(stage: Dataset, _: Context) -> str:
-    """As many labels and parts as images; labels are indices of class names, or None."""
+    """There are as many labels and parts as images; labels are indices of classes, or None."""
     source = stage()
     count, names = len(source), list(source.class_names)
     if not count:
@@ -60,7 +60,7 @@ def lists_agree(stage: Dataset, _: Context) -> str:
 
 
 def opens_images(stage: Dataset, _: Context) -> str:
-    """Some of them, to RGB, the same in any order and from several threads, as prepare does."""
+    """Some images open to RGB, the same in any order and from several threads, as prepare does."""
     source = stage()
     indices = _some(source)
     images = [_pixels(source, i) for i in indices]

@@ -41,7 +41,7 @@ class Listing:
 
 
 def fingerprint_is_stable(stage: Dataset, _: Context) -> str:
-    """Built again and in another process: the same lists, in the same order, and fingerprint."""
+    """Lists, their order and the fingerprint are the same when built again, and elsewhere."""
     here, again = listing(stage), listing(stage)
     elsewhere = call_elsewhere(listing, stage)
     if not isinstance(here.fingerprint, str) or not here.fingerprint:
@@ -75,7 +75,7 @@ def fingerprint_is_that_of_a_copy(stage: Dataset, _: Context) -> str:
 
 
 def fingerprint_sees_a_pixel(stage: Dataset, _: Context) -> str:
-    """One pixel changed, in a file of the same name, size and time: another fingerprint."""
+    """One other pixel, in a file of the same name, size and time, gives another fingerprint."""
     with folder_copy(stage) as copy:
         if not copy:
             return _NO_FOLDER
@@ -93,7 +93,7 @@ def fingerprint_sees_a_pixel(stage: Dataset, _: Context) -> str:
 
 
 def fingerprint_sees_a_label(stage: Dataset, _: Context) -> str:
-    """A label changed where it comes from: a folder's name, or a file beside the images."""
+    """A label changed in its folder's name, or a file beside the images, gives another."""
     for changes in (_moved, _side_files):
         with folder_copy(stage) as copy:
             if not copy:
@@ -113,7 +113,7 @@ def fingerprint_sees_a_label(stage: Dataset, _: Context) -> str:
 
 
 def fingerprint_sees_options(stage: Dataset, context: Context) -> str:
-    """Other images or labels by other options: another fingerprint."""
+    """Options that change images or labels change the fingerprint."""
     fingerprint = _fingerprint(stage)
     tried = [
         name

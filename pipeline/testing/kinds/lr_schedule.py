@@ -27,7 +27,7 @@ def gives_finite_factors(stage: LrSchedule, _: Context) -> str:
 
 
 def depends_on_the_step_only(stage: LrSchedule, _: Context) -> str:
-    """A function of the step: a training that is resumed asks for its own step only."""
+    """The factor is a function of the step: a resumed training asks for its own step only."""
     ascending = behaviour(stage)
     descending = [stage(step) for step in reversed(STEPS)][::-1]
     for step, up, down in zip(STEPS, ascending, descending, strict=True):

@@ -45,7 +45,7 @@ def behaviour(stage: Metric) -> list[object]:
 
 
 def declares_what_it_is(stage: Metric, _: Context) -> str:
-    """Which way is better, what equal sets give, whether few images shift it."""
+    """It declares which way is better, what equal sets give, whether few images shift it."""
     for name in ("higher_is_better", "biased"):
         value = getattr(stage, name, None)
         if not isinstance(value, bool):
@@ -62,7 +62,7 @@ def declares_what_it_is(stage: Metric, _: Context) -> str:
 
 
 def gives_a_score(stage: Metric, _: Context) -> str:
-    """Finite numbers that JSON can hold, of as many images on both sides or not."""
+    """Its numbers are finite, and JSON can hold them, for as many images on both sides or not."""
     for n, m in ((COUNT, COUNT), (COUNT, 160), (160, COUNT)):
         score: object = stage(*feature_sets(stage, n, m, 0, 0.25))
         if not isinstance(score, Score):
@@ -101,7 +101,7 @@ def ignores_the_order_of_images(stage: Metric, _: Context) -> str:
 
 
 def has_the_right_standard_error(stage: Metric, _: Context) -> str:
-    """Where it is given: the spread over repetitions, within a factor of 2."""
+    """Where one is given, it is the spread over repetitions, within a factor of 2."""
     count, told = max(128, 2 * fewest(stage)), []
     for distance in (0.0, 0.5):
         sets = (feature_sets(stage, count, count, 100 + i, distance) for i in range(REPEATS))

@@ -28,14 +28,14 @@ ROUNDING = 1e-5
 
 
 def is_ideal_for_equal_distributions(stage: Metric, _: Context) -> str:
-    """The mean over small sets. Biased: identical sets, and large ones are nearer than small."""
+    """Unbiased: on average over small sets. Biased: for a set and itself, nearly for large ones."""
     if stage.ideal is None:
         return "it looks at one side only"
     return _biased(stage, stage.ideal) if stage.biased else _unbiased(stage, stage.ideal)
 
 
 def moves_away_with_distance(stage: Metric, _: Context) -> str:
-    """In the declared direction, further from ideal the further the sets are apart."""
+    """The value moves in the declared direction, away from ideal, when the sets move apart."""
     values = [mean_value(stage, COUNT, 400, distance, pairs=4) for distance in DISTANCES]
     where = "as classes become less clear" if wants_logits(stage) else "with distance"
     told = ", ".join(f"{value:.4g}" for value in values)
@@ -58,7 +58,7 @@ CHECKS: Sequence[Check] = (is_ideal_for_equal_distributions, moves_away_with_dis
 
 
 def _unbiased(stage: Metric, ideal: float) -> str:
-    """Checked with small sets, where a kept diagonal shows most."""
+    """Raise Wrong unless small sets, where a kept diagonal shows most, have the ideal as mean."""
     count = fewest(stage)
     values = [stage(*feature_sets(stage, count, count, 200 + i, 0)).value for i in range(PAIRS)]
     mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(PAIRS)
@@ -72,7 +72,7 @@ def _unbiased(stage: Metric, ideal: float) -> str:
 
 
 def _biased(stage: Metric, ideal: float) -> str:
-    """Checked with a set and itself, then with independent small and large sets."""
+    """Raise Wrong unless a set with itself is ideal, and large sets are nearer than small ones."""
     features = feature_sets(stage, COUNT, COUNT, 0, 0)[0]
     value = stage(features, features.clone()).value
     if abs(value - ideal) > 1e-4 * scale_of(stage):

@@ -48,7 +48,7 @@ def behaviour(objective: Objective) -> list[object]:
 
 
 def predictions_add_up_to_x(objective: Objective, _: Context) -> str:
-    """x = signal * x0 + noise * eps, whatever the network says."""
+    """They do, x = signal * x0 + noise * eps, whatever the network says."""
     worst = 0.0
     for name, schedule in SCHEDULES.items():
         x, rates = normal_images(1), schedule(TIMES)
@@ -67,7 +67,7 @@ def predictions_add_up_to_x(objective: Objective, _: Context) -> str:
 
 
 def network_sees_scaled_x_and_rates(objective: Objective, _: Context) -> str:
-    """x / c and rates / c with c = sqrt(signal² + noise²); rates as tensors (N,)."""
+    """The network sees x / c and rates / c, c = sqrt(signal² + noise²), as tensors (N,)."""
     for name, schedule in SCHEDULES.items():
         _predicts_from_scaled(objective, name, schedule)
         _trains_on_scaled(objective, name, schedule)
@@ -131,7 +131,7 @@ def losses_are_means_over_the_batch(objective: Objective, _: Context) -> str:
 
 
 def times_and_noise_come_from_draws(objective: Objective, _: Context) -> str:
-    """Every image has its own."""
+    """Every image has its own time and noise, and other draws give others."""
     x0 = normal_images(count=1).repeat(6, 1, 1, 1)
     network, again = WatchedNetwork(), WatchedNetwork()
     objective.loss(network, x0, None, preserving, train_draws())
@@ -160,7 +160,7 @@ def keeps_images_apart(objective: Objective, _: Context) -> str:
 
 
 def passes_labels_on(objective: Objective, _: Context) -> str:
-    """Labels as they are, None as None. One network evaluation for one prediction."""
+    """Labels are passed as they are, None as None; a prediction is one network evaluation."""
     for label in (LABELS, None):
         network = WatchedNetwork()
         objective.predict(network, normal_images(), preserving(TIMES), label)
@@ -173,7 +173,7 @@ def passes_labels_on(objective: Objective, _: Context) -> str:
 
 
 def keeps_dtype_and_device(objective: Objective, _: Context) -> str:
-    """Those of x and x0; single precision is near double precision."""
+    """The answers have those of x and x0; single precision is near double precision."""
     rates, x = preserving(TIMES), normal_images(1)
     exact = predicted(objective, usual_network, x, rates)
     single = Rates(*(rate.float() for rate in rates))
@@ -195,7 +195,7 @@ def keeps_dtype_and_device(objective: Objective, _: Context) -> str:
 
 
 def changes_nothing_in_place(objective: Objective, _: Context) -> str:
-    """Neither images, nor labels, nor rates."""
+    """Neither images, nor labels, nor rates are changed."""
     for schedule in SCHEDULES.values():  # dividing by c in place shows where c is not 1
         x, label, rates = normal_images(), LABELS.clone(), schedule(TIMES)
         with untouched(x0=x, label=label):

@@ -24,7 +24,7 @@ def behaviour(stage: Optimizer) -> list[Tensor]:
 
 
 def makes_a_torch_optimizer(stage: Optimizer, _: Context) -> str:
-    """One of torch's kind, with all the parameters, from any iterable."""
+    """It is one of torch's kind, with all the parameters, from any iterable."""
     parameters = _parameters(torch.float32)
     optimizer: object = stage(iter(parameters))
     if not isinstance(optimizer, torch.optim.Optimizer):

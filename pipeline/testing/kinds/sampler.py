@@ -56,7 +56,7 @@ def costs_what_it_declares(sampler: Sampler, _: Context) -> str:
 
 
 def ends_in_the_last_x0(sampler: Sampler, _: Context) -> str:
-    """A step to the clean level does, finite, whatever the number of steps."""
+    """A step to the clean level ends there, whatever the number of steps, and is finite."""
     for name, schedule in {**SCHEDULES, "VE from sigma 80": karras}.items():
         for count in (1, 2, 3, 5):
             denoise, where = WatchedDenoiser(mixture().denoise), f"{name}, {count} steps"
@@ -147,7 +147,7 @@ def clips_nothing(sampler: Sampler, _: Context) -> str:
 
 
 def keeps_shape_and_dtype(sampler: Sampler, _: Context) -> str:
-    """Those of x; single precision is double precision, rounded."""
+    """The answer has those of x; single precision is double precision, rounded."""
     levels = _to_clean(preserving, 6)
     x = (start_noise(2, 3, 4, 5) * levels[0].c).float()
     ends = []
@@ -173,7 +173,7 @@ def keeps_the_device(sampler: Sampler, _: Context) -> str:
 
 
 def changes_nothing_in_place(sampler: Sampler, _: Context) -> str:
-    """Neither x, nor the levels, nor what the network said."""
+    """Neither x, nor the levels, nor what the network said is changed."""
     levels = _to_clean(preserving, 5)
     x = start_noise(2, 1, 3, 3) * levels[0].c
     given: list[Tensor] = []

@@ -30,7 +30,7 @@ def behaviour(upsampler: Upsampler) -> list[Tensor]:
 
 
 def doubles_height_and_width(upsampler: Upsampler, _: Context) -> str:
-    """Channels and dtype stay, for any size and one channel too."""
+    """So it is for any size and one channel too; channels and dtype stay."""
     for channels in (1, 3, 8):
         module = _fresh(upsampler, channels)
         for height, width in ((4, 4), (5, 7), (1, 1), (2, 9)):
@@ -107,7 +107,7 @@ def keeps_the_device(upsampler: Upsampler, _: Context) -> str:
 
 
 def changes_nothing_in_place(upsampler: Upsampler, _: Context) -> str:
-    """Neither its input, nor itself in evaluation mode."""
+    """Neither its input is changed, nor itself in evaluation mode."""
     module, x = _fresh(upsampler, 3).eval(), _features(2, 3, 4, 6)
     with untouched(x=x), torch.no_grad():
         outs = [module(x) for _ in range(2)]
