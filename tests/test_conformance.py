@@ -13,11 +13,12 @@ import pytest
 from pipeline import testing
 from pipeline.cli.main import cli
 from pipeline.plugin.options import is_stage_class
+from pipeline.plugin.registry import KINDS as REGISTERED
 from pipeline.plugin.registry import Registry
 from pipeline.plugin.stage import stage
 from pipeline.testing import examine
 
-KINDS = ["schedule", "sampler", "objective", "backbone", "upsampler"]
+KINDS = ["schedule", "spacing", "sampler", "objective", "backbone", "upsampler"]
 """The others are in test_conformance_data.py."""
 BROKEN = {
     file.stem: [
@@ -41,7 +42,14 @@ SHIPPED = [(kind, entry.name) for kind in KINDS for entry in REGISTRY.entries(ki
 DOCS = (Path(__file__).parents[1] / "docs/conformance.md").read_text()
 
 
+@pytest.fixture
+def spacings_are_a_kind(monkeypatch: pytest.MonkeyPatch):
+    """Whether or not there is a hook that registers some."""
+    monkeypatch.setitem(REGISTERED, "spacing", "register_spacings")
+
+
 @EVERY_BROKEN
+@pytest.mark.usefixtures("spacings_are_a_kind")
 def test_a_bug_is_caught_by_the_check_that_names_it(kind, cls):
     report = examine(kind, cls, REGISTRY, only=lambda name: name == cls.caught_by)
     assert [found.check for found in report.findings] == [cls.caught_by]

@@ -40,6 +40,7 @@ __all__ = [
     "check_preprocessor",
     "check_sampler",
     "check_schedule",
+    "check_spacing",
     "check_upsampler",
     "examine",
 ]
@@ -68,6 +69,11 @@ def check_augmentation(stage: object, *, registry: Registry | None = None) -> Re
 def check_schedule(stage: object, *, registry: Registry | None = None) -> Report:
     """Check a schedule: log-SNR falls and is bounded, in t's shape and dtype."""
     return check_stage("schedule", stage, registry)
+
+
+def check_spacing(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a spacing: times that fall from 1 in float64, with all registered schedules."""
+    return check_stage("spacing", stage, registry)
 
 
 def check_objective(stage: object, *, registry: Registry | None = None) -> Report:
