@@ -8,17 +8,19 @@ One call in a plugin author's test::
         check_sampler(MySampler)
 
 or ``pipeline plugins check sampler my_sampler`` in the shell. A call takes a stage, or its class,
-and also tries the option sets that the class declares as ``examples``. It returns a report of what
-was checked and measured, and raises ``ConformanceError`` with the same table where something is
-wrong. Importing this imports no torch.
+and also tries the option sets that the class declares as ``examples`` (see ``variants``). It
+returns a report of what was checked and measured, and raises ``ConformanceError`` with the same
+table where something is wrong. Importing this imports no torch.
+
+``core`` runs ``common.CHECKS`` and those of the kind's own module in ``kinds``; what these checks
+give to stages, problems with known answers among them, is in ``problems``.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..plugin.registry import Registry
-from .core import Wrong, check, examine
+from .context import Wrong
+from .core import check_stage, examine
 from .report import ConformanceError, Finding, Report
 
 __all__ = [
@@ -38,71 +40,77 @@ __all__ = [
     "check_preprocessor",
     "check_sampler",
     "check_schedule",
+    "check_spacing",
     "check_upsampler",
     "examine",
 ]
 
 
-def check_dataset(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A dataset: its lists agree, its fingerprint is of its content, it pickles to workers."""
-    return check("dataset", stage, registry)
+def check_dataset(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a dataset: its lists agree, its fingerprint is of its content, images open."""
+    return check_stage("dataset", stage, registry)
 
 
-def check_preprocessor(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A preprocessor: float32 images in [0, 1], deterministic."""
-    return check("preprocessor", stage, registry)
+def check_preprocessor(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a preprocessor: float32 images in [0, 1], each by itself."""
+    return check_stage("preprocessor", stage, registry)
 
 
-def check_codec(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A codec: its round trip, its state, its range."""
-    return check("codec", stage, registry)
+def check_codec(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a codec: its round trip, its state, its range."""
+    return check_stage("codec", stage, registry)
 
 
-def check_augmentation(stage: Any, *, registry: Registry | None = None) -> Report:
-    """An augmentation: random by draws alone, each image by its own."""
-    return check("augmentation", stage, registry)
+def check_augmentation(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check an augmentation: random by draws alone, each image by its own."""
+    return check_stage("augmentation", stage, registry)
 
 
-def check_schedule(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A schedule: log-SNR falls and is bounded, in t's shape and dtype."""
-    return check("schedule", stage, registry)
+def check_schedule(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a schedule: log-SNR falls and is bounded, in t's shape and dtype."""
+    return check_stage("schedule", stage, registry)
 
 
-def check_objective(stage: Any, *, registry: Registry | None = None) -> Report:
-    """An objective: predictions add up to x, a perfect network has no loss."""
-    return check("objective", stage, registry)
+def check_spacing(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a spacing: times that fall from 1 in float64, with all registered schedules."""
+    return check_stage("spacing", stage, registry)
 
 
-def check_backbone(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A backbone: gradients reach all of it, rates and labels matter, rows stay apart."""
-    return check("backbone", stage, registry)
+def check_objective(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check an objective: predictions add up to x, a perfect network has no loss."""
+    return check_stage("objective", stage, registry)
 
 
-def check_upsampler(stage: Any, *, registry: Registry | None = None) -> Report:
-    """An upsampler: twice the size, every output pixel of the input near it."""
-    return check("upsampler", stage, registry)
+def check_backbone(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a backbone: gradients reach all of it, rates and labels matter, images stay apart."""
+    return check_stage("backbone", stage, registry)
 
 
-def check_optimizer(stage: Any, *, registry: Registry | None = None) -> Report:
-    """An optimizer: it goes downhill, and its state can be saved."""
-    return check("optimizer", stage, registry)
+def check_upsampler(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check an upsampler: twice the size, every output pixel made of the input near it."""
+    return check_stage("upsampler", stage, registry)
 
 
-def check_lr_schedule(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A learning-rate schedule: a finite factor for every step."""
-    return check("lr_schedule", stage, registry)
+def check_optimizer(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check an optimizer: it goes downhill, and its state can be saved."""
+    return check_stage("optimizer", stage, registry)
 
 
-def check_sampler(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A sampler: exact answers on analytic problems, declared order and cost."""
-    return check("sampler", stage, registry)
+def check_lr_schedule(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a learning-rate schedule: a finite factor for every step."""
+    return check_stage("lr_schedule", stage, registry)
 
 
-def check_features(stage: Any, *, registry: Registry | None = None) -> Report:
-    """Features: float32 vectors, an identity, each image by itself."""
-    return check("features", stage, registry)
+def check_sampler(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a sampler: exact answers on analytic problems, declared order and cost."""
+    return check_stage("sampler", stage, registry)
 
 
-def check_metric(stage: Any, *, registry: Registry | None = None) -> Report:
-    """A metric: ideal for equal distributions, worse with distance, blind to order."""
-    return check("metric", stage, registry)
+def check_features(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check features: float32 vectors, an identity, each image by itself."""
+    return check_stage("features", stage, registry)
+
+
+def check_metric(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a metric: ideal for equal distributions, worse with distance, blind to order."""
+    return check_stage("metric", stage, registry)

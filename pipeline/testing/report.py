@@ -5,15 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 WIDTH = 68
-"""Of the last column of the table."""
+"""Characters of the table's last column."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One check."""
+    """What one check came to."""
 
     check: str
     """What was checked, in words."""
@@ -21,6 +21,24 @@ class Finding:
     """A line for each set of options that differs."""
     problem: str | None = None
     """What is wrong, and with which options; None if nothing is."""
+
+
+class FindingData(TypedDict):
+    """A finding as plain data."""
+
+    check: str
+    measured: str
+    problem: str | None
+    ok: bool
+
+
+class ReportData(TypedDict):
+    """A report as plain data."""
+
+    kind: str
+    name: str
+    ok: bool
+    checks: list[FindingData]
 
 
 @dataclass(frozen=True)
@@ -42,27 +60,27 @@ class Report:
         return {f.check: f.problem for f in self.findings if f.problem is not None}
 
     def table(self) -> str:
-        """For people: a row for each check, then the verdict."""
+        """The report for people: a row for each check, then the verdict."""
         rows = [("CHECK", "", "MEASURED, OR WHAT IS WRONG")]
-        for found in self.findings:
-            result = "ok" if found.problem is None else "FAILED"
-            for line in _wrapped(found.measured if found.problem is None else found.problem):
-                rows.append((found.check if result else "", result, line))
-                result = ""
+        for finding in self.findings:
+            first, *more = _wrapped(
+                finding.measured if finding.problem is None else finding.problem
+            )
+            rows.append((finding.check, "ok" if finding.problem is None else "FAILED", first))
+            rows += [("", "", line) for line in more]
         wide = max(len(row[0]) for row in rows)
         lines = [f"{check:{wide}}  {result:6}  {text}".rstrip() for check, result, text in rows]
         failed = f"{len(self.problems)} of {len(self.findings)} checks failed"
         verdict = f"all {len(self.findings)} checks passed" if self.ok else failed
         return "\n".join([*lines, f"{self.kind} {self.name}: {verdict}"])
 
-    def data(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "ok": self.ok,
-            "checks": [{**vars(f), "ok": f.problem is None} for f in self.findings],
-        }
+    def data(self) -> ReportData:
+        """The report for ``--json``."""
+        checks = [
+            FindingData(check=f.check, measured=f.measured, problem=f.problem, ok=f.problem is None)
+            for f in self.findings
+        ]
+        return ReportData(kind=self.kind, name=self.name, ok=self.ok, checks=checks)
 
 
 class ConformanceError(AssertionError):

@@ -7,30 +7,25 @@ import os
 import pickle
 import subprocess
 import sys
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from .core import Wrong
+import torch
+
+from ..plugin.registry import load_file
+from .context import Wrong
 
 _started: list[subprocess.Popen[bytes]] = []
 
 
-def behaviour(kind: str, stage: Any) -> Any:
-    """The kind's ``behaviour(stage)`` in the worker. Raises Wrong if it fails there."""
-    import torch
-
-    pickled = pickle.dumps(stage)
-    # A --plugin file is no module that can be imported: the worker loads it too.
-    files = [
-        str(module.__file__)
-        for name, module in list(sys.modules.items())
-        if name.startswith("pipeline_file_") and name.encode() in pickled
-    ]
+def call_elsewhere(function: Callable[[Any], Any], stage: object) -> Any:
+    """What a module's function answers to the stage in the worker. Raises Wrong if it fails."""
+    pickled = pickle.dumps((function, stage))
     process = _process()
     assert process.stdin
     assert process.stdout
-    pickle.dump((sys.path, files, torch.get_num_threads(), kind, pickled), process.stdin)
+    pickle.dump((sys.path, _plugin_files(pickled), torch.get_num_threads(), pickled), process.stdin)
     process.stdin.flush()
     try:
         failed, answer = pickle.load(process.stdout)
@@ -40,6 +35,15 @@ def behaviour(kind: str, stage: Any) -> Any:
     if failed:
         raise Wrong(f"in another process it raised {failed}")
     return answer
+
+
+def _plugin_files(pickled: bytes) -> list[str]:
+    """A ``--plugin`` file is no module that can be imported: the worker has to load it too."""
+    return [
+        str(module.__file__)
+        for name, module in list(sys.modules.items())
+        if name.startswith("pipeline_file_") and name.encode() in pickled
+    ]
 
 
 def _process() -> subprocess.Popen[bytes]:
@@ -63,31 +67,27 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Until the other side is gone."""
+    """Answer until the other side is gone."""
     while True:
         try:
-            paths, files, threads, kind, pickled = pickle.load(requests)
+            paths, files, threads, pickled = pickle.load(requests)
         except EOFError:
             return
         try:
             sys.path[:] = paths
-            answer = None, _behaviour(kind, pickled, files, threads)
-            sent = pickle.dumps(answer)
+            reply = pickle.dumps((None, _called(pickled, files, threads)))
         except Exception as error:  # a stage may fail in any way
-            sent = pickle.dumps((f"{type(error).__name__}: {' '.join(str(error).split())}", None))
-        answers.write(sent)
+            reply = pickle.dumps((f"{type(error).__name__}: {' '.join(str(error).split())}", None))
+        answers.write(reply)
         answers.flush()
 
 
-def _behaviour(kind: str, pickled: bytes, files: list[str], threads: int) -> Any:
-    import torch
-
-    from ..plugin.registry import load_file
-
+def _called(pickled: bytes, files: list[str], threads: int) -> object:
     torch.set_num_threads(threads)
     for file in files:
         load_file(Path(file))
-    return import_module(f"pipeline.testing.{kind}").behaviour(pickle.loads(pickled))
+    function, stage = pickle.loads(pickled)
+    return function(stage)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ SCHEDULES = {"vp": Cosine(), "ve": exploding, "flow": flow, "karras": karras, "w
 EVERY_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 REGISTRY = Registry.load()
 SPACINGS = {
-    entry.name: build_stage(REGISTRY, "spacing", entry.name) for entry in REGISTRY.entries("spacing")
+    entry.name: build_stage(REGISTRY, "spacing", entry.name)
+    for entry in REGISTRY.entries("spacing")
 }
 
 
@@ -58,7 +59,9 @@ def test_there_are_as_many_noisy_levels_as_asked_for_each_less_noisy(schedule, n
 
 
 def test_spacings_that_do_not_exist(after_first: Path, capfd) -> None:
-    told = "no spacing is called 'karas'; did you mean 'karras'? There are: karras, log_snr, uniform"
+    told = (
+        "no spacing is called 'karas'; did you mean 'karras'? There are: karras, log_snr, uniform"
+    )
     with pytest.raises(InputError, match=f"--spacing: .*{re.escape(told)}"):
         draw(spacing="karas")
     for section in ("sample", "train.validate", "evaluate"):

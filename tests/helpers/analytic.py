@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from pipeline import Rates, Schedule, Spacing
 from pipeline.diffusion.levels import levels
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
-from pipeline.testing.analytic import (
+from pipeline.testing.problems.analytic import (
     GaussianData,
     Impulses,
     MixtureData,
-    NoDraws,
     exploding,
     flow,
     karras,
@@ -38,6 +39,15 @@ __all__ = [
     "variance_of",
     "widest",
 ]
+
+
+class NoDraws:
+    """For samplers that have no business with chance."""
+
+    def normal(self, like: Tensor) -> Tensor:
+        raise AssertionError("a deterministic sampler drew random numbers")
+
+    uniform = normal
 
 
 def spaced_levels(

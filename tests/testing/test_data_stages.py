@@ -52,7 +52,7 @@ def test_there_are_some_of_each_kind():
 
 def test_a_dataset_with_one_more_file_than_is_copied_is_told(monkeypatch):
     """And is not half checked."""
-    monkeypatch.setattr("pipeline.testing.folders.FILES", 3)
+    monkeypatch.setattr("pipeline.testing.problems.folder_copies.FILES", 3)
     report = examine("dataset", ImageFolder(root=PHOTOS), REGISTRY)
     assert report.ok
     told = {found.check: found.measured for found in report.findings}

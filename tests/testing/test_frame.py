@@ -29,12 +29,13 @@ from pipeline.testing import (
     check_upsampler,
     common,
     examine,
-    worker,
 )
-from pipeline.testing.analytic import GaussianData, noisy_levels, preserving
-from pipeline.testing.compare import same
+from pipeline.testing.kinds import upsampler
+from pipeline.testing.problems.analytic import GaussianData, noisy_levels, preserving
 from pipeline.testing.report import Finding, Report
-from pipeline.testing.variants import changed, context
+from pipeline.testing.same import same
+from pipeline.testing.variants import context_of, variations
+from pipeline.testing.worker import call_elsewhere
 from pipeline_upsamplers.nearest import Nearest
 
 REGISTRY = Registry.load()
@@ -48,9 +49,9 @@ class Straight:
     start: Annotated[float, Field(gt=0, lt=0.5)]
     """Noise at t = 0."""
     power: Annotated[int, Field(ge=1, le=3)] = 1
-    """Of t."""
+    """The power of t."""
     shape: Literal["line", "root"] = "line"
-    """Of the whole."""
+    """The curve of noise over t to this power."""
     ends: tuple[float, ...] = (0.0, 1.0)
     """Not read."""
     up: Annotated[Upsampler, Stage("upsampler")] | None = None
@@ -66,7 +67,7 @@ class Straight:
 
 
 def straight(given=Straight):
-    return context("schedule", given, REGISTRY, lambda schedule: schedule(torch.ones(2)))
+    return context_of("schedule", given, REGISTRY, lambda schedule: schedule(torch.ones(2)))
 
 
 def test_importing_the_kit_imports_no_torch():
@@ -75,14 +76,14 @@ def test_importing_the_kit_imports_no_torch():
 
 
 def test_variants_are_the_given_stage_and_the_examples():
-    found = straight(Straight(start=0.3))
-    assert [v.stage for v in found.variants] == [
+    given = straight(Straight(start=0.3))
+    assert [v.stage for v in given.variants] == [
         Straight(start=0.3), Straight(start=0.2, power=2), Straight(start=0.1, shape="root"),
     ]  # fmt: skip
     labels = ["start=0.3", "start=0.2, power=2", "start=0.1, shape=root"]
-    assert [v.label for v in found.variants] == labels
+    assert [v.label for v in given.variants] == labels
     # A class without defaults starts from its first example.
-    assert [v.stage for v in straight().variants] == [v.stage for v in found.variants[1:]]
+    assert [v.stage for v in straight().variants] == [v.stage for v in given.variants[1:]]
 
 
 def test_a_class_without_defaults_or_examples_is_refused():
@@ -91,13 +92,13 @@ def test_a_class_without_defaults_or_examples_is_refused():
         start: float
 
     with pytest.raises(InputError, match="start: is missing"):
-        context("schedule", Bare, REGISTRY, lambda _: None)
+        context_of("schedule", Bare, REGISTRY, lambda _: None)
 
 
 def test_values_to_try_are_of_other_sets_and_of_the_type():
-    found = straight()
+    context = straight()
     tried = {
-        name: [value for value, _ in changed(found, 0, option)]
+        name: [value for value, _ in variations(context, 0, option)]
         for name, option in options(Straight).items()
     }
     assert tried["start"][0] == 0.1
@@ -186,7 +187,7 @@ def test_same_allows_rounding_if_asked():
 
 def test_global_generators_are_restored_and_what_moves_is_told():
     before = torch.get_rng_state(), random.getstate(), pickle.dumps(np.random.get_state())
-    with common._other_seeds() as moved:
+    with common.other_seeds() as moved:
         assert moved() == ""
         torch.rand(1)
         np.random.rand(1)
@@ -202,14 +203,8 @@ def test_a_plugin_file_is_found_by_the_worker(tmp_path: Path):
     file.write_text(PLUGIN)
     registry = Registry.load([file])
     made = build_stage(registry, "upsampler", "loud")
-    here, there = (run("upsampler", made) for run in (_here, worker.behaviour))
-    assert same(here, there, rounding=100)
-
-
-def _here(kind, made):
-    from pipeline.testing.upsampler import behaviour
-
-    return behaviour(made)
+    there = call_elsewhere(upsampler.behaviour, made)
+    assert same(upsampler.behaviour(made), there, rounding=100)
 
 
 PLUGIN = '''

@@ -19,7 +19,7 @@ from pipeline.testing import examine
 from tests.helpers.paths import ROOT
 from tests.testing import broken
 
-KINDS = ["schedule", "sampler", "objective", "backbone", "upsampler"]
+KINDS = ["schedule", "spacing", "sampler", "objective", "backbone", "upsampler"]
 """The others are in test_data_stages.py."""
 BROKEN = {
     file.stem: [

@@ -43,7 +43,7 @@ class HalfPrecision:
 
     caught_by: ClassVar = "gives float32 vectors"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Half(self.image_size, f"half/{self.image_size}")
@@ -60,7 +60,7 @@ class WithGradients:
 
     caught_by: ClassVar = "gives float32 vectors"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Learning(self.image_size, f"learning/{self.image_size}")
@@ -78,7 +78,7 @@ class BatchStatistics:
 
     caught_by: ClassVar = "keeps images apart"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Normalising(self.image_size, f"normalising/{self.image_size}")
@@ -90,9 +90,9 @@ class _Running(_Extractor):
         self.mean = torch.zeros(8)
 
     def __call__(self, images: Tensor) -> Tensor:
-        found = self.project(images)
-        self.mean = self.mean + 0.1 * (found.mean(0) - self.mean)
-        return found - self.mean
+        features = self.project(images)
+        self.mean = self.mean + 0.1 * (features.mean(0) - self.mean)
+        return features - self.mean
 
 
 @stage
@@ -101,7 +101,7 @@ class RunningStatistics:
 
     caught_by: ClassVar = "is in evaluation mode"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Running(self.image_size, f"running/{self.image_size}")
@@ -113,7 +113,7 @@ class SameIdForEverySize:
 
     caught_by: ClassVar = "id tells the options"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Extractor(self.image_size, "small")
@@ -125,12 +125,12 @@ class IdOfAnAddress:
 
     caught_by: ClassVar = "has an id that stays"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
-        made = _Extractor(self.image_size, "")
-        made.id = f"{object()!r}/{hash('small')}/{self.image_size}"
-        return made
+        extractor = _Extractor(self.image_size, "")
+        extractor.id = f"{object()!r}/{hash('small')}/{self.image_size}"
+        return extractor
 
 
 @stage
@@ -142,9 +142,9 @@ class SameIdForAllWeights:
     """A .pth file with the tensor ``weights`` (48, 8)."""
 
     def __call__(self) -> _Extractor:
-        made = _Extractor(4, "small/4")
-        made.weights = torch.load(self.weights, weights_only=True)["weights"]
-        return made
+        extractor = _Extractor(4, "small/4")
+        extractor.weights = torch.load(self.weights, weights_only=True)["weights"]
+        return extractor
 
 
 @stage
@@ -153,7 +153,7 @@ class RandomWeights:
 
     caught_by: ClassVar = "is in evaluation mode"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Extractor(self.image_size, f"random/{self.image_size}", int(torch.randint(999, ())))
@@ -170,7 +170,7 @@ class OfTheFirstImage:
 
     caught_by: ClassVar = "tells images apart"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _OfTheFirst(self.image_size, f"first/{self.image_size}")
@@ -187,7 +187,7 @@ class ReturnsNothing:
 
     caught_by: ClassVar = "moves to a device"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Moving(self.image_size, f"moving/{self.image_size}")
@@ -205,7 +205,7 @@ class ScalesInPlace:
 
     caught_by: ClassVar = "changes nothing in place"
     image_size: Annotated[int, Field(ge=1)] = 16
-    """Of the resized images."""
+    """Height and width to which images are resized."""
 
     def __call__(self) -> _Extractor:
         return _Scaling(self.image_size, f"scaling/{self.image_size}")

@@ -268,13 +268,13 @@ class SubtractsTheSecond:
         self, real: Tensor, models: Sequence[Sequence[Tensor]]
     ) -> dict[tuple[int, int], Difference]:
         values = [[self(real, fake).value for fake in sets] for sets in models]
-        found = {}
+        differences = {}
         for b, second in enumerate(values):
             for a, first in enumerate(values[:b]):
                 by_pair = [y - z for y, z in zip(first, second, strict=True)]
                 mean = sum(by_pair) / len(by_pair)
-                found[a, b] = Difference(mean, tuple(by_pair), None, "none")
-        return found
+                differences[a, b] = Difference(mean, tuple(by_pair), None, "none")
+        return differences
 
 
 @stage
@@ -297,11 +297,11 @@ class AddsVariances:
         self, real: Tensor, models: Sequence[Sequence[Tensor]]
     ) -> dict[tuple[int, int], Difference]:
         scores = [[self(real, fake) for fake in sets] for sets in models]
-        found = {}
+        differences = {}
         for b, second in enumerate(scores):
             for a, first in enumerate(scores[:b]):
                 by_pair = [z.value - y.value for y, z in zip(first, second, strict=True)]
                 squares = sum((score.standard_error or 0) ** 2 for score in first + second)
                 mean, error = sum(by_pair) / len(by_pair), squares**0.5 / len(by_pair)
-                found[a, b] = Difference(mean, tuple(by_pair), error, "variances added")
-        return found
+                differences[a, b] = Difference(mean, tuple(by_pair), error, "variances added")
+        return differences

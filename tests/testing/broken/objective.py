@@ -40,10 +40,10 @@ class V:
         rates = schedule(self.time(x0, draws)).over(x0)
         eps = draws.normal(x0)
         out, x, seen = self.call(network, rates.signal * x0 + rates.noise * eps, rates, label)
-        found = self.read(out, x, seen)
+        prediction = self.read(out, x, seen)
         return {
             "loss": self.reduce(out - self.target(x0, eps, seen)),
-            "image_loss": self.watch((found.x0 - x0).square().mean()),
+            "image_loss": self.watch((prediction.x0 - x0).square().mean()),
         }
 
     def predict(self, network, x, rates, label):
@@ -110,8 +110,8 @@ class EpsOfTheScaledX(V):
     caught_by: ClassVar = "predictions add up to x"
 
     def read(self, out, x, rates):
-        found, c = super().read(out, x, rates), rates.c
-        return Prediction(found.x0 / (1 + rates.noise), found.eps / c)
+        prediction, c = super().read(out, x, rates), rates.c
+        return Prediction(prediction.x0 / (1 + rates.noise), prediction.eps / c)
 
 
 @stage

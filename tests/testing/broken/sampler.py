@@ -36,7 +36,7 @@ class Ancestral(Euler):
         return draws.normal(x)
 
     def share(self, now, then):
-        """Of the noise at ``then`` that is new."""
+        """The share of the noise at ``then`` that is new."""
         return (1 - (then.sigma / now.sigma) ** 2) ** 0.5
 
     def __call__(self, denoise, x, levels, draws):

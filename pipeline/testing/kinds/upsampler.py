@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .compare import same
-from .core import Check, Context, require, untouched
-from .elsewhere import on_another_device
-from .modules import disturb, gradients_reach_all, inputs_matter
+from ...plugin.contracts import Upsampler
+from ..context import Check, Context, Wrong, require
+from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
+from ..problems.other_device import on_another_device
+from ..same import same, untouched
 
 NEAR = 3.0
-"""Pixels of the output, from twice the input's place to the centre of what it changes."""
+"""Pixels of the output, from twice the input pixel's place to the centre of what it changes."""
 
 
-def behaviour(upsampler: Any) -> Any:
+def behaviour(upsampler: Upsampler) -> list[Tensor]:
     """What it makes of noise, fresh and disturbed, in evaluation and in training."""
-    fresh, found = _fresh(upsampler, 4), []
+    fresh = _fresh(upsampler, 4)
+    outs: list[Tensor] = []
     for module in (fresh, disturb(fresh)):
         for train in (False, True):
             with torch.random.fork_rng(), torch.no_grad():
                 torch.manual_seed(0)
-                found.append(module.train(train)(_features(2, 4, 5, 6)))
-    return found
+                outs.append(module.train(train)(_features(2, 4, 5, 6)))
+    return outs
 
 
-def doubles_height_and_width(upsampler: Any, _: Context) -> str:
-    """And keeps channels and dtype, for any size and one channel too."""
+def doubles_height_and_width(upsampler: Upsampler, _: Context) -> str:
+    """So it is for any size and one channel too; channels and dtype stay."""
     for channels in (1, 3, 8):
         module = _fresh(upsampler, channels)
         for height, width in ((4, 4), (5, 7), (1, 1), (2, 9)):
@@ -43,13 +44,11 @@ def doubles_height_and_width(upsampler: Any, _: Context) -> str:
     return "1, 3 and 8 channels; odd sizes; float32, float64"
 
 
-def every_output_pixel_is_made_of_the_input(upsampler: Any, _: Context) -> str:
+def every_output_pixel_is_made_of_the_input(upsampler: Upsampler, _: Context) -> str:
     """None of the four of each 2×2 square is constant, and every input pixel is used."""
     module = disturb(_fresh(upsampler, 3)).double().eval()
-    outs = []
     with torch.no_grad():
-        for seed in (0, 1):
-            outs.append(module(_features(1, 3, 6, 5, seed=seed).double()))
+        outs = [module(_features(1, 3, 6, 5, seed=seed).double()) for seed in (0, 1)]
     still = (outs[0] == outs[1]).all(1)[0]
     squares = still.unflatten(0, (-1, 2)).unflatten(2, (-1, 2)).double().mean((0, 2))
     dead = [f"({i}, {j})" for i in range(2) for j in range(2) if squares[i, j] == 1]
@@ -63,32 +62,23 @@ def every_output_pixel_is_made_of_the_input(upsampler: Any, _: Context) -> str:
     return "each of 2×2, and each input pixel"
 
 
-def keeps_places(upsampler: Any, _: Context) -> str:
+def keeps_places(upsampler: Upsampler, _: Context) -> str:
     """What an input pixel changes lies around twice its place."""
     module, farthest = _fresh(upsampler, 2).double().eval(), 0.0
-    x = _features(1, 2, 9, 13).double()
     for row, column in ((2, 10), (6, 3), (4, 6)):
-        changed = x.clone()
-        changed[..., row, column] += 1
-        with torch.no_grad():
-            weight = (module(changed) - module(x)).square().sum((0, 1))
-        require(bool(weight.sum() > 0), f"the input pixel ({row}, {column}) changes nothing")
-        share = weight / weight.sum()
-        centre = [
-            float((share.sum(1 - axis) * torch.arange(share.shape[axis])).sum()) for axis in (0, 1)
-        ]
-        away = max(abs(centre[0] - 2 * row - 0.5), abs(centre[1] - 2 * column - 0.5))
+        below, right = _centre_of_change(module, row, column)
+        away = max(abs(below - 2 * row - 0.5), abs(right - 2 * column - 0.5))
         require(
             away < NEAR,
             f"the input pixel ({row}, {column}) changes the output around "
-            f"({centre[0]:.1f}, {centre[1]:.1f}); that should be near ({2 * row}, {2 * column})",
+            f"({below:.1f}, {right:.1f}); that should be near ({2 * row}, {2 * column})",
         )
         farthest = max(farthest, away)
     return f"within {farthest:.1f} pixels"
 
 
-def gradients_reach_every_parameter(upsampler: Any, _: Context) -> str:
-    """Finite and not 0, with 0.02 of noise on the weights."""
+def gradients_reach_every_parameter(upsampler: Upsampler, _: Context) -> str:
+    """They are finite and not 0, with 0.02 of noise on the weights."""
     module = disturb(_fresh(upsampler, 3)).double()
     if not any(p.requires_grad for p in module.parameters()):
         return "it has no parameters"
@@ -96,18 +86,18 @@ def gradients_reach_every_parameter(upsampler: Any, _: Context) -> str:
     return f"{gradients_reach_all(module, out):,} numbers"
 
 
-def keeps_images_apart(upsampler: Any, _: Context) -> str:
-    """In evaluation mode."""
+def keeps_images_apart(upsampler: Upsampler, _: Context) -> str:
+    """In evaluation mode an image does not depend on the others of its batch."""
     module, x = disturb(_fresh(upsampler, 3)).double().eval(), _features(4, 3, 4, 6).double()
     with torch.no_grad():
-        whole, parts = module(x), torch.cat([module(one) for one in x[:, None]])
+        whole, parts = module(x), torch.cat([module(image) for image in x[:, None]])
     away = float((whole - parts).abs().max())
     require(away < 1e-9, f"an image comes out {away:.1e} different alone: rows of a batch mix")
     return "alone as in a batch of 4"
 
 
-def keeps_the_device(upsampler: Any, _: Context) -> str:
-    """Of the features and weights."""
+def keeps_the_device(upsampler: Upsampler, _: Context) -> str:
+    """The answer is where the features and the weights are."""
 
     def elsewhere(device: str) -> tuple[Tensor, ...]:
         with torch.device(device), torch.random.fork_rng(), torch.no_grad():
@@ -116,26 +106,13 @@ def keeps_the_device(upsampler: Any, _: Context) -> str:
     return on_another_device(elsewhere)
 
 
-def changes_nothing_in_place(upsampler: Any, _: Context) -> str:
-    """Not its input, and not itself in evaluation mode."""
+def changes_nothing_in_place(upsampler: Upsampler, _: Context) -> str:
+    """Neither its input is changed, nor itself in evaluation mode."""
     module, x = _fresh(upsampler, 3).eval(), _features(2, 3, 4, 6)
     with untouched(x=x), torch.no_grad():
         outs = [module(x) for _ in range(2)]
     require(same(outs[0], outs[1]), "two calls in evaluation mode answer differently")
     return "x stays"
-
-
-def _fresh(upsampler: Any, channels: int) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = upsampler(channels)
-    require(isinstance(module, nn.Module), f"it made a {type(module).__name__}, no nn.Module")
-    return module  # type: ignore[no-any-return]
-
-
-def _features(*shape: int, seed: int = 0) -> Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=draw, device="cpu")
 
 
 CHECKS: Sequence[Check] = (
@@ -147,3 +124,32 @@ CHECKS: Sequence[Check] = (
     keeps_the_device,
     changes_nothing_in_place,
 )
+
+
+def _fresh(upsampler: Upsampler, channels: int) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module: object = upsampler(channels)
+    if not isinstance(module, nn.Module):
+        raise Wrong(f"it made a {type(module).__name__}, no nn.Module")
+    return module
+
+
+def _features(*shape: int, seed: int = 0) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=draw, device="cpu")
+
+
+def _centre_of_change(module: nn.Module, row: int, column: int) -> tuple[float, float]:
+    """Around which place of the output (row, column) a change of one input pixel shows."""
+    x = _features(1, 2, 9, 13).double()
+    changed = x.clone()
+    changed[..., row, column] += 1
+    with torch.no_grad():
+        weight = (module(changed) - module(x)).square().sum((0, 1))
+    require(bool(weight.sum() > 0), f"the input pixel ({row}, {column}) changes nothing")
+    share = weight / weight.sum()
+    below, right = (
+        float((share.sum(1 - axis) * torch.arange(share.shape[axis])).sum()) for axis in (0, 1)
+    )
+    return below, right

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .core import Wrong, require
+from ..context import Wrong, require
+
+UNKNOWN = "cannot be told without a GPU"
 
 
-def on_another_device(run: Callable[[str], Any]) -> str:
-    """``run(device)`` gives tensors of that device (in nests of tuples). Raises Wrong."""
+def on_another_device(run: Callable[[str], object]) -> str:
+    """Which device it was. Raises Wrong unless the tensors of ``run(device)`` are on it.
+
+    The answer of ``run`` may be a nest of tuples.
+    """
     device = "cuda" if torch.cuda.is_available() else "meta"
     try:
-        found = run(device)
+        answer = run(device)
     except NotImplementedError:
-        return "cannot be told without a GPU"
+        return UNKNOWN
     except RuntimeError as error:
         if device == "meta" and "device" not in str(error):  # it looks at the numbers
-            return "cannot be told without a GPU"
+            return UNKNOWN
         raise Wrong(f"for tensors that are not on the CPU: {error}") from error
-    for tensor in _tensors(found):
+    for tensor in _tensors(answer):
         require(
             tensor.device.type == device,
             f"for tensors on {device} the answer is on {tensor.device}; keep their device",
@@ -30,7 +34,7 @@ def on_another_device(run: Callable[[str], Any]) -> str:
     return device
 
 
-def _tensors(found: Any) -> list[Tensor]:
-    if isinstance(found, Tensor):
-        return [found]
-    return [t for part in found for t in _tensors(part)] if isinstance(found, tuple) else []
+def _tensors(nest: object) -> list[Tensor]:
+    if isinstance(nest, Tensor):
+        return [nest]
+    return [t for part in nest for t in _tensors(part)] if isinstance(nest, tuple) else []

@@ -1,4 +1,8 @@
-"""Exact answers to compare with: data whose denoiser and sampling ODE are known."""
+"""Data whose denoiser and sampling ODE are known exactly, and levels to sample them at.
+
+x = signal * x0 + noise * eps is the noisy image, x0 the clean one, eps standard normal, t the time
+from 0 (clean) to 1 (noise); the probability-flow ODE is that of Song et al. 2021, arXiv:2011.13456.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..plugin.values import Prediction, Rates
+from ...plugin.values import Prediction, Rates
 
 
 class GaussianData:
-    """Every pixel's channels are independently N(mean, covariance); images (N, C, H, W)."""
+    """Images (N, C, H, W) of independent pixels, the channels of each N(mean, covariance)."""
 
     def __init__(self, mean: Sequence[float], covariance: Sequence[Sequence[float]]) -> None:
         self.mean = torch.tensor(mean, dtype=torch.float64)
@@ -22,7 +26,7 @@ class GaussianData:
         self.calls = 0
 
     def at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
-        """Mean (C,) and covariance (C, C) of x = signal * x0 + noise * eps."""
+        """Mean (C,) and covariance (C, C) of x."""
         identity = torch.eye(len(self.mean), dtype=torch.float64)
         return (
             rates.signal * self.mean,
@@ -30,17 +34,17 @@ class GaussianData:
         )
 
     def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:
-        """Standard normal z -> x of these rates.
+        """The x of these rates from a standard normal z.
 
-        Also the exact solution of the probability-flow ODE (Song et al. 2021, arXiv:2011.13456,
-        eq. 13): along it each principal axis keeps its standardised coordinate, z.
+        For one z and all rates this is also the exact solution of the probability-flow ODE (Song et
+        al., eq. 13): along it each principal axis keeps its standardised coordinate.
         """
         mean, covariance = self.at(rates)
         values, axes = torch.linalg.eigh(covariance)
         return over_channels(axes * values.sqrt() @ axes.T, z) + mean[:, None, None]
 
     def denoise(self, x: Tensor, rates: Rates[float]) -> Prediction:
-        """E[x0 | x], and the eps that goes with it."""
+        """The expected x0, E[x0 | x], and the eps that goes with it; one network evaluation."""
         self.calls += 1
         mean, covariance = self.at(rates)
         gain = rates.signal * self.covariance @ torch.linalg.inv(covariance)
@@ -49,7 +53,7 @@ class GaussianData:
 
 
 class MixtureData:
-    """Every pixel is independently of a mixture of Gaussians; images (N, 1, H, W)."""
+    """Images (N, 1, H, W) of independent pixels, each from a mixture of Gaussians."""
 
     def __init__(
         self, weights: Sequence[float], means: Sequence[float], deviations: Sequence[float]
@@ -61,7 +65,7 @@ class MixtureData:
         self.calls = 0
 
     def _at(self, rates: Rates[float]) -> tuple[Tensor, Tensor]:
-        """Means and deviations of the components of x = signal * x0 + noise * eps."""
+        """Means and deviations of the mixture's components in x."""
         variances = (rates.signal * self.deviations) ** 2 + rates.noise**2
         return rates.signal * self.means, variances.sqrt()
 
@@ -73,17 +77,18 @@ class MixtureData:
         return mean[None], variance[None, None]
 
     def below(self, x: Tensor, rates: Rates[float]) -> Tensor:
-        """The probability of less than x."""
+        """The probability of a smaller number than x."""
         means, deviations = self._at(rates)
         z = (x[..., None] - means) / deviations
         less: Tensor = (self.weights * torch.special.ndtr(z)).sum(-1)
         return less
 
     def draw(self, z: Tensor, rates: Rates[float]) -> Tensor:
-        """Standard normal z -> x of these rates, increasing.
+        """The x of these rates from a standard normal z; it grows with z.
 
-        Also the exact solution of the probability-flow ODE: it carries q(x) along and, in one
-        dimension, no path overtakes another, so along each the probability of less stays the same.
+        For one z and all rates this is also the exact solution of the probability-flow ODE: it
+        carries q(x) along and, in one dimension, no path overtakes another, so the probability of
+        a smaller x stays the same along each path.
         """
         means, deviations = self._at(rates)
         wanted, far = torch.special.ndtr(z), float((means.abs() + 9 * deviations).max())
@@ -95,7 +100,7 @@ class MixtureData:
         return (low + high) / 2
 
     def denoise(self, x: Tensor, rates: Rates[float]) -> Prediction:
-        """E[x0 | x], and the eps that goes with it."""
+        """The expected x0, E[x0 | x], and the eps that goes with it; one network evaluation."""
         self.calls += 1
         means, deviations = self._at(rates)
         z = (x[..., None] - means) / deviations
@@ -106,7 +111,7 @@ class MixtureData:
 
 
 def over_channels(matrix: Tensor, x: Tensor) -> Tensor:
-    """(C, C) times the channels of (N, C, H, W)."""
+    """A matrix (C, C) times the channels of x (N, C, H, W)."""
     return torch.einsum("ij,njhw->nihw", matrix, x)
 
 
@@ -139,13 +144,13 @@ def widest(t: Tensor) -> Rates[Tensor]:
 
 
 SCHEDULES = {"VP": preserving, "VE": exploding, "flow": flow}
-"""One of each sort."""
+"""A variance-preserving, a variance-exploding and a flow schedule."""
 
 
 def noisy_levels(
     schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int, unevenness: float = 1
 ) -> list[Rates[float]]:
-    """num_steps + 1 levels from t = 1 to t = 0; none is clean.
+    """The ``num_steps + 1`` levels from t = 1 to t = 0, of which none is clean.
 
     Every second step is ``unevenness`` times as large as the others.
     """
@@ -158,13 +163,13 @@ def noisy_levels(
 
 
 def order_of(errors: Sequence[float], steps: Sequence[int]) -> float:
-    """Of convergence: minus the slope of log error against log steps."""
+    """The order of convergence: minus the slope of log error against log steps."""
     return -float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
 
 
 @dataclass
 class Impulses:
-    """In place of random numbers: draw k is 1 in row k + 1 of the batch and 0 elsewhere.
+    """Draws for a sampler that are no random numbers: draw k is 1 in row k + 1 and 0 elsewhere.
 
     A sampler that is affine in x and its draws answers in row 0 with its mean and in row k + 1 with
     the mean plus what the k-th draw adds, so that its variance is known without chance.
@@ -180,20 +185,10 @@ class Impulses:
         return out
 
 
-class NoDraws:
-    """For samplers that have no business with chance."""
-
-    def normal(self, like: Tensor) -> Tensor:
-        """Never."""
-        raise AssertionError("a deterministic sampler drew random numbers")
-
-    uniform = normal
-
-
 def variance_of(
     sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]]
 ) -> float:
-    """Exact variance at the last level when x starts from the exact one at the first; C = 1."""
+    """The exact variance at the last level of a path that starts with that of the first; C = 1."""
     mean, covariance = data.at(levels[0])
     x = mean.expand(len(levels) + 1, 1, 1, 1).clone()
     x[-1] += math.sqrt(covariance.item())

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..plugin.values import MAX_LOG_SNR, Rates
-from .compare import same
-from .core import Check, Context, require, untouched
-from .elsewhere import on_another_device
+from ...plugin.contracts import Schedule
+from ...plugin.values import MAX_LOG_SNR, Rates
+from ..context import Check, Context, Wrong, require
+from ..problems.other_device import on_another_device
+from ..same import same, untouched
 
 DTYPES = (torch.float64, torch.float32)
 
 
-def behaviour(schedule: Any) -> Any:
+def behaviour(schedule: Schedule) -> tuple[Tensor, ...]:
     """The rates at 33 times."""
     return tuple(schedule(torch.linspace(0, 1, 33, dtype=torch.float64)))
 
 
-def log_snr_falls(schedule: Any, _: Context) -> str:
-    """Strictly, from t = 0 to t = 1."""
+def log_snr_falls(schedule: Schedule, _: Context) -> str:
+    """It falls strictly from t = 0 to t = 1."""
     t = _grid(torch.float64)
     log_snr = _rates(schedule, t).log_snr
     steps = log_snr.diff()
@@ -35,8 +35,8 @@ def log_snr_falls(schedule: Any, _: Context) -> str:
     return f"from {log_snr[0]:.2f} to {log_snr[-1]:.2f}"
 
 
-def rates_are_within_bounds(schedule: Any, _: Context) -> str:
-    """Positive and finite, |log_snr| at most 20, in single precision too."""
+def rates_are_within_bounds(schedule: Schedule, _: Context) -> str:
+    """The rates are positive and finite, |log_snr| is at most 20, in single precision too."""
     largest = 0.0
     for dtype in DTYPES:
         rates = _rates(schedule, _grid(dtype))
@@ -52,15 +52,15 @@ def rates_are_within_bounds(schedule: Any, _: Context) -> str:
     return f"|log_snr| up to {largest:.2f}"
 
 
-def keeps_shape_and_dtype(schedule: Any, _: Context) -> str:
-    """Of t, whatever they are; each t by itself."""
+def keeps_shape_and_dtype(schedule: Schedule, _: Context) -> str:
+    """The rates have t's shape and dtype, and those of one time do not depend on the others."""
     for dtype in DTYPES:
         t = _grid(dtype)[1:7]
         whole = _rates(schedule, t)
         for shape in [(), (1,), (2, 3), (6, 1, 1)]:
             part = t[: torch.Size(shape).numel()].reshape(shape)
-            found = _rates(schedule, part)
-            for name, rate, expected in zip(("signal", "noise"), found, whole, strict=True):
+            rates = _rates(schedule, part)
+            for name, rate, expected in zip(("signal", "noise"), rates, whole, strict=True):
                 require(
                     same(rate, expected[: part.numel()].reshape(shape), rounding=8),
                     f"{name} of t {shape} differs from the same times in a row",
@@ -68,43 +68,27 @@ def keeps_shape_and_dtype(schedule: Any, _: Context) -> str:
     return "float64, float32; 0 to 3 dimensions"
 
 
-def precisions_agree(schedule: Any, _: Context) -> str:
-    """float32 is float64, rounded."""
-    exact, found = (_rates(schedule, _grid(dtype)) for dtype in DTYPES)
+def precisions_agree(schedule: Schedule, _: Context) -> str:
+    """What float32 gives is what float64 gives, rounded."""
+    exact, single = (_rates(schedule, _grid(dtype)) for dtype in DTYPES)
     away = max(
-        float(((f.double() - e) / exact.c).abs().max()) for f, e in zip(found, exact, strict=True)
+        float(((a.double() - b) / exact.c).abs().max()) for a, b in zip(single, exact, strict=True)
     )
     require(away < 1e-5, f"in float32 the rates are {away:.1e} of c away from those in float64")
     return f"within {away:.0e} of c"
 
 
-def leaves_t_as_it_is(schedule: Any, _: Context) -> str:
-    """No change in place."""
+def leaves_t_as_it_is(schedule: Schedule, _: Context) -> str:
+    """The t that was given is not changed in place."""
     t = _grid(torch.float64)
     with untouched(t=t):
         schedule(t)
     return "not changed"
 
 
-def keeps_the_device(schedule: Any, _: Context) -> str:
-    """Of t."""
+def keeps_the_device(schedule: Schedule, _: Context) -> str:
+    """The rates are where t is."""
     return on_another_device(lambda device: tuple(schedule(torch.linspace(0, 1, 3, device=device))))
-
-
-def _grid(dtype: torch.dtype) -> Tensor:
-    return torch.linspace(0, 1, 1001, dtype=dtype)
-
-
-def _rates(schedule: Any, t: Tensor) -> Rates[Tensor]:
-    """Its answer, if it is rates of t's shape and dtype."""
-    rates = schedule(t)
-    require(isinstance(rates, Rates), f"it returned {type(rates).__name__}, not Rates")
-    for name, rate in zip(("signal", "noise"), rates, strict=True):
-        require(isinstance(rate, Tensor), f"{name} is a {type(rate).__name__}, not a tensor")
-        require(rate.dtype == t.dtype, f"{name} of {t.dtype} t is {rate.dtype}; keep t's dtype")
-        wanted, got = tuple(t.shape), tuple(rate.shape)
-        require(got == wanted, f"{name} of t {wanted} has the shape {got}")
-    return rates  # type: ignore[no-any-return]
 
 
 CHECKS: Sequence[Check] = (
@@ -115,3 +99,21 @@ CHECKS: Sequence[Check] = (
     leaves_t_as_it_is,
     keeps_the_device,
 )
+
+
+def _grid(dtype: torch.dtype) -> Tensor:
+    return torch.linspace(0, 1, 1001, dtype=dtype)
+
+
+def _rates(schedule: Schedule, t: Tensor) -> Rates[Tensor]:
+    """Its answer. Raises Wrong unless it is rates of t's shape and dtype."""
+    rates: object = schedule(t)
+    if not isinstance(rates, Rates):
+        raise Wrong(f"it returned {type(rates).__name__}, not Rates")
+    for name, rate in zip(("signal", "noise"), rates, strict=True):
+        if not isinstance(rate, Tensor):
+            raise Wrong(f"{name} is a {type(rate).__name__}, not a tensor")
+        require(rate.dtype == t.dtype, f"{name} of {t.dtype} t is {rate.dtype}; keep t's dtype")
+        wanted, got = tuple(t.shape), tuple(rate.shape)
+        require(got == wanted, f"{name} of t {wanted} has the shape {got}")
+    return rates

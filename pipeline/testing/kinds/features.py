@@ -1,67 +1,66 @@
-"""What features have to keep: float32 vectors of uint8 images, each by itself, and an honest id."""
+"""Checks of features: float32 vectors of uint8 images, each by itself, and an honest id."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Extractor, Features
-from ..plugin.options import options
-from ..plugin.stage import options_of
-from . import worker
-from .compare import same
-from .core import Context, Wrong, untouched
-from .pictures import pictures
-from .variants import changed
+from ...plugin.contracts import Extractor, Features
+from ...plugin.options import options
+from ...plugin.stage import options_of
+from ..context import Check, Context, Wrong
+from ..problems.spots import spots
+from ..same import same, untouched
+from ..variants import variations
+from ..worker import call_elsewhere
 
 TOLERANCE = 1e-3
-"""Of the spread of features over images: how much a vector may depend on how it was computed."""
-ONE_WEIGHT = 1.05
+"""How much a vector may depend on how it was computed, in spreads of features over images."""
+REWEIGHTED = 1.05
 """What the largest tensor of a weights file is multiplied by."""
 
 
-def behaviour(stage: Features) -> Any:
+def behaviour(stage: Features) -> list[object]:
     """Dimension and vectors; not the id, which says what these depend on."""
     extractor = stage()
     return [extractor.dim, extractor(_images())]
 
 
 def gives_float32_vectors(stage: Features, _: Context) -> str:
-    """float32 (N, dim), finite, without gradients, of images of any size."""
+    """The vectors are float32 (N, dim), finite, without gradients, of images of any size."""
     extractor = stage()
-    dim: Any = extractor.dim
+    dim: object = extractor.dim
     if not isinstance(dim, int) or dim < 1:
         raise Wrong(f"dim is {dim!r}, not the number of features")
-    for images in (pictures(1), pictures(2, 40, 56)):
-        found = extractor(images)
+    for images in (spots(1), spots(2, 40, 56)):
+        features = extractor(images)
         what = f"of {len(images)} images {images.shape[2]}x{images.shape[3]}"
-        if found.dtype != torch.float32:
-            raise Wrong(f"{what} it makes {found.dtype}, not torch.float32: metrics lose digits")
-        if found.shape != (len(images), dim):
-            raise Wrong(f"{what} it makes shape {tuple(found.shape)}, not {(len(images), dim)}")
-        if found.requires_grad:
+        if features.dtype != torch.float32:
+            raise Wrong(f"{what} it makes {features.dtype}, not torch.float32: metrics lose digits")
+        if features.shape != (len(images), dim):
+            raise Wrong(f"{what} it makes shape {tuple(features.shape)}, not {(len(images), dim)}")
+        if features.requires_grad:
             raise Wrong(f"{what} the features carry gradients: memory grows with every batch")
-        if not found.isfinite().all():
+        if not features.isfinite().all():
             raise Wrong(f"{what} there is NaN or infinity in the features")
     return f"float32 (N, {dim})"
 
 
 def tells_images_apart(stage: Features, context: Context) -> str:
-    """Different images, different features."""
-    nearest = float(torch.pdist(_shown(stage, context).detach().double()).min())
+    """Different images have different features."""
+    nearest = float(torch.pdist(_vectors(stage, context).detach().double()).min())
     if not nearest > 0:
         raise Wrong("two different images have the same features")
     return f"features differ by at least {nearest:.3g} between images"
 
 
 def is_in_evaluation_mode(stage: Features, context: Context) -> str:
-    """Nothing random, and nothing kept from batch to batch."""
-    first, extractor = _shown(stage, context), stage()
+    """Nothing is random, and nothing is kept from batch to batch."""
+    first, extractor = _vectors(stage, context), stage()
     extractor(255 - _images()[:2])
     if not same(extractor(_images()), first):
         raise Wrong(
@@ -73,11 +72,11 @@ def is_in_evaluation_mode(stage: Features, context: Context) -> str:
 
 def keeps_images_apart(stage: Features, context: Context) -> str:
     """Neither the other images of a batch nor their number matter."""
-    together, extractor, images = _shown(stage, context), stage(), _images()
+    together, extractor, images = _vectors(stage, context), stage(), _images()
     alone = extractor(images[:1])
-    others = extractor(torch.cat([images[:1], 255 - images[1:2]]))[:1]
+    among_others = extractor(torch.cat([images[:1], 255 - images[1:2]]))[:1]
     spread = float(together.std(0).mean())
-    error = max(_apart(found, together[:1]) for found in (alone, others))
+    error = max(_apart(vector, together[:1]) for vector in (alone, among_others))
     if error > TOLERANCE * spread:
         raise Wrong(
             f"an image's features differ by up to {error:.3g} with the batch it is in, where "
@@ -88,48 +87,48 @@ def keeps_images_apart(stage: Features, context: Context) -> str:
 
 def moves_to_a_device(stage: Features, context: Context) -> str:
     """``to`` gives the same extractor there: on a GPU, if there is one."""
-    if context.variants[0].stage is not stage:
+    if not _is_first(stage, context):
         return ""
-    before, extractor = _shown(stage, context), stage()
+    before, extractor = _vectors(stage, context), stage()
     known = extractor.id, extractor.dim
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    moved: Any = extractor.to(device)
+    moved: object = extractor.to(device)
     if moved is None or not callable(moved):
         raise Wrong(f"to({device!r}) gives {moved!r}; it should return the extractor")
-    found = moved(_images().to(device))
-    if found.device.type != device:
-        raise Wrong(f"after to({device!r}) the features are on {found.device}")
-    if (moved.id, moved.dim) != known:
+    vectors = moved(_images().to(device))
+    if vectors.device.type != device:
+        raise Wrong(f"after to({device!r}) the features are on {vectors.device}")
+    if (getattr(moved, "id", None), getattr(moved, "dim", None)) != known:
         raise Wrong(f"after to({device!r}) id or dim are others")
-    error, spread = _apart(found.cpu(), before), float(before.std(0).mean())
+    error, spread = _apart(vectors.cpu(), before), float(before.std(0).mean())
     if error > 10 * TOLERANCE * spread:
         raise Wrong(f"on {device} the features differ by {error:.3g}, images by {spread:.3g}")
     return f"the same on {device}"
 
 
 def has_an_id_that_stays(stage: Features, context: Context) -> str:
-    """Built again, and in another process."""
-    given: Any = stage().id
-    if not isinstance(given, str) or not given.strip():
-        raise Wrong(f"id is {given!r}; it should say architecture, weights, size and resize")
-    if context.variants[0].stage is stage:
-        if stage().id != given:
+    """It is the same when built again, and in another process."""
+    here = extractor_id(stage)
+    if not isinstance(here, str) or not here.strip():
+        raise Wrong(f"id is {here!r}; it should say architecture, weights, size and resize")
+    if _is_first(stage, context):
+        if extractor_id(stage) != here:
             raise Wrong("built again, it has another id: nothing would ever be comparable")
-        if (there := worker.behaviour("identities", stage)) != given:
-            raise Wrong(f"id is {given!r} here and {there!r} in another process")
-    return given
+        if (elsewhere := call_elsewhere(extractor_id, stage)) != here:
+            raise Wrong(f"id is {here!r} here and {elsewhere!r} in another process")
+    return here
 
 
 def id_tells_the_options(stage: Features, context: Context) -> str:
-    """Other features by other options: another id."""
-    if context.variants[0].stage is not stage:
+    """Other features by other options have another id."""
+    if not _is_first(stage, context):
         return ""
-    given, found = stage().id, _shown(stage, context)
+    known, vectors = extractor_id(stage), _vectors(stage, context)
     for label, other in _others(context):
-        made = other()
-        if made.id == given and not _equal(made, found):
+        extractor = other()
+        if extractor.id == known and not _gives(extractor, vectors):
             raise Wrong(
-                f"with {label} the features are others but id is still {given!r}: scores that "
+                f"with {label} the features are others but id is still {known!r}: scores that "
                 "cannot be compared would be"
             )
     return "another one with other options"
@@ -137,21 +136,21 @@ def id_tells_the_options(stage: Features, context: Context) -> str:
 
 def id_tells_the_weights(stage: Features, context: Context) -> str:
     """The id holds the weights' digest: changed weights, another id."""
-    if context.variants[0].stage is not stage:
+    if not _is_first(stage, context):
         return ""
-    given, told = stage().id, []
+    known, tried = extractor_id(stage), []
     with TemporaryDirectory() as folder:
         for name, file in _other_weights(stage, Path(folder)):
             other = type(stage)(**{**options_of(stage), name: file})()
-            if other.id == given and not _equal(other, _shown(stage, context)):
+            if other.id == known and not _gives(other, _vectors(stage, context)):
                 raise Wrong(f"other weights in the file {name} give other features, and the old id")
-            told.append(name)
-    return f"other weights in {', '.join(told)}: another id" if told else "no weights file given"
+            tried.append(name)
+    return f"other weights in {', '.join(tried)}: another id" if tried else "no weights file given"
 
 
 def changes_nothing_in_place(stage: Features, context: Context) -> str:
     """The images are still what they were."""
-    if context.variants[0].stage is not stage:
+    if not _is_first(stage, context):
         return ""
     images = _images() // 2 + 40  # neither black nor white: it may be what is changed
     with untouched(images=images):
@@ -159,7 +158,7 @@ def changes_nothing_in_place(stage: Features, context: Context) -> str:
     return "images stay"
 
 
-CHECKS = (
+CHECKS: Sequence[Check] = (
     gives_float32_vectors,
     tells_images_apart,
     is_in_evaluation_mode,
@@ -172,23 +171,32 @@ CHECKS = (
 )
 
 
+def extractor_id(stage: Features) -> object:
+    """The id, by a function that another process can be told to call."""
+    return stage().id
+
+
+def _is_first(stage: Features, context: Context) -> bool:
+    """Whether it is the given stage: networks are large, so some checks run with it only."""
+    return context.index_of(stage) == 0
+
+
 def _images() -> Tensor:
-    return pictures(3)
+    return spots(3)
 
 
-def _apart(some: Tensor, others: Tensor) -> float:
-    return float((some - others).abs().max())
+def _apart(first: Tensor, second: Tensor) -> float:
+    return float((first - second).abs().max())
 
 
-def _equal(extractor: Extractor, found: Tensor) -> bool:
-    return extractor.dim == found.shape[1] and same(extractor(_images()), found)
+def _gives(extractor: Extractor, vectors: Tensor) -> bool:
+    return extractor.dim == vectors.shape[1] and same(extractor(_images()), vectors)
 
 
-def _shown(stage: Features, context: Context) -> Tensor:
-    """The features of ``_images()``, found once."""
-    index = next(i for i, variant in enumerate(context.variants) if variant.stage is stage)
-    found: Tensor = context.shown(index)[1]
-    return found
+def _vectors(stage: Features, context: Context) -> Tensor:
+    """The features of ``_images()``, computed once."""
+    vectors: Tensor = context.observed(context.index_of(stage))[1]
+    return vectors
 
 
 def _others(context: Context) -> Iterator[tuple[str, Features]]:
@@ -197,8 +205,8 @@ def _others(context: Context) -> Iterator[tuple[str, Features]]:
     yield from ((variant.label, variant.stage) for variant in rest)
     for name, option in options(type(first.stage)).items():
         if not option.io_only:
-            for value, made in changed(context, 0, option):
-                yield f"{name}={value}", made
+            for value, stage in variations(context, 0, option):
+                yield f"{name}={value}", stage
                 break
 
 
@@ -216,7 +224,7 @@ def _other_weights(stage: Features, folder: Path) -> Iterator[tuple[str, Path]]:
             )
         except Exception:  # of another format: what is in it is the stage's secret
             continue
-        weights.mul_(ONE_WEIGHT)
+        weights.mul_(REWEIGHTED)
         changed_file = folder / f"{option.field}{file.suffix}"
         torch.save(state, changed_file)
         yield name, changed_file

@@ -1,37 +1,37 @@
-"""What an augmentation has to keep: uint8 images of the same shape, chance from draws alone."""
+"""Checks of augmentations: uint8 images of the same shape, chance from draws alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..plugin.data import Augmentation
-from ..plugin.draws import Draws
-from .core import Context, Wrong, untouched
-from .elsewhere import on_another_device
-from .pictures import pictures
+from ...plugin.data import Augmentation
+from ...plugin.draws import Draws
+from ..context import Check, Context, Wrong
+from ..problems.other_device import on_another_device
+from ..problems.spots import spots
+from ..same import untouched
 
 COUNT = 12
 SHAPES = ((COUNT, 32, 32), (1, 32, 32), (3, 33, 47), (2, 64, 24))
-"""Images, height and width."""
+"""Number of images, height and width."""
 
 
-def behaviour(stage: Augmentation) -> Any:
+def behaviour(stage: Augmentation) -> list[Tensor]:
     """What comes of some images by some draws."""
-    return [stage(pictures(n, h, w), _draws(range(n))) for n, h, w in SHAPES]
+    return [stage(spots(n, h, w), _draws(range(n))) for n, h, w in SHAPES]
 
 
 def makes_images_of_images(stage: Augmentation, _: Context) -> str:
-    """Shape and type."""
-    for count, height, width in SHAPES:
-        images = pictures(count, height, width)
-        made = stage(images, _draws(range(count)))
-        if made.dtype != torch.uint8 or made.shape != images.shape:
+    """Shape and type stay."""
+    for shape in SHAPES:
+        images = spots(*shape)
+        changed = stage(images, _draws(range(len(images))))
+        if changed.dtype != torch.uint8 or changed.shape != images.shape:
             raise Wrong(
-                f"of uint8 {tuple(images.shape)} it makes {made.dtype} {tuple(made.shape)}; "
+                f"of uint8 {tuple(images.shape)} it makes {changed.dtype} {tuple(changed.shape)}; "
                 "the shape and torch.uint8 should stay"
             )
     return f"uint8 of the same shape at {len(SHAPES)} sizes"
@@ -39,7 +39,7 @@ def makes_images_of_images(stage: Augmentation, _: Context) -> str:
 
 def draws_from_draws_only(stage: Augmentation, _: Context) -> str:
     """The same draws give the same images."""
-    images = pictures(COUNT)
+    images = spots(COUNT)
     first, second = (stage(images, _draws(range(COUNT))) for _ in range(2))
     if not torch.equal(first, second):
         raise Wrong("equal draws give other images: its random numbers do not come from draws")
@@ -48,12 +48,8 @@ def draws_from_draws_only(stage: Augmentation, _: Context) -> str:
 
 def is_random(stage: Augmentation, context: Context) -> str:
     """Another seed and another step change something, in one option set at least."""
-    images = pictures(COUNT)
-    for made in (stage, *(variant.stage for variant in context.variants)):
-        first = made(images, _draws(range(COUNT)))
-        seeds = [made(images, _draws(range(COUNT), seed=seed)) for seed in range(1, 9)]
-        steps = [made(images, _draws(range(COUNT), step=step)) for step in range(8, 16)]
-        by_seed, by_step = (_changed(first, others) for others in (seeds, steps))
+    for augment in (stage, *(variant.stage for variant in context.variants)):
+        by_seed, by_step = _changes(augment)
         if by_seed and by_step:
             return f"of 8 other seeds {by_seed}, of 8 other steps {by_step} give other images"
         if by_seed or by_step:
@@ -67,16 +63,15 @@ def is_random(stage: Augmentation, context: Context) -> str:
 
 def keeps_images_apart(stage: Augmentation, _: Context) -> str:
     """Row i depends on image i and on stream i of the draws only."""
-    images, rows = pictures(COUNT), list(range(COUNT))
+    images, rows = spots(COUNT), list(range(COUNT))
     together = stage(images, _draws(rows))
-    for name, places in (
+    for name, batches in (
         ("in batches of one", [[i] for i in rows]),
         ("in two batches", [rows[:5], rows[5:]]),
         ("in another order", [rows[::-1]]),
     ):
-        for place in places:
-            apart = stage(images[place], _draws(place))
-            if not torch.equal(apart, together[place]):
+        for batch in batches:
+            if not torch.equal(stage(images[batch], _draws(batch)), together[batch]):
                 raise Wrong(
                     f"{name}, the same images with the same streams become others: a row "
                     "depends on its place or on its neighbours; draw one number a row, "
@@ -91,21 +86,21 @@ def keeps_images_apart(stage: Augmentation, _: Context) -> str:
 
 def changes_nothing_in_place(stage: Augmentation, _: Context) -> str:
     """The images that were given are still what they were."""
-    for count, height, width in SHAPES:
-        images = pictures(count, height, width)
+    for shape in SHAPES:
+        images = spots(*shape)
         for seed in range(4):
             with untouched(images=images):
-                stage(images, _draws(range(count), seed=seed))
+                stage(images, _draws(range(len(images)), seed=seed))
     return f"unchanged at {len(SHAPES)} sizes"
 
 
 def keeps_the_device(stage: Augmentation, _: Context) -> str:
-    """Of the images."""
-    images = pictures(4)
+    """The answer is where the images are."""
+    images = spots(4)
     return on_another_device(lambda device: stage(images.to(device), _draws(range(4))))
 
 
-CHECKS = (
+CHECKS: Sequence[Check] = (
     makes_images_of_images,
     draws_from_draws_only,
     is_random,
@@ -119,5 +114,14 @@ def _draws(rows: Sequence[int], seed: int = 0, step: int = 7) -> Draws:
     return Draws(seed, "train", rows, step)
 
 
-def _changed(first: Tensor, others: list[Tensor]) -> int:
-    return sum(not torch.equal(first, other) for other in others)
+def _changes(stage: Augmentation) -> tuple[int, int]:
+    """How many of 8 other seeds, and of 8 other steps, change the images."""
+    images, rows = spots(COUNT), range(COUNT)
+    first = stage(images, _draws(rows))
+
+    def changes(draws: Draws) -> bool:
+        return not torch.equal(first, stage(images, draws))
+
+    by_seed = sum(changes(_draws(rows, seed=seed)) for seed in range(1, 9))
+    by_step = sum(changes(_draws(rows, step=step)) for step in range(8, 16))
+    return by_seed, by_step

@@ -1,37 +1,39 @@
-"""What a codec has to keep: uint8 images come back, by its state alone, clipped at the ends.
+"""Checks of codecs: uint8 images come back, by the codec's state alone, clipped at the ends.
 
 A codec that loses something by design declares ``lossless: ClassVar[bool] = False``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..plugin.data import Codec
-from ..plugin.stage import options_of
-from .core import Context, Wrong, untouched
-from .elsewhere import on_another_device
-from .pictures import pictures
+from ...plugin.data import Codec
+from ...plugin.stage import options_of
+from ..context import Check, Context, Wrong
+from ..problems.other_device import on_another_device
+from ..problems.spots import spots
+from ..same import untouched
 
 COUNT = 24
 
+State = Mapping[str, Tensor]
 
-def behaviour(stage: Codec) -> Any:
+
+def behaviour(stage: Codec) -> list[object]:
     """State, codes and decoded images, also beyond the ends."""
-    images = pictures(COUNT)
+    images = spots(COUNT)
     state = stage.fit(iter([images]))
     x0 = stage.encode(images[:4], state)
     return [dict(state), x0, stage.decode(x0 * 1.5, state)]
 
 
 def has_a_state_of_tensors(stage: Codec, _: Context) -> str:
-    """As it is kept with the model: in safetensors."""
-    state: Any = stage.fit(iter(torch.split(pictures(COUNT), 8)))
+    """The state can be kept with the model, in safetensors."""
+    state: object = stage.fit(iter(torch.split(spots(COUNT), 8)))
     if not isinstance(state, Mapping):
         raise Wrong(f"fit gives a {type(state).__name__}, not a mapping of names to tensors")
     for name, value in state.items():
@@ -45,7 +47,7 @@ def has_a_state_of_tensors(stage: Codec, _: Context) -> str:
 
 def fits_any_batches(stage: Codec, _: Context) -> str:
     """The state depends on the images, not on how they are cut. Batches can be read once only."""
-    images = pictures(COUNT)
+    images = spots(COUNT)
     whole = stage.fit(iter([images]))
     for sizes in ([8, 8, 8], [1, 16, 7]):
         state = stage.fit(batch for batch in torch.split(images, sizes))
@@ -61,7 +63,7 @@ def fits_any_batches(stage: Codec, _: Context) -> str:
 
 
 def encodes_to_float32(stage: Codec, _: Context) -> str:
-    """One finite x0 for each image."""
+    """Each image has one finite x0."""
     images, state = _fitted(stage)
     x0 = stage.encode(images, state)
     if x0.dtype != torch.float32 or len(x0) != len(images):
@@ -73,45 +75,31 @@ def encodes_to_float32(stage: Codec, _: Context) -> str:
 
 
 def round_trip(stage: Codec, _: Context) -> str:
-    """Exact, every grey level of every channel; near the image, if it declares to be lossy."""
+    """Every level of every channel comes back exactly; near, if it declares to be lossy."""
     images, state = _fitted(stage)
-    ramp = torch.arange(256).byte().reshape(1, 1, 16, 16)
-    ramp = ramp.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat(1, 3, 1, 1)
-    unseen = torch.cat([pictures(4, seed=9), ramp]) if _lossless(stage) else pictures(4, seed=9)
-    worst = 0
-    for given in (images, unseen):
-        back = _decoded(stage, stage.encode(given, state), state, given)
-        error = (back.int() - given.int()).abs()
-        flat = (given.float().mean((2, 3), keepdim=True) - given.float()).abs()
-        if _lossless(stage) and error.max() > 0:
-            raise Wrong(
-                f"decode(encode(images)) is off by up to {int(error.max())} of 255, by "
-                f"{float(error.float().mean()):.3g} on average; if it loses something by design, "
-                "declare lossless: ClassVar[bool] = False"
-            )
-        if error.float().mean() > flat.mean() / 2:
-            raise Wrong(
-                f"decode(encode(images)) is off by {float(error.float().mean()):.3g} of 255 on "
-                f"average, where images of one colour would be by {float(flat.mean()):.3g}"
-            )
-        worst = max(worst, int(error.max()))
+    unseen = spots(4, seed=9)
+    if _lossless(stage):
+        ramp = torch.arange(256).byte().reshape(1, 1, 16, 16)
+        ramp = ramp.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat(1, 3, 1, 1)
+        unseen = torch.cat([unseen, ramp])
+    worst = max(_round_trip_error(stage, state, given) for given in (images, unseen))
     return f"at most {worst} of 255 away" if worst else "exact"
 
 
 def clips_when_it_decodes(stage: Codec, _: Context) -> str:
     """What is beyond white stays white, and beyond black black; uint8 would start anew."""
     white = torch.full((2, 3, 32, 32), 255, dtype=torch.uint8)
+    black = torch.zeros_like(white)
     state = _fitted(stage)[1]
-    ends = [stage.encode(image, state) for image in (white, torch.zeros_like(white))]
+    white_x0, black_x0 = (stage.encode(image, state) for image in (white, black))
     allowed = 1 if _lossless(stage) else 64
-    for name, value, end, other in (
-        ("white", 255, ends[0], ends[1]),
-        ("black", 0, ends[1], ends[0]),
+    for name, image, end, other in (
+        ("white", white, white_x0, black_x0),
+        ("black", black, black_x0, white_x0),
     ):
-        image = torch.full_like(white, value)
         for beyond in (0.01, 0.3, 1.7):
-            made = _decoded(stage, end + beyond * (end - other), state, image)
-            error = float((made.float() - image.float()).abs().mean())
+            decoded = _decoded(stage, end + beyond * (end - other), state, image)
+            error = float((decoded.float() - image.float()).abs().mean())
             if error > allowed:
                 raise Wrong(
                     f"x0 beyond {name} (by {beyond:g} of the way from the other end) is decoded "
@@ -123,25 +111,24 @@ def clips_when_it_decodes(stage: Codec, _: Context) -> str:
 def needs_its_state_only(stage: Codec, _: Context) -> str:
     """A fresh stage with the saved state does the same, whatever was fitted in between."""
     images, state = _fitted(stage)
-    kept = {name: value.clone() for name, value in state.items()}
+    copies = {name: value.clone() for name, value in state.items()}
     x0 = stage.encode(images, state)
-    back = stage.decode(x0, state)
-    stage.fit(iter([255 - pictures(COUNT, seed=5) // 3]))
-    for name, value in kept.items():
+    decoded = stage.decode(x0, state)
+    stage.fit(iter([255 - spots(COUNT, seed=5) // 3]))
+    for name, value in copies.items():
         if not torch.equal(state[name], value):
             raise Wrong(f"another fit changes {name!r} of a state that was made before")
     loaded = load(save({name: value.contiguous() for name, value in state.items()}))
     fresh = type(stage)(**options_of(stage))
     for who, codec in (("after another fit, the stage", stage), ("a fresh stage", fresh)):
         try:
-            same = torch.equal(codec.encode(images, loaded), x0)
-            same = same and torch.equal(codec.decode(x0, loaded), back)
+            answers = codec.encode(images, loaded), codec.decode(x0, loaded)
         except Exception as error:
             raise Wrong(
                 f"{who} cannot work with the saved state alone ({type(error).__name__}: "
                 f"{error}): fit keeps something elsewhere"
             ) from error
-        if not same:
+        if not (torch.equal(answers[0], x0) and torch.equal(answers[1], decoded)):
             raise Wrong(f"{who} does otherwise with the same state: fit keeps something elsewhere")
     return "a fresh stage does the same with the saved state"
 
@@ -167,7 +154,7 @@ def keeps_images_apart(stage: Codec, _: Context) -> str:
     if apart.shape != x0.shape or not torch.allclose(apart, x0, rtol=1e-4, atol=1e-4):
         raise Wrong("an image alone is encoded otherwise than among others")
     together = stage.decode(x0, state)
-    alone = torch.cat([stage.decode(one[None], state) for one in x0])
+    alone = torch.cat([stage.decode(own[None], state) for own in x0])
     error = int((alone.int() - together.int()).abs().max())
     if error > (0 if _lossless(stage) else 1):
         raise Wrong(f"an image alone is decoded up to {error} of 255 away from itself in a batch")
@@ -186,18 +173,18 @@ def changes_nothing_in_place(stage: Codec, _: Context) -> str:
 
 
 def keeps_the_device(stage: Codec, _: Context) -> str:
-    """Of images, state and x0."""
+    """The answers are where images, state and x0 are."""
     images, state = _fitted(stage)
 
-    def run(device: str) -> tuple[Tensor, Tensor]:
+    def elsewhere(device: str) -> tuple[Tensor, Tensor]:
         there = {name: value.to(device) for name, value in state.items()}
         x0 = stage.encode(images.to(device), there)
         return x0, stage.decode(x0, there)
 
-    return on_another_device(run)
+    return on_another_device(elsewhere)
 
 
-CHECKS = (
+CHECKS: Sequence[Check] = (
     has_a_state_of_tensors,
     fits_any_batches,
     encodes_to_float32,
@@ -211,8 +198,8 @@ CHECKS = (
 )
 
 
-def _fitted(stage: Codec) -> tuple[Tensor, Mapping[str, Tensor]]:
-    images = pictures(COUNT)
+def _fitted(stage: Codec) -> tuple[Tensor, State]:
+    images = spots(COUNT)
     return images, stage.fit(iter(torch.split(images, 8)))
 
 
@@ -220,11 +207,31 @@ def _lossless(stage: Codec) -> bool:
     return bool(getattr(stage, "lossless", True))
 
 
-def _decoded(stage: Codec, x0: Tensor, state: Mapping[str, Tensor], like: Tensor) -> Tensor:
-    """What decode makes, if it is of the images' type and shape."""
-    made = stage.decode(x0, state)
-    if made.dtype != torch.uint8 or made.shape != like.shape:
+def _decoded(stage: Codec, x0: Tensor, state: State, like: Tensor) -> Tensor:
+    """What decode makes. Raises Wrong unless it is of the images' type and shape."""
+    decoded = stage.decode(x0, state)
+    if decoded.dtype != torch.uint8 or decoded.shape != like.shape:
         raise Wrong(
-            f"decode makes {made.dtype} {tuple(made.shape)} of the x0 of uint8 {tuple(like.shape)}"
+            f"decode makes {decoded.dtype} {tuple(decoded.shape)} of the x0 of uint8 "
+            f"{tuple(like.shape)}"
         )
-    return made
+    return decoded
+
+
+def _round_trip_error(stage: Codec, state: State, images: Tensor) -> int:
+    """The largest error of 255. Raises Wrong where it is too large for what the codec declares."""
+    decoded = _decoded(stage, stage.encode(images, state), state, images)
+    error = (decoded.int() - images.int()).abs()
+    flat = (images.float().mean((2, 3), keepdim=True) - images.float()).abs()
+    if _lossless(stage) and error.max() > 0:
+        raise Wrong(
+            f"decode(encode(images)) is off by up to {int(error.max())} of 255, by "
+            f"{float(error.float().mean()):.3g} on average; if it loses something by design, "
+            "declare lossless: ClassVar[bool] = False"
+        )
+    if error.float().mean() > flat.mean() / 2:
+        raise Wrong(
+            f"decode(encode(images)) is off by {float(error.float().mean()):.3g} of 255 on "
+            f"average, where images of one colour would be by {float(flat.mean()):.3g}"
+        )
+    return int(error.max())

@@ -14,22 +14,24 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 from PIL import Image
 
-from ..plugin.options import options
-from ..plugin.photo import open_rgb
-from ..plugin.stage import options_of
+from ...plugin.data import Dataset
+from ...plugin.options import options
+from ...plugin.photo import open_rgb
+from ...plugin.stage import options_of
 
 COPIED = 32 * 2**20
 """Bytes of a folder up to which its files are copied; those of a larger one are linked to."""
 FILES = 50_000
-"""Of a folder with more files no copy is made."""
+"""A folder with more files is not copied."""
 
 
-class Copy:
+class FolderCopy:
     """A dataset stage whose folder is a copy. Its files are changed by ``write`` only."""
 
-    def __init__(self, stage: Any, original: Path, root: Path) -> None:
+    def __init__(self, stage: Dataset, original: Path, root: Path) -> None:
         self.stage, self.original, self.root = stage, original, root
 
     def at(self, path: Path) -> Path:
@@ -37,7 +39,7 @@ class Copy:
         return self.root / os.path.relpath(path, self.original)
 
     def write(self, path: Path, content: bytes) -> None:
-        """Other content under the same name and time. What was there may be a link."""
+        """Put other content under the same name and time. What was there may be a link."""
         before = path.stat()
         path.unlink()
         path.write_bytes(content)
@@ -45,32 +47,33 @@ class Copy:
 
 
 @contextmanager
-def copied(stage: Any, item: Any) -> Iterator[Copy | None]:
-    """The stage with a copy of its folder: the option for places only that ``item`` lies in.
+def folder_copy(stage: Dataset) -> Iterator[FolderCopy | None]:
+    """The stage with a copy of its folder, told by its first image; None where there is no folder.
 
-    For items that are no files, the first option that names a folder. None where there is none.
+    The folder is the option for places only in which the image lies; for images that are no files,
+    the first such option that names a folder.
     """
-    found = _folder(stage, item)
-    if found is None:
+    known = _folder(stage, stage().image(0))
+    if known is None:
         yield None
         return
-    name, original = found
+    name, original = known
     with TemporaryDirectory() as temporary:
         root = Path(temporary).resolve() / original.name
         if not _copy(original, root):
             yield None
             return
         given = options_of(stage)
-        place = str(root) if isinstance(given[name], str) else root
-        yield Copy(type(stage)(**{**given, name: place}), original, root)
+        given[name] = str(root) if isinstance(given[name], str) else root
+        yield FolderCopy(type(stage)(**given), original, root)
 
 
 def bitmaps(path: Path) -> tuple[bytes, bytes]:
-    """The picture of a file, and the same with one other pixel: as many bytes."""
-    picture = open_rgb(path)
-    same, (red, *others) = _bmp(picture), picture.getpixel((picture.width - 1, 0))  # type: ignore[misc]
-    picture.putpixel((picture.width - 1, 0), (red ^ 1, *others))
-    return same, _bmp(picture)
+    """An image file's picture as a bitmap, and the same with one other pixel: as many bytes."""
+    pixels = np.array(open_rgb(path))
+    before = _bitmap(pixels)
+    pixels[0, -1, 0] ^= 1
+    return before, _bitmap(pixels)
 
 
 ORDERS: dict[str, Callable[[str], Any]] = {
@@ -78,25 +81,25 @@ ORDERS: dict[str, Callable[[str], Any]] = {
     "descending": lambda name: [-ord(letter) for letter in name] + [1],
     "mixed": lambda name: hashlib.sha256(name.encode()).digest(),
 }
-"""How a file system may list a directory."""
+"""Orders in which a file system may list a directory, as keys to sort names by."""
 
 
 @contextmanager
-def listed(order: Callable[[str], Any]) -> Iterator[None]:
+def directories_listed(order: Callable[[str], Any]) -> Iterator[None]:
     """All of Python's ways to list a directory list it in this order of names."""
 
-    def named(entry: Any) -> Any:
+    def by_name(entry: Any) -> Any:
         return order(os.fsdecode(entry.name if isinstance(entry, os.DirEntry) else entry))
 
     def ordered(list_it: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *a, **k: iter(sorted(list_it(*a, **k), key=named))
+        return lambda *a, **k: iter(sorted(list_it(*a, **k), key=by_name))
 
     def listdir(*a: Any, _list: Any = os.listdir, **k: Any) -> Any:
-        return sorted(_list(*a, **k), key=named)
+        return sorted(_list(*a, **k), key=by_name)
 
     def scandir(*a: Any, _scan: Any = os.scandir) -> _Entries:
         with _scan(*a) as entries:
-            return _Entries(sorted(entries, key=named))
+            return _Entries(sorted(entries, key=by_name))
 
     with ExitStack() as patches:
         patches.enter_context(patch.object(os, "listdir", listdir))
@@ -110,13 +113,13 @@ def listed(order: Callable[[str], Any]) -> Iterator[None]:
 class _Entries:
     """What ``os.scandir`` gives, from a list."""
 
-    def __init__(self, entries: list[Any]) -> None:
+    def __init__(self, entries: list[os.DirEntry[str]]) -> None:
         self._left = iter(entries)
 
     def __iter__(self) -> _Entries:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> os.DirEntry[str]:
         return next(self._left)
 
     def __enter__(self) -> _Entries:
@@ -129,7 +132,8 @@ class _Entries:
         """Nothing is open."""
 
 
-def _folder(stage: Any, item: Any) -> tuple[str, Path] | None:
+def _folder(stage: Dataset, item: object) -> tuple[str, Path] | None:
+    """The option that names the folder, and the folder."""
     for name, option in options(type(stage)).items():
         value = getattr(stage, option.field)
         if not option.io_only or not isinstance(value, (str, Path)) or not Path(value).is_dir():
@@ -141,7 +145,7 @@ def _folder(stage: Any, item: Any) -> tuple[str, Path] | None:
 
 
 def _copy(original: Path, root: Path) -> bool:
-    """All files, with times of now where they are copied. False for too many."""
+    """Whether the files were copied or linked to; not if there are too many."""
     files = [
         Path(top, name) for top, _, names in os.walk(original, followlinks=True) for name in names
     ]
@@ -152,13 +156,13 @@ def _copy(original: Path, root: Path) -> bool:
         to = root / file.relative_to(original)
         to.parent.mkdir(parents=True, exist_ok=True)
         if small and file.is_file():
-            shutil.copyfile(file, to)
+            shutil.copyfile(file, to)  # with a time of now
         else:
             to.symlink_to(file)
     return True
 
 
-def _bmp(picture: Image.Image) -> bytes:
+def _bitmap(pixels: np.ndarray[Any, Any]) -> bytes:
     content = BytesIO()
-    picture.save(content, "BMP")
+    Image.fromarray(pixels).save(content, "BMP")
     return content.getvalue()

@@ -1,20 +1,24 @@
-"""Whether two nests of tensors and values are the same."""
+"""Whether values are the same: of two calls, or of inputs before and after a call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .context import require
 
-def same(a: Any, b: Any, rounding: float = 0) -> bool:
-    """Bit for bit, NaN equal to NaN; dtypes and shapes too.
 
-    ``rounding``: allow this many units in the last place of a floating tensor's largest number.
+def same(a: object, b: object, rounding: float = 0) -> bool:
+    """Whether two nests of tensors and values are equal to the bit, in dtype and shape too.
+
+    NaN equals NaN. ``rounding``: allow a difference of this many units in the last place of a
+    floating tensor's largest number.
     """
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype.kind in "biuf":
         a, b = torch.from_numpy(a.copy()), torch.from_numpy(b.copy())
@@ -26,11 +30,20 @@ def same(a: Any, b: Any, rounding: float = 0) -> bool:
         return len(a) == len(b) and all(same(x, y, rounding) for x, y in zip(a, b, strict=True))
     if type(a) is not type(b):
         return False
-    if isinstance(a, float):
+    if isinstance(a, float) and isinstance(b, float):
         return _near(torch.tensor(a).double(), torch.tensor(b).double(), rounding)
     if is_dataclass(a):
         return all(same(getattr(a, f.name), getattr(b, f.name), rounding) for f in fields(a))
     return bool(a == b)
+
+
+@contextmanager
+def untouched(**inputs: object) -> Iterator[None]:
+    """Raise Wrong if one of these tensors, or nests of them, is another one afterwards."""
+    before = deepcopy(inputs)
+    yield
+    for name, value in inputs.items():
+        require(same(before[name], value), f"it changes {name} in place; work on a copy")
 
 
 def _near(a: Tensor, b: Tensor, rounding: float) -> bool:

@@ -1,13 +1,11 @@
-"""What checks of backbones and upsamplers do alike to a torch module."""
+"""What reaches what in a torch module: for the checks of backbones and upsamplers."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .core import require
+from ..context import require
 
 NOISE = 0.02
 """Added to every parameter: many layers start as 0, and then hide what is behind them."""
@@ -25,7 +23,7 @@ def disturb(module: nn.Module, seed: int = 0) -> nn.Module:
 def gradients_reach_all(module: nn.Module, out: Tensor) -> int:
     """How many numbers can be trained. Raises Wrong where one tensor has no finite gradient."""
     require(out.requires_grad, "no gradient reaches any parameter")
-    (out * _some(out)).sum().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward((out * _weights(out)).sum())
     count = 0
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
@@ -38,18 +36,18 @@ def gradients_reach_all(module: nn.Module, out: Tensor) -> int:
     return count
 
 
-def inputs_matter(module: nn.Module, x: Tensor, *others: Any) -> None:
+def inputs_matter(module: nn.Module, x: Tensor, *others: object) -> None:
     """Raise Wrong unless every number of x changes the answer, in evaluation mode."""
     x = x.clone().requires_grad_()
     out = module.eval()(x, *others)
-    (grad,) = torch.autograd.grad((out * _some(out)).sum(), x, allow_unused=True)
+    (grad,) = torch.autograd.grad((out * _weights(out)).sum(), x, allow_unused=True)
     require(grad is not None, "the answer does not depend on the input")
     assert grad is not None
     share = float((grad == 0).double().mean())
     require(share == 0, f"{share:.0%} of the input's pixels change nothing in the answer")
 
 
-def _some(like: Tensor) -> Tensor:
-    """Fixed numbers, none of them 0."""
+def _weights(like: Tensor) -> Tensor:
+    """Fixed weights for a sum, none of them 0: a plain sum of normalised numbers is constant."""
     draw = torch.Generator().manual_seed(1)
     return torch.randn(like.shape, dtype=like.dtype, generator=draw)

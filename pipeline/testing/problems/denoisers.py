@@ -1,4 +1,4 @@
-"""Networks and draws for the checks of samplers: known answers, and an eye on what is asked."""
+"""Denoisers and draws for the checks of samplers: known answers, and an eye on what is asked."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..plugin.draws import Draws
-from ..plugin.values import Prediction, Rates
+from ...plugin.draws import Draws
+from ...plugin.values import Prediction, Rates
+from ..context import Wrong, require
 from .analytic import GaussianData, MixtureData
-from .core import Wrong, require
 
 
 @dataclass
-class Network:
+class WatchedDenoiser:
     """Remembers what it said, and looks at what it is asked."""
 
     denoise: Callable[[Tensor, Rates[float]], Prediction]
-    draws: Draws = field(default_factory=lambda: draws(4))
-    seen: list[Prediction] = field(default_factory=list)
+    draws: Draws = field(default_factory=lambda: sample_draws(4))
+    """What the sampler is to draw from, at the same time."""
+    said: list[Prediction] = field(default_factory=list)
     shape: torch.Size | None = None
 
     def __call__(self, x: Tensor, rates: Rates[float]) -> Prediction:
-        """One evaluation. Raises Wrong for what no network could answer."""
+        """Evaluate once. Raises Wrong for what no network could answer."""
         require(
-            isinstance(rates, Rates) and all(isinstance(r, float) for r in rates),
+            isinstance(rates, Rates) and all(isinstance(rate, float) for rate in rates),
             f"it calls denoise(x, rates) with rates {rates!r}; they should be Rates of two floats",
         )
         require(
@@ -36,34 +37,37 @@ class Network:
         )
         self.shape = self.shape or x.shape
         require(x.shape == self.shape, f"it calls denoise with x {tuple(x.shape)}")
-        self.seen.append(self.denoise(x, rates))
-        return self.seen[-1]
+        self.said.append(self.denoise(x, rates))
+        return self.said[-1]
 
 
-class NoDraws:
-    """For samplers that declare an order."""
+class NoDraws(Draws):
+    """The draws of samplers that declare an order."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "sample", ())
 
     def normal(self, like: Tensor) -> Tensor:
-        """Never."""
+        """Raise Wrong."""
         raise Wrong("it declares an order, but draws random numbers: order should be None")
 
     uniform = normal
 
 
-class Rounded(Draws):
-    """The same numbers in both precisions."""
+class RoundedDraws(Draws):
+    """The same numbers in single and in double precision."""
 
     def normal(self, like: Tensor) -> Tensor:
-        """Rounded to float32."""
+        """Normal numbers, rounded to float32."""
         return super().normal(like.float()).to(like)
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Rounded to float32."""
+        """Uniform numbers, rounded to float32."""
         return super().uniform(like.float()).to(like)
 
 
 def squash(x: Tensor, rates: Rates[float]) -> Prediction:
-    """Some network, pixel by pixel."""
+    """A denoiser that no data has, pixel by pixel."""
     x0 = (x / rates.c).tanh()
     return Prediction(x0, (x - rates.signal * x0) / rates.noise)
 
@@ -74,15 +78,15 @@ def gaussian() -> GaussianData:
 
 
 def mixture() -> MixtureData:
-    """Two modes, one channel."""
+    """One channel with two modes."""
     return MixtureData([0.3, 0.7], [-0.8, 1.0], [0.4, 0.5])
 
 
-def normal(*shape: int) -> Tensor:
-    """The start's noise, always the same."""
+def start_noise(*shape: int) -> Tensor:
+    """Normal numbers to start from, always the same."""
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-def draws(rows: int) -> Draws:
-    """For so many images."""
-    return Draws(0, "sample", range(rows))
+def sample_draws(count: int) -> Draws:
+    """Draws for so many images."""
+    return Draws(0, "sample", range(count))

@@ -1,4 +1,4 @@
-"""Pictures that checks give to stages, from a generator of their own."""
+"""Images that checks give to stages, from a random generator of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 
-def pictures(count: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
+def spots(count: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
     """Soft coloured spots with a little grain, from black to white: uint8 (N, 3, H, W)."""
     draw = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 4, 4, generator=draw)

@@ -1,0 +1,295 @@
+"""Checks of backbones: gradients reach all of it, rates and labels matter, images stay apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ...plugin.contracts import Backbone
+from ...plugin.values import NO_CLASS, Rates
+from ..context import Check, Context, Wrong, require
+from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
+from ..same import same, untouched
+
+Shape = tuple[int, int, int]
+
+SIZES = ((3, 16, 16), (1, 16, 24), (2, 8, 8), (3, 32, 32), (3, 15, 17), (3, 64, 64))
+"""Channels, height and width of images to try; a network need not take each."""
+CLASSES = 3
+APART = 1e-9
+"""Relative difference that float64 leaves between an image alone and in a batch."""
+
+
+def behaviour(backbone: Backbone) -> list[Tensor]:
+    """What the smallest network that it makes says, in evaluation and in training."""
+    answers: list[Tensor] = []
+    for network, shape, classes in _networks(backbone):
+        x, rates = _inputs(shape, 2)
+        label = None if classes is None else torch.tensor([0, 2])
+        for train in (True, False):
+            answers.append(_say(network, x, rates, label, train=train))
+    return answers
+
+
+def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
+    """The answer is like x for each size that it takes; others raise InputError."""
+    taken = []
+    for shape in SIZES[:-1]:
+        try:
+            network = _fresh(backbone, shape, None)
+        except InputError:
+            continue
+        for count, dtype in ((1, torch.float32), (3, torch.float64)):
+            _answers_like(network, shape, count, dtype)
+        taken.append("{}×{}".format(*shape[1:]))
+    require(bool(taken), f"it takes none of the sizes {SIZES[:-1]}")
+    return f"{', '.join(taken)} pixels; float32, float64"
+
+
+def gradients_reach_every_parameter(backbone: Backbone, _: Context) -> str:
+    """They are finite and not 0, once noise on the weights has freed those that start as 0."""
+    counts = []
+    for network, shape, classes in _networks(backbone):
+        x, rates = _inputs(shape, 4)
+        label = None if classes is None else torch.tensor([0, 1, 2, NO_CLASS])
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            out = network.train()(x, rates, label)
+        counts.append(f"{gradients_reach_all(network, out):,}")
+    return " and, with classes, ".join(counts) + " numbers"
+
+
+def image_and_rates_matter(backbone: Backbone, _: Context) -> str:
+    """Every pixel changes the answer, and so does the noise level."""
+    network, shape = _network(backbone, None)
+    x, rates = _inputs(shape, 2)
+    inputs_matter(network, x, rates)
+    first, second = (_say(network, x[:1], _row(rates, i)) for i in (0, 1))
+    away = _relative(first, second)
+    require(
+        away > 1e-6,
+        "the answer is the same for another noise level: the network should see the rates",
+    )
+    return f"{away:.1%} for another noise level"
+
+
+def keeps_images_apart(backbone: Backbone, _: Context) -> str:
+    """In evaluation mode an image does not depend on the others of its batch."""
+    worst = 0.0
+    for network, shape, classes in _networks(backbone):
+        x, rates = _inputs(shape, 4)
+        _say(network, x, rates, train=True)  # so that statistics are no constants
+        label = None if classes is None else torch.tensor([0, NO_CLASS, 2, 1])
+        whole = _say(network, x, rates, label)
+        for i in range(len(x)):
+            own = None if label is None else label[i : i + 1]
+            alone = _say(network, x[i : i + 1], _row(rates, i), own)
+            worst = max(worst, _relative(alone, whole[i : i + 1]))
+        require(
+            worst < APART,
+            f"in evaluation mode an image comes out {worst:.1e} different alone than in a batch: "
+            "rows mix (statistics of the batch?)",
+        )
+    return f"within {worst:.0e} of alone"
+
+
+def labels_matter(backbone: Backbone, _: Context) -> str:
+    """Each class and "no class" have their own answer; no label is "no class"."""
+    try:
+        network, shape = _network(backbone, CLASSES)
+    except InputError:
+        return "knows no classes, and says so"
+    x, rates = _inputs(shape, 1)
+    labels = [*range(CLASSES), NO_CLASS]
+    answers = {label: _say(network, x, rates, torch.tensor([label])) for label in labels}
+    nearest, pair = _nearest(answers)
+    require(
+        nearest > 1e-6,
+        f"made for {CLASSES} classes, labels {pair} give the same answer; a network that "
+        "knows no classes raises InputError for num_classes",
+    )
+    require(
+        _relative(_say(network, x, rates), answers[NO_CLASS]) < APART,
+        f"no label at all and the label {NO_CLASS} (no class) give different answers",
+    )
+    _refuses_unknown_labels(network, x, rates)
+    return f"at least {nearest:.1%} apart"
+
+
+def global_generator_is_for_training_only(backbone: Backbone, _: Context) -> str:
+    """Dropout may use torch's; in evaluation mode nothing is random."""
+    network, shape = _network(backbone, None)
+    x, rates = _inputs(shape, 2)
+    before = torch.get_rng_state()
+    first, second = (_say(network, x, rates) for _ in range(2))
+    require(
+        torch.equal(before, torch.get_rng_state()),
+        "in evaluation mode the network draws from torch's global generator",
+    )
+    require(
+        same(first, second), "in evaluation mode the network says different things of the same x"
+    )
+    return "not used in evaluation mode"
+
+
+def state_makes_the_same_network(backbone: Backbone, _: Context) -> str:
+    """A network with other weights that loads the state says the same."""
+    network, shape = _network(backbone, None)
+    x, rates = _inputs(shape, 2)
+    _say(network, x, rates, train=True)
+    other = disturb(_fresh(backbone, shape, None, seed=1), seed=1).double()
+    other.load_state_dict(network.state_dict())
+    require(
+        same(_say(network, x, rates), _say(other, x, rates)),
+        "a second network that loads the first one's state_dict says something else: is all that "
+        "counts a parameter or a buffer?",
+    )
+    return f"{len(network.state_dict())} tensors"
+
+
+def works_without_memory(backbone: Backbone, _: Context) -> str:
+    """It works on torch's meta device, where recipes are checked before anything is trained."""
+    shape = _fitting(backbone)
+    for device in ("meta", "cuda") if torch.cuda.is_available() else ("meta",):
+        with torch.device(device), torch.random.fork_rng(), torch.no_grad():
+            network = backbone(shape, None).eval()
+            x, rates = _inputs(shape, 2, torch.float32)
+            out = network(x.to(device), Rates(*(rate.to(device) for rate in rates)))
+        require(out.device.type == device, f"for tensors on {device} the answer is on {out.device}")
+        require(out.shape == x.shape, f"on {device} images come out as {tuple(out.shape)}")
+    return device
+
+
+def changes_nothing_in_place(backbone: Backbone, _: Context) -> str:
+    """Neither x nor the rates are changed."""
+    network, shape = _network(backbone, None)
+    x, rates = _inputs(shape, 2)
+    with untouched(x=x, rates=rates):
+        for train in (False, True):
+            _call(network, x, rates, None, train=train)
+    return "x and rates stay"
+
+
+CHECKS: Sequence[Check] = (
+    keeps_shape_and_dtype,
+    gradients_reach_every_parameter,
+    image_and_rates_matter,
+    keeps_images_apart,
+    labels_matter,
+    global_generator_is_for_training_only,
+    state_makes_the_same_network,
+    works_without_memory,
+    changes_nothing_in_place,
+)
+
+
+def _networks(backbone: Backbone) -> Iterator[tuple[nn.Module, Shape, int | None]]:
+    """Its network without classes, and one with classes where it can take any."""
+    for classes in (None, CLASSES):
+        try:
+            network, shape = _network(backbone, classes)
+        except InputError:  # told by other checks, if it is wrong
+            continue
+        yield network, shape, classes
+
+
+def _network(backbone: Backbone, classes: int | None) -> tuple[nn.Module, Shape]:
+    """The network for the first size that it takes, float64, no weight as it started."""
+    shape = _fitting(backbone)
+    return disturb(_fresh(backbone, shape, classes)).double(), shape
+
+
+def _fitting(backbone: Backbone) -> Shape:
+    """The first size that it takes. Raises its InputError if it takes none."""
+    refused: InputError | None = None
+    for shape in SIZES:
+        try:
+            with torch.device("meta"):
+                backbone(shape, None)
+            return shape
+        except InputError as error:
+            refused = refused or error
+    assert refused
+    raise refused
+
+
+def _fresh(backbone: Backbone, shape: Shape, classes: int | None, seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network: object = backbone(shape, classes)
+    if not isinstance(network, nn.Module):
+        raise Wrong(f"it made a {type(network).__name__}, no nn.Module")
+    return network
+
+
+def _say(
+    network: nn.Module,
+    x: Tensor,
+    rates: Rates[Tensor],
+    label: Tensor | None = None,
+    *,
+    train: bool = False,
+) -> Tensor:
+    """What it says of a copy of x: that it changes x in place is for one check to tell."""
+    return _call(network, x.clone(), rates, label, train=train)
+
+
+def _call(
+    network: nn.Module, x: Tensor, rates: Rates[Tensor], label: Tensor | None, *, train: bool
+) -> Tensor:
+    with torch.no_grad(), torch.random.fork_rng(enabled=train):
+        if train:
+            torch.manual_seed(0)
+        answer: Tensor = network.train(train)(x, rates, label)
+    return answer
+
+
+def _inputs(
+    shape: Shape, count: int, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Rates[Tensor]]:
+    """Images of unit variance, and scaled rates, another for each; rounded to float32."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(count, *shape, generator=draw, device="cpu")
+    noise = torch.linspace(0.2, 0.9, count, device="cpu")
+    return x.to(dtype), Rates((1 - noise**2).sqrt().to(dtype), noise.to(dtype))
+
+
+def _answers_like(network: nn.Module, shape: Shape, count: int, dtype: torch.dtype) -> None:
+    """Raise Wrong unless the answer is finite and has the shape and dtype of x."""
+    x, rates = _inputs(shape, count, dtype)
+    out = _say(network.to(dtype), x, rates)
+    wanted, got = tuple(x.shape), tuple(out.shape)
+    require(got == wanted, f"images {wanted} come out as {got}")
+    require(out.dtype == dtype, f"{dtype} images come out as {out.dtype}")
+    require(bool(out.isfinite().all()), f"for images {wanted} the answer is not finite")
+
+
+def _nearest(answers: dict[int, Tensor]) -> tuple[float, str]:
+    """How far the two nearest answers are apart, and the labels that they are for."""
+    labels = list(answers)
+    return min(
+        (_relative(answers[a], answers[b]), f"{a} and {b}")
+        for j, b in enumerate(labels)
+        for a in labels[:j]
+    )
+
+
+def _refuses_unknown_labels(network: nn.Module, x: Tensor, rates: Rates[Tensor]) -> None:
+    for label in (CLASSES, NO_CLASS - 1):
+        try:
+            _say(network, x, rates, torch.tensor([label]))
+        except Exception:  # which one is the network's business
+            continue
+        raise Wrong(f"made for {CLASSES} classes it takes the label {label}: raise an error")
+
+
+def _row(rates: Rates[Tensor], i: int) -> Rates[Tensor]:
+    return Rates(*(rate[i : i + 1] for rate in rates))
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    """The largest difference, relative to the largest number of b."""
+    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-12))

@@ -1,0 +1,137 @@
+"""Checks of datasets: lists that agree, and images that open.
+
+Those of the fingerprint, which has to be one of the content, are in ``dataset_fingerprint``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import PIL.Image
+import PIL.ImageFile
+
+from ...plugin.data import Dataset, Source
+from ...plugin.photo import open_rgb
+from ..context import Check, Context, Wrong
+from . import dataset_fingerprint
+
+OPENED = 8
+"""Images that are opened, from the first to the last."""
+DECODERS = (
+    (PIL.ImageFile.ImageFile, "load"),
+    (PIL.Image, "fromarray"),
+    (PIL.Image, "frombytes"),
+)
+"""What Pillow decodes a picture with, or makes one of an array."""
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def behaviour(stage: Dataset) -> list[object]:
+    """Lists and some pixels; not the fingerprint, which says what these depend on."""
+    source = stage()
+    lists = [list(source.labels), list(source.parts), list(source.class_names)]
+    return [*lists, [_pixels(source, i) for i in _some(source)]]
+
+
+def lists_agree(stage: Dataset, _: Context) -> str:
+    """There are as many labels and parts as images; labels are indices of classes, or None."""
+    source = stage()
+    count, names = len(source), list(source.class_names)
+    if not count:
+        raise Wrong("it has no images; raise InputError that says where they should be")
+    for what, values in (("labels", source.labels), ("parts", source.parts)):
+        if len(values) != count:
+            raise Wrong(f"it has {count} images and {len(values)} {what}")
+    for index, label in enumerate(source.labels):
+        _check_label(index, label, len(names))
+    if not all(isinstance(part, str) for part in source.parts):
+        raise Wrong("a part is not text")
+    if len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
+        raise Wrong("class names are not text, or not different from each other")
+    return f"{count} images, {len(names)} classes, parts: {', '.join(dict.fromkeys(source.parts))}"
+
+
+def opens_images(stage: Dataset, _: Context) -> str:
+    """Some images open to RGB, the same in any order and from several threads, as prepare does."""
+    source = stage()
+    indices = _some(source)
+    images = [_pixels(source, i) for i in indices]
+    with ThreadPoolExecutor(4) as pool:
+        again = list(pool.map(lambda i: _pixels(source, i), reversed(indices)))[::-1]
+    for index, first, second in zip(indices, images, again, strict=True):
+        if not np.array_equal(first, second):
+            raise Wrong(f"image {index} is another one when opened again, from another thread")
+    kind = type(source.image(0))
+    sizes = dict.fromkeys(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in images)
+    return f"{len(indices)} of {len(source)}: {kind.__name__}, {', '.join([*sizes][:3])}"
+
+
+def lists_without_decoding(stage: Dataset, _: Context) -> str:
+    """Images are opened when they are asked for."""
+    with _watched_decoding() as decoded:
+        source = stage()
+    if decoded:
+        raise Wrong(
+            f"the call decodes or draws {len(decoded)} images: list them, and open image(index) "
+            "when it is asked for"
+        )
+    return f"{len(source)} images listed, none decoded"
+
+
+CHECKS: Sequence[Check] = (
+    lists_agree,
+    opens_images,
+    lists_without_decoding,
+    *dataset_fingerprint.CHECKS,
+)
+
+
+def _check_label(index: int, label: object, classes: int) -> None:
+    """Raise Wrong unless the label is the index of a class, or None."""
+    if label is None:
+        return
+    if isinstance(label, bool) or not isinstance(label, Integral):
+        raise Wrong(f"the label of image {index} is {label!r}: an index of a class, or None")
+    if not 0 <= int(label) < classes:
+        raise Wrong(
+            f"the label of image {index} is {label}, but there are {classes} class names: "
+            "labels go from 0 to one less; None is no label"
+        )
+
+
+def _some(source: Source) -> list[int]:
+    return sorted({int(i) for i in np.linspace(0, len(source) - 1, OPENED)})
+
+
+def _pixels(source: Source, index: int) -> Pixels:
+    item: object = source.image(index)
+    if not isinstance(item, (Path, PIL.Image.Image)):
+        raise Wrong(f"image {index} is a {type(item).__name__}, not a Path or a PIL picture")
+    return np.array(open_rgb(item))
+
+
+@contextmanager
+def _watched_decoding() -> Iterator[list[str]]:
+    """A list that grows with every picture that Pillow decodes or makes of an array."""
+    decoded: list[str] = []
+
+    def watched(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*a: Any, **k: Any) -> Any:
+            decoded.append(name)
+            return real(*a, **k)
+
+        return call
+
+    with ExitStack() as patches:
+        for home, name in DECODERS:
+            real = getattr(home, name)
+            patches.enter_context(patch.object(home, name, watched(real, name)))
+        yield decoded

@@ -1,0 +1,242 @@
+"""Checks of metrics: what they declare of equal sets, of distance, of bias and of their error.
+
+Features are drawn from Gaussians. A metric of class probabilities declares ``needs: ClassVar[str] =
+"logits"`` and gets logits: the further from ideal, the less clear their class. One that gives the
+same when its arguments are swapped may declare ``symmetric: ClassVar[bool] = True``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ...plugin.contracts import Metric
+from ...plugin.values import Score
+from ..context import Check, Context, Wrong
+from ..problems.feature_sets import (
+    COUNT,
+    feature_sets,
+    fewest,
+    scale_of,
+    score_or_none,
+    sorted_by_first,
+)
+from ..same import untouched
+from . import metric_differences, metric_distance
+from .metric_distance import ROUNDING
+
+REPEATS = 40
+"""Independent pairs of sets whose values make a mean and a spread."""
+SHUFFLES = 5
+"""Orders of the same images whose values have a spread."""
+
+
+def behaviour(stage: Metric) -> list[object]:
+    """Values, errors and parts, and the features it asks the engine for; not the protocol."""
+    sets = [feature_sets(stage, 256, m, 0, d) for m, d in ((256, 0.0), (192, 0.25), (200, 1.0))]
+    scores = [stage(*pair) for pair in sets]
+    told = [[score.value, score.standard_error, dict(score.parts)] for score in scores]
+    return [*told, getattr(stage, "features", None)]
+
+
+def declares_what_it_is(stage: Metric, _: Context) -> str:
+    """It declares which way is better, what equal sets give, whether few images shift it."""
+    for name in ("higher_is_better", "biased"):
+        value = getattr(stage, name, None)
+        if not isinstance(value, bool):
+            raise Wrong(f"{name} is {value!r}; declare it: {name}: ClassVar[bool] = …")
+    ideal: object = getattr(stage, "ideal", "")
+    number = (
+        isinstance(ideal, (int, float)) and not isinstance(ideal, bool) and math.isfinite(ideal)
+    )
+    if ideal is not None and not number:
+        raise Wrong(f"ideal is {ideal!r}; declare the value for equal distributions, or None")
+    better = "higher" if stage.higher_is_better else "lower"
+    bias = "biased" if stage.biased else "unbiased"
+    return f"{better} is better, ideal {ideal}, {bias}"
+
+
+def gives_a_score(stage: Metric, _: Context) -> str:
+    """Its numbers are finite, and JSON can hold them, for as many images on both sides or not."""
+    for n, m in ((COUNT, COUNT), (COUNT, 160), (160, COUNT)):
+        score: object = stage(*feature_sets(stage, n, m, 0, 0.25))
+        if not isinstance(score, Score):
+            raise Wrong(f"it gives a {type(score).__name__}, not a Score")
+        _check_numbers(score, f"of {n} and {m} images")
+        _check_protocol(score)
+    assert isinstance(score, Score)
+    return f"{score.value:.4g}, protocol: {', '.join(score.protocol)}"
+
+
+def ignores_the_order_of_images(stage: Metric, _: Context) -> str:
+    """Sets have no order: a metric that draws may differ by what it draws, not by more."""
+    real, fake = feature_sets(stage, COUNT, COUNT, 2, 0.25)
+    shuffled = _values_of_shuffles(stage, real, fake)
+    mean, spread = statistics.fmean(shuffled), statistics.stdev(shuffled)
+    allowed = 6 * spread + ROUNDING * scale_of(stage)
+    worst = 0.0
+    for name, pair in (
+        ("both sorted", (sorted_by_first(real), sorted_by_first(fake))),
+        ("sorted against each other", (sorted_by_first(real), sorted_by_first(fake).flip(0))),
+    ):
+        value = stage(*pair).value
+        worst = max(worst, abs(value - mean))
+        if abs(value - mean) > allowed:
+            raise Wrong(
+                f"{name} the same images score {value:.4g}, shuffled {mean:.4g} ± {spread:.1g}: "
+                "it depends on the order of images, and images often come sorted by class"
+            )
+    others = [stage(*feature_sets(stage, COUNT, COUNT, 20 + i, 0.25)).value for i in range(8)]
+    if spread > 1.5 * statistics.stdev(others):
+        raise Wrong(
+            f"shuffled images score {mean:.4g} ± {spread:.1g}, where other images differ by "
+            f"{statistics.stdev(others):.1g} only: it depends on the order of images"
+        )
+    return f"shuffled within {spread:.1g}, sorted within {worst:.1g}"
+
+
+def has_the_right_standard_error(stage: Metric, _: Context) -> str:
+    """Where one is given, it is the spread over repetitions, within a factor of 2."""
+    count, told = max(128, 2 * fewest(stage)), []
+    for distance in (0.0, 0.5):
+        sets = (feature_sets(stage, count, count, 100 + i, distance) for i in range(REPEATS))
+        scores = [stage(*pair) for pair in sets]
+        errors = [s.standard_error for s in scores if s.standard_error is not None]
+        if len(errors) < REPEATS / 2:
+            return "it gives none"
+        spread = statistics.stdev(score.value for score in scores)
+        error = math.sqrt(statistics.fmean(e**2 for e in errors))
+        if not spread / 2 <= error <= 2 * spread:
+            raise Wrong(
+                f"the standard error is {error:.3g}, but the value spreads by {spread:.3g} over "
+                f"{REPEATS} pairs of sets of {count} images at distance {distance:g}"
+            )
+        told.append(f"{error:.3g} where the value spreads by {spread:.3g}")
+    return "; ".join(told)
+
+
+def precisions_agree(stage: Metric, _: Context) -> str:
+    """Features are float32; what float64 gives is the same but for rounding."""
+    features = feature_sets(stage, COUNT, 200, 3, 0.5)
+    single, double = stage(*features).value, stage(*(x.double() for x in features)).value
+    if abs(single - double) > ROUNDING * scale_of(stage):
+        raise Wrong(
+            f"float32 features score {single:.8g}, the same in float64 {double:.8g}: compute in "
+            "float64"
+        )
+    return f"within {abs(single - double):.1g}"
+
+
+def refuses_unusable_features(stage: Metric, _: Context) -> str:
+    """No images, and features that are not numbers, are refused; few images give no NaN."""
+    real, fake = feature_sets(stage, COUNT, COUNT, 4, 0.25)
+    for name, pair in _unusable(stage, real, fake).items():
+        if (score := score_or_none(partial(stage, *pair))) is not None:
+            raise Wrong(f"{name} score {score.value:g}; raise InputError instead")
+    least = COUNT
+    for count in (64, 32, 16, 8, 4, 3, 2, 1):
+        score = score_or_none(partial(stage, real[:count], fake[:count]))
+        if score is not None and not math.isfinite(score.value):
+            raise Wrong(f"{count} images score {score.value}; raise InputError where it needs more")
+        least = count if score is not None else least
+    return f"refused; the fewest images it takes are {least}"
+
+
+def is_symmetric_if_it_says_so(stage: Metric, _: Context) -> str:
+    """The value stays when both sets are swapped, for a metric that declares to be symmetric."""
+    if not getattr(stage, "symmetric", False):
+        return ""
+    real, fake = feature_sets(stage, COUNT, 200, 5, 0.5)
+    value, swapped = stage(real, fake).value, stage(fake, real).value
+    if abs(value - swapped) > ROUNDING * scale_of(stage):
+        raise Wrong(f"declared symmetric, it gives {value:.6g}, and {swapped:.6g} the other way")
+    return "the same"
+
+
+def ignores_real_images_if_it_says_so(stage: Metric, _: Context) -> str:
+    """A metric without an ideal value does not look at the real images."""
+    if stage.ideal is not None:
+        return ""
+    real, fake = feature_sets(stage, COUNT, COUNT, 6, 0.25)
+    value, other = stage(real, fake).value, stage(2 * real[:100] + 1, fake).value
+    if value != other:
+        raise Wrong(
+            f"other real images make {other:.6g} of {value:.6g}: declare what equal distributions "
+            "give, ideal: ClassVar[float] = …"
+        )
+    return "other real images change nothing"
+
+
+def changes_nothing_in_place(stage: Metric, _: Context) -> str:
+    """Features are still what they were, and used for other metrics."""
+    for dtype in (torch.float32, torch.float64):
+        real, fake = (x.to(dtype) for x in feature_sets(stage, COUNT, COUNT, 7, 0.25))
+        with untouched(real=real, fake=fake):
+            stage(real, fake)
+    return "float32 and float64 stay"
+
+
+CHECKS: Sequence[Check] = (
+    declares_what_it_is,
+    gives_a_score,
+    *metric_distance.CHECKS,
+    ignores_the_order_of_images,
+    has_the_right_standard_error,
+    precisions_agree,
+    refuses_unusable_features,
+    is_symmetric_if_it_says_so,
+    ignores_real_images_if_it_says_so,
+    changes_nothing_in_place,
+    *metric_differences.CHECKS,
+)
+
+
+def _check_numbers(score: Score, what: str) -> None:
+    """Raise Wrong unless value, parts and standard error are finite numbers."""
+    numbers: dict[str, object] = {"value": score.value, **score.parts}
+    if score.standard_error is not None:
+        numbers["standard_error"] = score.standard_error
+    for name, number in numbers.items():
+        if not isinstance(number, (int, float)) or not math.isfinite(number):
+            raise Wrong(f"{what} {name} is {number!r}, not a finite float")
+    if score.standard_error is not None and score.standard_error < 0:
+        raise Wrong(f"the standard error is {score.standard_error:g}, below 0")
+
+
+def _check_protocol(score: Score) -> None:
+    protocol: object = score.protocol
+    if not isinstance(protocol, Mapping) or not protocol:
+        raise Wrong("its protocol is empty; say what was computed: {'metric': …, 'estimator': …}")
+    try:
+        json.dumps(dict(protocol), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise Wrong(f"its protocol cannot be kept as JSON: {error}") from error
+
+
+def _values_of_shuffles(stage: Metric, real: Tensor, fake: Tensor) -> list[float]:
+    draw = torch.Generator().manual_seed(0)
+    values = []
+    for _ in range(SHUFFLES):
+        pair = [x[torch.randperm(len(x), generator=draw)] for x in (real, fake)]
+        values.append(stage(*pair).value)
+    return values
+
+
+def _unusable(stage: Metric, real: Tensor, fake: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Pairs of sets that a metric has to refuse."""
+    broken = fake.clone()
+    broken[7, 3] = math.nan
+    pairs = {
+        "no generated images": (real, fake[:0]),
+        "a generated image whose features are NaN": (real, broken),
+    }
+    if stage.ideal is not None:
+        pairs |= {"no real images": (real[:0], fake)}
+        pairs |= {"a real image whose features are NaN": (broken, fake)}
+    return pairs

@@ -1,0 +1,113 @@
+"""Checks of what a metric makes of the distance between two sets: none, some, more."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor
+
+from ...plugin.contracts import Metric
+from ..context import Check, Context, Wrong
+from ..problems.feature_sets import (
+    COUNT,
+    DISTANCES,
+    feature_sets,
+    fewest,
+    mean_value,
+    scale_of,
+    wants_logits,
+)
+
+PAIRS = 40
+"""Independent pairs of small equal sets, over which an unbiased metric has its ideal as mean."""
+ROUNDING = 1e-5
+"""What the order of a sum may do, in scales of the metric's values."""
+
+
+def is_ideal_for_equal_distributions(stage: Metric, _: Context) -> str:
+    """Unbiased: on average over small sets. Biased: for a set and itself, nearly for large ones."""
+    if stage.ideal is None:
+        return "it looks at one side only"
+    return _biased(stage, stage.ideal) if stage.biased else _unbiased(stage, stage.ideal)
+
+
+def moves_away_with_distance(stage: Metric, _: Context) -> str:
+    """The value moves in the declared direction, away from ideal, when the sets move apart."""
+    values = [mean_value(stage, COUNT, 400, distance, pairs=4) for distance in DISTANCES]
+    where = "as classes become less clear" if wants_logits(stage) else "with distance"
+    told = ", ".join(f"{value:.4g}" for value in values)
+    steps = [second - first for first, second in pairwise(values)]
+    wanted = -1 if stage.higher_is_better else 1
+    if not all(step * wanted > 0 for step in steps):
+        word = "fall" if stage.higher_is_better else "grow"
+        raise Wrong(
+            f"{where} it goes {told}; with higher_is_better = {stage.higher_is_better} it should "
+            f"{word} at each of these"
+        )
+    if stage.ideal is not None:
+        gaps = [abs(value - stage.ideal) for value in values]
+        if gaps != sorted(gaps):
+            raise Wrong(f"{where} it goes {told}: not away from its ideal {stage.ideal:g}")
+    return f"{where} {told}{_sensitivity(stage)}"
+
+
+CHECKS: Sequence[Check] = (is_ideal_for_equal_distributions, moves_away_with_distance)
+
+
+def _unbiased(stage: Metric, ideal: float) -> str:
+    """Raise Wrong unless small sets, where a kept diagonal shows most, have the ideal as mean."""
+    count = fewest(stage)
+    values = [stage(*feature_sets(stage, count, count, 200 + i, 0)).value for i in range(PAIRS)]
+    mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(PAIRS)
+    told = f"{mean:.3g} ± {error:.2g} over {PAIRS} pairs of equal sets of {count} images"
+    if abs(mean - ideal) > 4 * error + ROUNDING * scale_of(stage):
+        raise Wrong(
+            f"declared unbiased with ideal {ideal:g}, it is {told} on average: does it keep the "
+            "diagonal, pairs of an image with itself?"
+        )
+    return told
+
+
+def _biased(stage: Metric, ideal: float) -> str:
+    """Raise Wrong unless a set with itself is ideal, and large sets are nearer than small ones."""
+    features = feature_sets(stage, COUNT, COUNT, 0, 0)[0]
+    value = stage(features, features.clone()).value
+    if abs(value - ideal) > 1e-4 * scale_of(stage):
+        raise Wrong(f"a set against itself scores {value:.6g}, not its ideal {ideal:g}")
+    few = max(32, fewest(stage))
+    many = 8 * few
+    far, near = (abs(mean_value(stage, count, 300, 0, pairs=4) - ideal) for count in (few, many))
+    if near >= far:
+        raise Wrong(
+            f"of equal distributions it is {far:.3g} from its ideal with {few} images and "
+            f"{near:.3g} with {many}: it should come nearer"
+        )
+    return (
+        f"a set with itself {value:.3g}; independent sets {far:.3g} away with {few} images, "
+        f"{near:.3g} with {many}"
+    )
+
+
+def _sensitivity(stage: Metric) -> str:
+    """What else it sees, for the author to judge: a metric of means only is no fault of itself."""
+    if wants_logits(stage) or stage.ideal is None:
+        return ""
+    real, fake = feature_sets(stage, COUNT, COUNT, 8, 0)
+    others = {
+        "spread": 2 * fake,
+        "correlation": 0.6 * fake + 0.8 * fake[:, :1],
+        "collapse to few images": fake[:8].repeat(COUNT // 8, 1),
+    }
+    ideal = stage.ideal
+
+    def gap(features: Tensor) -> float:
+        return abs(stage(real, features).value - ideal)
+
+    allowed = 2 * gap(fake) + 0.02 * scale_of(stage)
+    seen = [name for name, features in others.items() if gap(features) > allowed]
+    blind = [name for name in others if name not in seen]
+    told = [f"{w} {', '.join(x)}" for w, x in (("sees", seen), ("hardly sees", blind)) if x]
+    return "; ".join(["", *told])

@@ -1,0 +1,178 @@
+"""Checks of optimizers: they descend, obey their learning rate and can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ...plugin.contracts import Optimizer
+from ...training.checkpoint import optimizer_tensors, restore_optimizer
+from ..context import Check, Context, Wrong
+
+STEPS = 200
+"""Steps in which the quadratic has to fall."""
+TARGET = 0.5
+"""Where the quadratic is least; the weights start further from 0, so decay helps."""
+
+
+def behaviour(stage: Optimizer) -> list[Tensor]:
+    """The weights after some steps, in float64: small options show."""
+    return _Quadratic(stage, torch.float64).run(20)
+
+
+def makes_a_torch_optimizer(stage: Optimizer, _: Context) -> str:
+    """It is one of torch's kind, with all the parameters, from any iterable."""
+    parameters = _parameters(torch.float32)
+    optimizer: object = stage(iter(parameters))
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise Wrong(f"it makes a {type(optimizer).__name__}, not a torch.optim.Optimizer")
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    if sorted(held) != sorted(map(id, parameters)):
+        raise Wrong(f"of {len(parameters)} parameters that it was given it holds {len(held)}")
+    for group in optimizer.param_groups:
+        rate = group.get("lr")
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or rate <= 0:
+            raise Wrong(f"a group's lr is {rate!r}, not the full learning rate, a number above 0")
+    rates = ", ".join(f"{group['lr']:g}" for group in optimizer.param_groups)
+    return f"{type(optimizer).__name__} of {len(held)} parameters, lr {rates}"
+
+
+def descends(stage: Optimizer, _: Context) -> str:
+    """A quadratic falls."""
+    problem = _Quadratic(stage, torch.float32)
+    before = problem.loss()
+    problem.run(STEPS)
+    after = problem.loss()
+    if not after < before:
+        raise Wrong(f"a quadratic goes from {before:.4g} to {after:.4g} in {STEPS} steps")
+    return f"a quadratic falls from {before:.4g} to {after:.4g} in {STEPS} steps"
+
+
+def obeys_the_learning_rate(stage: Optimizer, _: Context) -> str:
+    """The engine multiplies each group's ``lr`` in every step: 0 means no step."""
+    problem = _Quadratic(stage, torch.float32)
+    rates = [group["lr"] for group in problem.optimizer.param_groups]
+    full, none, half = (problem.moved_by(factor, rates) for factor in (1.0, 0.0, 0.5))
+    if none:
+        raise Wrong(
+            f"with a learning rate of 0 in its groups the weights still move by {none:.3g}: "
+            "it does not read group['lr'], so no lr schedule can steer it"
+        )
+    if not full:
+        raise Wrong("in the first step nothing moves")
+    return f"steps of {full:.3g} at the full rate, 0 at none, {half:.3g} at half"
+
+
+def spares_parameters_without_gradient(stage: Optimizer, _: Context) -> str:
+    """Parameters that took no part in the loss stay as they are."""
+    problem = _Quadratic(stage, torch.float32)
+    idle = nn.Parameter(torch.ones(3))
+    problem.optimizer = stage([*problem.parameters, idle])
+    problem.run(5)
+    if not torch.equal(idle.detach(), torch.ones(3)):
+        raise Wrong("a parameter without a gradient changes")
+    return "a parameter without a gradient stays"
+
+
+def resumes(stage: Optimizer, _: Context) -> str:
+    """It goes on through safetensors, as a checkpoint keeps it, bit for bit."""
+    straight = _Quadratic(stage, torch.float32).run(12)
+    first = _Quadratic(stage, torch.float32)
+    first.run(5)
+    second = _Quadratic(stage, torch.float32, _copies(first.parameters))
+    restore_optimizer(second.optimizer, load(_saved(first.optimizer)))
+    resumed = second.run(7)
+    if not all(torch.equal(a, b) for a, b in zip(straight, resumed, strict=True)):
+        raise Wrong(
+            f"after 5 steps, a checkpoint and 7 more the weights differ by "
+            f"{_distance(straight, resumed):.3g} from 12 steps at once: part of its state is "
+            "not in state_dict()"
+        )
+    return "5 steps, a checkpoint and 7 more are 12 steps, bit for bit"
+
+
+def shares_nothing(stage: Optimizer, _: Context) -> str:
+    """Two optimizers of one stage do not know of each other."""
+    alone = _Quadratic(stage, torch.float32).run(6)
+    first, second = (_Quadratic(stage, torch.float32) for _ in range(2))
+    for _step in range(6):
+        first.run(1)
+        second.run(2)
+    if _distance(alone, first.parameters):
+        raise Wrong("an optimizer steps otherwise while another one of the same stage is used")
+    return "two at a time step as one alone"
+
+
+CHECKS: Sequence[Check] = (
+    makes_a_torch_optimizer,
+    descends,
+    obeys_the_learning_rate,
+    spares_parameters_without_gradient,
+    resumes,
+    shares_nothing,
+)
+
+
+class _Quadratic:
+    """Half the squared distance from ``TARGET``, weighted for each number, and its optimizer."""
+
+    def __init__(
+        self, stage: Optimizer, dtype: torch.dtype, values: list[Tensor] | None = None
+    ) -> None:
+        self.parameters = [nn.Parameter(v) for v in values] if values else _parameters(dtype)
+        self.optimizer = stage(self.parameters)
+
+    def _error(self) -> Tensor:
+        errors = []
+        for parameter in self.parameters:
+            weights = torch.logspace(-3, 0, parameter.numel(), dtype=parameter.dtype)
+            errors.append((weights * (parameter.flatten() - TARGET) ** 2).sum() / 2)
+        return torch.stack(errors).sum()
+
+    def loss(self) -> float:
+        return float(self._error().detach())
+
+    def run(self, steps: int) -> list[Tensor]:
+        """The weights after so many steps."""
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            torch.autograd.backward(self._error())
+            self.optimizer.step()
+        return _copies(self.parameters)
+
+    def moved_by(self, factor: float, rates: Sequence[float]) -> float:
+        """How far a step goes with the groups' full rates times a factor."""
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        before = _copies(self.parameters)
+        return _distance(before, self.run(1))
+
+
+def _parameters(dtype: torch.dtype) -> list[nn.Parameter]:
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((4, 3), (4,), (2, 3, 2, 2))
+    starts = [torch.rand(shape, generator=draw).to(dtype) + 2 * TARGET for shape in shapes]
+    return [nn.Parameter(start) for start in starts]
+
+
+def _saved(optimizer: torch.optim.Optimizer) -> bytes:
+    """Its state as a checkpoint keeps it. Raises Wrong where it cannot be kept."""
+    try:
+        return save(optimizer_tensors(optimizer))
+    except Exception as error:
+        raise Wrong(
+            "its state cannot be kept in a checkpoint, which holds tensors only: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _copies(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+def _distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
+    pairs = zip(first, second, strict=True)
+    return max(float((a.detach() - b.detach()).abs().max()) for a, b in pairs)
