@@ -21,7 +21,7 @@ def trainings(store: Path = Path(".pipeline")) -> set[str]:
     return {record.key for record in Store(store).ls() if record.kind == "training"}
 
 
-def test_whole(done: dict[str, Any]) -> None:
+def test_a_comparison_holds_its_runs_scores_and_their_differences(done: dict[str, Any]) -> None:
     first, second = done["variants"]
     assert [first["name"], second["name"]] == ["bilinear", "transposed_conv"]
     assert done["seeds"] == [0, 1]
@@ -52,7 +52,9 @@ def test_protocol_is_what_all_share(done: dict[str, Any]) -> None:
     assert "seed" not in protocol
 
 
-def test_again_trains_nothing(done: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_comparison_again_trains_nothing(
+    done: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(done["root"])
     before = trainings()
     again = compare("tiny.yaml", swaps=[SWAP], seeds=2)
@@ -125,7 +127,7 @@ def test_itself_is_no_different(many: Path) -> None:
     assert found["pairs"][0]["verdict"] == "no difference: KID is the same for both"
 
 
-def test_budget_in_steps(many: Path) -> None:
+def test_a_budget_in_steps_is_what_each_variant_trains(many: Path) -> None:
     recipe = (many / "tiny.yaml").read_text()
     longer = recipe.replace("max_steps: 7", "max_steps: 9\n  epochs: 1")
     (many / "longer.yaml").write_text(longer.replace("name: tiny", "name: longer"))
@@ -149,7 +151,9 @@ def test_a_learning_rate_that_has_not_come_to_its_end_is_said(many: Path) -> Non
     assert "bilinear ends at 98% of its learning rate" in found["notes"][0]
 
 
-def test_budget_in_minutes(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_in_minutes_becomes_steps_by_what_a_step_takes(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def measured(data: Any, *_: Any) -> dict[str, Any]:
         slow = data["backbone"]["upsampler"]["name"] == "transposed_conv"
         return {**COST, "seconds_a_step": 1.0 if slow else 0.5}
@@ -215,7 +219,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_not_comparable(name: str, many: Path) -> None:
+def test_what_cannot_be_compared_is_refused(name: str, many: Path) -> None:
     old, new, why = REFUSED[name]
     recipe = (many / "tiny.yaml").read_text()
     assert old in recipe
@@ -254,7 +258,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input(name: str, many: Path) -> None:
+def test_bad_input_is_told_with_its_remedy(name: str, many: Path) -> None:
     sources, options, said = BAD[name]
     with pytest.raises(InputError, match=re.escape(said)):
         compare(*sources, **options)

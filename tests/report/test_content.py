@@ -156,7 +156,7 @@ def test_verdicts_in_one_sentence() -> None:
     assert standing(names[:2], best[:1]) is None
 
 
-def test_conclusions() -> None:
+def test_conclusions_say_how_far_they_reach() -> None:
     one, three = " ".join(conclusions(comparison(1))), " ".join(conclusions(comparison(3)))
     assert "not of the recipes" in one
     assert "0.03 in kid for nearest against bilinear" in three
@@ -190,7 +190,7 @@ def test_a_score_without_error_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize("ends", [(0, 1), (-3, 250), (0.00012, 0.00013), (5e6, 2e7), (7, 7)])
-def test_ticks(ends: tuple[float, float]) -> None:
+def test_ticks_are_round_numbers_within_the_ends(ends: tuple[float, float]) -> None:
     made = axis(ends, 50, 410)
     ticks = made.ticks()
     assert 2 <= len(ticks) <= 8
@@ -201,7 +201,7 @@ def test_ticks(ends: tuple[float, float]) -> None:
         assert made(value) == pytest.approx(tick.at, abs=0.11)
 
 
-def test_a_logarithmic_axis() -> None:
+def test_a_logarithmic_axis_has_powers_of_ten() -> None:
     made = axis([0.01, 100], 0, 100, log=True, margin=0)
     assert [(tick.at, tick.text) for tick in made.ticks()] == [
         (0, "0.01"),
@@ -278,7 +278,7 @@ def test_pictures_are_exact_where_there_is_room() -> None:
     assert grey.exact
 
 
-def test_evenly() -> None:
+def test_evenly_takes_first_and_last_and_even_steps_between() -> None:
     assert evenly(3, 5) == [0, 1, 2]
     chosen = evenly(60, 24)
     assert (len(chosen), chosen[0], chosen[-1]) == (24, 0, 59)
