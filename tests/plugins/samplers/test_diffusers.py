@@ -6,9 +6,9 @@ What differs, and why ours is right:
 
 - Ours take the levels as they are. diffusers lowers the order near the end (``lower_order_final``),
   of DPM-Solver++ for under 15 steps and of UniPC always, also where the last level is noisy; that
-  costs a whole order of convergence there, which ``test_solvers.py`` measures. At a last level that
-  is clean both end in x0. So its option is on for clean ends and off for noisy ones; UniPC of order
-  3 is compared at noisy ends only.
+  costs a whole order of convergence there, which ``test_convergence.py`` measures. At a last level
+  that is clean both end in x0. So its option is on for clean ends, off for noisy ones; UniPC of
+  order 3 is compared at noisy ends only.
 - Its UniPC with B(h) = h makes NaN of a last level that is clean (infinity times 0), ours x0; so
   bh1 is compared at noisy ends only.
 - Its Heun has no churn: it cannot ask the network between the levels that it was trained on. Its
