@@ -30,7 +30,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("numbers", [7, 7 * 50, 2**24])
-def test_nearest(monkeypatch, numbers: int) -> None:
+def test_nearest_are_the_least_of_all_distances(monkeypatch, numbers: int) -> None:
     """In blocks of 1, of 50 and of all."""
     monkeypatch.setattr(neighbours, "NUMBERS", numbers)
     rows, queries = normal(120, 7), normal(9, 7, seed=1)

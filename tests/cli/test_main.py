@@ -39,7 +39,7 @@ COMMANDS = list(commands(cli))
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_help(words: tuple[str, ...]) -> None:
+def test_every_command_has_help(words: tuple[str, ...]) -> None:
     done = CliRunner().invoke(cli, [*words, "--help"], prog_name="pipeline")
     assert done.exit_code == 0
     assert done.output.startswith(f"Usage: {' '.join(['pipeline', *words])} ")
@@ -173,7 +173,7 @@ def test_divergence_is_a_failure(here: Path, capfd) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(15, 143), (2, 130)])
-def test_interrupted_while_sampling(after_first: Path, capfd, number: int, code: int) -> None:
+def test_sampling_can_be_interrupted(after_first: Path, capfd, number: int, code: int) -> None:
     loud = ["run", "tiny.yaml", "--set", "sample.sampler=loud", "--device", "cpu", "--json"]
     assert main(*loud, "--set", f"sample.sampler.signal={number}") == code
     out, err = capfd.readouterr()
@@ -184,7 +184,7 @@ def test_interrupted_while_sampling(after_first: Path, capfd, number: int, code:
     assert "samples" in tiny.reused(run("sample.sampler=loud"))
 
 
-def test_dry_run(here: Path) -> None:
+def test_a_dry_run_tells_sizes_and_writes_nothing(here: Path) -> None:
     found = run("preprocess=[{name: resize, size: 8}]", dry_run=True)
     assert found["probe"]["shape"] == (3, 8, 8)
     assert found["probe"]["num_images"] == 60
@@ -207,14 +207,16 @@ def test_dry_run(here: Path) -> None:
         (["dataset.num_images=1"], "1 images are too few"),
     ],
 )
-def test_what_only_the_data_can_tell(here: Path, changes: list[str], told: str) -> None:
+def test_what_only_the_data_can_tell_is_told_before_a_run(
+    here: Path, changes: list[str], told: str
+) -> None:
     for options in ({"dry_run": True}, {}):
         with pytest.raises(InputError, match=re.escape(told)):
             run(*changes, **options)
     assert not Path("runs").exists()
 
 
-def test_dry_run_exit_codes(here: Path, capfd) -> None:
+def test_the_exit_code_of_a_dry_run_says_whether_anything_is_wrong(here: Path, capfd) -> None:
     odd = ["--set", "dataset.size=18", "--set", "backbone.widths=[8, 8, 8]"]
     assert main("run", "tiny.yaml", "--dry-run", *odd) == 2
     assert "cannot be divided by 4" in capfd.readouterr().err

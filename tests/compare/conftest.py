@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.trials import COST, MANY, SWAP, compare
+from tests.helpers.trials import COST, MANY, SWAP, compare, set_cost
 
 
 @pytest.fixture
 def many(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the recipe; costs are not measured, which takes seconds."""
     (here / "tiny.yaml").write_text(MANY)
-    monkeypatch.setattr("pipeline.compare.compare.measure", lambda *_: COST)
+    set_cost(monkeypatch, lambda *_: COST)
     return here
 
 

@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 
 from pipeline import InputError, commands
+from pipeline.compare.variants import Variant
 from pipeline.errors import Failed
 from pipeline.store.store import Store
 from tests.helpers.tiny import main, run, shell
-from tests.helpers.trials import COST, SWAP, compare
+from tests.helpers.trials import COST, SWAP, compare, set_cost
 
 
 def trainings(store: Path = Path(".pipeline")) -> set[str]:
     return {record.key for record in Store(store).ls() if record.kind == "training"}
 
 
-def test_whole(done: dict[str, Any]) -> None:
+def test_a_comparison_holds_its_runs_scores_and_their_differences(done: dict[str, Any]) -> None:
     first, second = done["variants"]
     assert [first["name"], second["name"]] == ["bilinear", "transposed_conv"]
     assert done["seeds"] == [0, 1]
@@ -52,7 +53,9 @@ def test_protocol_is_what_all_share(done: dict[str, Any]) -> None:
     assert "seed" not in protocol
 
 
-def test_again_trains_nothing(done: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_comparison_again_trains_nothing(
+    done: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(done["root"])
     before = trainings()
     again = compare("tiny.yaml", swaps=[SWAP], seeds=2)
@@ -125,7 +128,7 @@ def test_itself_is_no_different(many: Path) -> None:
     assert found["pairs"][0]["verdict"] == "no difference: KID is the same for both"
 
 
-def test_budget_in_steps(many: Path) -> None:
+def test_a_budget_in_steps_is_what_each_variant_trains(many: Path) -> None:
     recipe = (many / "tiny.yaml").read_text()
     longer = recipe.replace("max_steps: 7", "max_steps: 9\n  epochs: 1")
     (many / "longer.yaml").write_text(longer.replace("name: tiny", "name: longer"))
@@ -149,12 +152,14 @@ def test_a_learning_rate_that_has_not_come_to_its_end_is_said(many: Path) -> Non
     assert "bilinear ends at 98% of its learning rate" in found["notes"][0]
 
 
-def test_budget_in_minutes(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def measured(data: Any, *_: Any) -> dict[str, Any]:
-        slow = data["backbone"]["upsampler"]["name"] == "transposed_conv"
+def test_a_budget_in_minutes_becomes_steps_by_what_a_step_takes(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(variant: Variant, *_: Any) -> dict[str, Any]:
+        slow = variant.name == "transposed_conv"
         return {**COST, "seconds_a_step": 1.0 if slow else 0.5}
 
-    monkeypatch.setattr("pipeline.compare.compare.measure", measured)
+    set_cost(monkeypatch, measured)
     found = compare("tiny.yaml", swaps=[SWAP], seeds=1, budget="minutes=0.1")
     assert [variant["cost"]["steps"] for variant in found["variants"]] == [12, 6]
     assert "12, transposed_conv 6 steps (of the same time)" in found["notes"][0]
@@ -215,7 +220,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_not_comparable(name: str, many: Path) -> None:
+def test_what_cannot_be_compared_is_refused(name: str, many: Path) -> None:
     old, new, why = REFUSED[name]
     recipe = (many / "tiny.yaml").read_text()
     assert old in recipe
@@ -254,7 +259,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input(name: str, many: Path) -> None:
+def test_bad_input_is_told_with_its_remedy(name: str, many: Path) -> None:
     sources, options, said = BAD[name]
     with pytest.raises(InputError, match=re.escape(said)):
         compare(*sources, **options)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline import InputError, Score
-from pipeline.compare.samples import GROUPS, SEED, difference, differences, jackknife
+from pipeline.compare.samples import GROUPS, SEED, difference, jackknife, model_differences
 from pipeline.plugin.difference import Difference
 from pipeline_metrics import mmd
 from pipeline_metrics.fid import FID
@@ -83,7 +83,7 @@ def test_it_is_the_difference_of_the_scores_for_each_seed_and_each_two_models():
     real = draws.real(40)
     models = [[model.of(draws.noise(30)) for _ in range(2)] for model in (REAL, NEAR, FAR)]
     scores = [[KID()(real, fake).value for fake in sets] for sets in models]
-    found = differences(KID(), real, models)
+    found = model_differences(KID(), real, models)
     assert sorted(found) == [(0, 1), (0, 2), (1, 2)]
     for (a, b), told in found.items():
         by_seed = [second - first for first, second in zip(scores[a], scores[b], strict=True)]
@@ -243,7 +243,7 @@ def test_the_jackknife_holds_both_sides_errors(n, m):
 def test_kid_by_jackknife_is_as_sure_as_by_its_joint_variance():
     draws = Draws(2)
     real, models = draws.real(400), [[Gaussian(m, 1.1).of(draws.noise(400))] for m in (0.3, 0.5)]
-    exact, groups = differences(KID(), real, models), jackknife(KID(), real, models)
+    exact, groups = model_differences(KID(), real, models), jackknife(KID(), real, models)
     assert groups[0, 1].value == pytest.approx(exact[0, 1].value)
     assert groups[0, 1].standard_error == pytest.approx(exact[0, 1].standard_error, rel=0.4)
     batches = difference(KID(estimator="batch_mean"), real, [(models[0][0], models[1][0])])
@@ -286,6 +286,6 @@ def test_unpaired_sets_are_refused():
     with pytest.raises(InputError, match=r"sets have \[8, 9\] of them"):
         difference(KID(), draws.real(9), [(draws.noise(9), draws.noise(8))])
     with pytest.raises(InputError, match=r"have \[1, 2\] of them"):
-        differences(KID(), draws.real(9), [[draws.noise(9)] * 2, [draws.noise(9)]])
+        model_differences(KID(), draws.real(9), [[draws.noise(9)] * 2, [draws.noise(9)]])
     with pytest.raises(InputError, match="32 dimensions, generated 8"):
         difference(KID(), draws.real(9), [(draws.noise(9), draws.noise(9)[:, :8])])

@@ -44,7 +44,9 @@ def finding(found: dict[str, Any], name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("error", "zeros"), [("mae", math.sqrt(2 / math.pi)), ("mse", 1.0)])
-def test_predicting_zero(here: Path, capsys, error: str, zeros: float) -> None:
+def test_a_network_that_predicts_zero_is_found(
+    here: Path, capsys, error: str, zeros: float
+) -> None:
     still = ["train.optimizer.lr=1e-9", "train.max_steps=300", "train.validate.every=150 steps"]
     quick = ["backbone=dense", "dataset.num_images=30", f"objective.loss={error}"]
     found = run(*PLAIN, *still, *quick)
@@ -80,7 +82,7 @@ def test_the_average_is_not_warm(here: Path, capsys) -> None:
     assert "average not warm" not in names(warm)
 
 
-def test_overfitting(here: Path, capsys) -> None:
+def test_overfitting_is_found(here: Path, capsys) -> None:
     found = run(*BY_HEART, "train.max_steps=120", "train.validate.every=20 steps")
     assert capsys.readouterr().err.count("overfitting: the validation loss was lowest at") == 1
     records = tiny.history(found)
@@ -95,7 +97,7 @@ def test_overfitting(here: Path, capsys) -> None:
         ("null", "of pixels, 0 to 255"),
     ],
 )
-def test_copying(here: Path, scored: str, unit: str) -> None:
+def test_copies_of_training_images_are_found(here: Path, scored: str, unit: str) -> None:
     drawn = "sample={num_images: 32, num_steps: 10, grid: [8, 4]}"
     end = ["train.max_steps=400", "train.validate.every=400 steps"]
     found = run(*BY_HEART, *end, drawn, f"evaluate={scored}")
@@ -111,7 +113,7 @@ def test_a_learning_rate_too_high(here: Path, capsys) -> None:
     assert "train.optimizer.lr" in finding(found, "learning rate too high")["do"]
 
 
-def test_waiting_for_data(here: Path, capsys) -> None:
+def test_waiting_for_data_is_found(here: Path, capsys) -> None:
     found = run(*PLAIN, "augment=[{name: slow, seconds: 0.5}]", "train.max_steps=3")
     assert capsys.readouterr().err.count("waiting for data: ") == 1
     assert "of the training time" in finding(found, "waiting for data")["what"]
@@ -190,7 +192,7 @@ def history(*rows: tuple[int, float, float, float, float]) -> list[HistoryRecord
     ]
 
 
-def test_a_healthy_history() -> None:
+def test_nothing_is_found_in_a_healthy_history() -> None:
     for end in range(1, 5):
         assert find_in_training(history(*HEALTHY[:end]), Ema()) == []
 

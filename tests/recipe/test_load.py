@@ -134,7 +134,7 @@ def test_extends_reaches_bare_names_below(registry: Registry, write) -> None:
     assert loaded.recipe.dataset.kind == "tulip"
 
 
-def test_extends_wrongly(registry: Registry, write, tmp_path: Path) -> None:
+def test_wrong_parents_are_told(registry: Registry, write, tmp_path: Path) -> None:
     write("extends: b.yaml\n", "a.yaml")
     write("extends: a.yaml\n", "b.yaml")
     said = problems(registry, "a.yaml")
@@ -220,7 +220,7 @@ def test_set_of_another_name_drops_options_and_of_the_same_keeps_them(registry, 
         ("dataset=null", "dataset: should be the name of a dataset"),
     ],
 )  # fmt: skip
-def test_set_wrongly(registry: Registry, write, text: str, said: str) -> None:
+def test_wrong_overrides_are_told(registry: Registry, write, text: str, said: str) -> None:
     if text == "seed.x=1":
         file, said = write(BASE + "seed: 3\n"), "seed.x: seed is 3 and has no keys"
     else:

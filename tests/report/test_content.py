@@ -193,7 +193,7 @@ def test_verdicts_in_one_sentence() -> None:
     assert standing(names[:2], best[:1]) is None
 
 
-def test_conclusions() -> None:
+def test_conclusions_say_how_far_they_reach() -> None:
     one, three = " ".join(conclusions(comparison(1))), " ".join(conclusions(comparison(3)))
     assert "not of the recipes" in one
     assert "0.03 in kid for nearest against bilinear" in three
@@ -210,7 +210,7 @@ def test_a_score_without_error_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize("ends", [(0, 1), (-3, 250), (0.00012, 0.00013), (5e6, 2e7), (7, 7)])
-def test_ticks(ends: tuple[float, float]) -> None:
+def test_ticks_are_round_numbers_within_the_ends(ends: tuple[float, float]) -> None:
     made = fit_axis(ends, 50, 410)
     ticks = made.ticks()
     assert 2 <= len(ticks) <= 8
@@ -221,7 +221,7 @@ def test_ticks(ends: tuple[float, float]) -> None:
         assert made(value) == pytest.approx(tick.at, abs=0.11)
 
 
-def test_a_logarithmic_axis() -> None:
+def test_a_logarithmic_axis_has_powers_of_ten() -> None:
     made = fit_axis([0.01, 100], 0, 100, log=True, margin=0)
     assert [(tick.at, tick.text) for tick in made.ticks()] == [
         (0, "0.01"),

@@ -17,7 +17,9 @@ from tests.helpers.browser import EVIL, check_page, check_policy, shown
 
 
 @pytest.mark.parametrize("kind", ["full", "compared"])
-def test_everywhere(kind: str, browser: Browser, request: pytest.FixtureRequest) -> None:
+def test_a_page_is_readable_everywhere(
+    kind: str, browser: Browser, request: pytest.FixtureRequest
+) -> None:
     file = request.getfixturevalue(kind)
     check_page(browser, file)
     check_policy(browser, file)

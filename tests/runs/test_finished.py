@@ -35,7 +35,7 @@ def test_scores_are_a_table(after_first: Path) -> None:
     assert not any(isinstance(value, (dict, list)) for value in row.values())
 
 
-def test_pictures(after_first: Path) -> None:
+def test_pictures_are_those_that_the_command_draws(after_first: Path) -> None:
     before = set((after_first / "runs/tiny").rglob("*"))
     made = open_run("tiny").sample(5, num_steps=2, seed=3, plugins=[STAGES], device="cpu")
     assert [(one.size, one.mode) for one in made] == [((16, 16), "RGB")] * 5

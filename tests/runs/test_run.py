@@ -68,7 +68,9 @@ def test_everything_is_made_once(first: dict[str, Any], after_first: Path) -> No
         ("train.checkpoint_every=1 minute", set(), ""),
     ],
 )
-def test_one_change(after_first: Path, change: str, made: set[str], why: str) -> None:
+def test_one_change_makes_anew_what_depends_on_it(
+    after_first: Path, change: str, made: set[str], why: str
+) -> None:
     found = run(change)
     assert set(built(found)) == made
     assert reused(found) == ALL - made
@@ -108,7 +110,7 @@ def test_the_resolved_recipe_is_the_recipe(after_first: Path) -> None:
     assert reused(run(recipe=Path("runs/tiny/recipe.yaml"))) == ALL
 
 
-def test_one_pixel(here: Path, photos: Path) -> None:
+def test_one_pixel_makes_everything_anew(here: Path, photos: Path) -> None:
     recipe = yaml.safe_load(RECIPE) | {"dataset": {"name": "image_folder", "root": "photos"}}
     Path("tiny.yaml").write_text(yaml.safe_dump(recipe))
     run()
@@ -229,7 +231,7 @@ def test_what_is_drawn_is_what_was_asked(after_first: Path) -> None:
     assert len(folders) == 1 + len(asked)
 
 
-def test_the_last_checkpoint(here: Path) -> None:
+def test_the_last_checkpoint_can_be_sampled(here: Path) -> None:
     # Learning at such a rate makes only worse: of the validations at 3 and 6 the first is better.
     worse = ["train.optimizer.lr=0.5", "train.max_steps=6", "train.validate.metrics=[]"]
     found = run(*worse, name="tiny")
@@ -268,12 +270,12 @@ SMALL = {
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
-def test_there_are_recipes() -> None:
+def test_recipes_are_shipped() -> None:
     assert len(RECIPES) >= 3
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_recipe(recipe: Path, here: Path, flowers_tree: Path) -> None:
+def test_every_shipped_recipe_runs(recipe: Path, here: Path, flowers_tree: Path) -> None:
     loaded = commands.validate(recipe)
     assert loaded.recipe.name == recipe.stem
     text = recipe.read_text()

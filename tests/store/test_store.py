@@ -248,7 +248,7 @@ def test_records_say_when(store):
 # --- what the user can mend
 
 
-def test_store_that_is_a_file(tmp_path):
+def test_a_store_that_is_a_file_is_told(tmp_path):
     (tmp_path / "store").write_text("a file")
     with pytest.raises(InputError, match=r"store: the store cannot be used: .*--store"):
         Store(tmp_path / "store")
@@ -262,7 +262,7 @@ def test_store_that_is_a_file(tmp_path):
         RuntimeError("unable to close file (error message = 'No space left on device')"),
     ],
 )
-def test_full_disk(store, error):
+def test_a_full_disk_is_told(store, error):
     def build(folder):
         raise error
 
@@ -279,7 +279,7 @@ def test_errors_of_other_places_are_not_the_stores(store):
         store.get_or_build("images", {}, build)
 
 
-def test_unwritable_store(store, monkeypatch):
+def test_an_unwritable_store_is_told(store, monkeypatch):
     def mkdir(path, *args, **kwargs):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 

@@ -231,7 +231,7 @@ def register_upsamplers():
 '''
 
 
-def test_the_command(tmp_path: Path):
+def test_the_command_says_whether_a_stage_passes(tmp_path: Path):
     (tmp_path / "mine.py").write_text(PLUGIN)
 
     def run(*words):

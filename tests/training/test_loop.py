@@ -31,7 +31,7 @@ def assert_same_end(found: dict[str, Any], first: dict[str, Any]) -> None:
 TRIP = ["run", "tiny.yaml", "--device", "cpu", "--set", "augment.trip.step=5"]
 
 
-def test_killed(here: Path, first: dict[str, Any], capsys) -> None:
+def test_a_killed_training_comes_to_the_same_end(here: Path, first: dict[str, Any], capsys) -> None:
     shell(*TRIP, "--set", f"augment.trip.signal={int(signal.SIGKILL)}", code=-signal.SIGKILL)
     assert not Path("runs/tiny/run.json").exists()
     found = run()
@@ -39,7 +39,9 @@ def test_killed(here: Path, first: dict[str, Any], capsys) -> None:
     assert_same_end(found, first)
 
 
-def test_terminated(here: Path, first: dict[str, Any], capsys) -> None:
+def test_a_terminated_training_comes_to_the_same_end(
+    here: Path, first: dict[str, Any], capsys
+) -> None:
     done = shell(*TRIP, code=143)
     assert re.search("stopped at step 6, saved; the same command goes on .*there", done.stderr)
     assert "Traceback" not in done.stderr
@@ -48,7 +50,9 @@ def test_terminated(here: Path, first: dict[str, Any], capsys) -> None:
     assert_same_end(found, first)
 
 
-def test_interrupted(here: Path, first: dict[str, Any], capfd) -> None:
+def test_an_interrupted_training_comes_to_the_same_end(
+    here: Path, first: dict[str, Any], capfd
+) -> None:
     # Twice, the second time in the first step after going on.
     for step in (3, 4):
         changes = [f"augment.trip.step={step}", f"augment.trip.signal={int(signal.SIGINT)}"]
@@ -59,7 +63,9 @@ def test_interrupted(here: Path, first: dict[str, Any], capfd) -> None:
     assert_same_end(run(), first)
 
 
-def test_interrupted_while_validating(here: Path, first: dict[str, Any], capfd) -> None:
+def test_a_training_interrupted_while_validating_comes_to_the_same_end(
+    here: Path, first: dict[str, Any], capfd
+) -> None:
     loud = ["--set", "train.validate.sampler=loud"]
     trip = ["--set", f"train.validate.sampler.signal={int(signal.SIGTERM)}"]
     assert main("run", "tiny.yaml", *loud, *trip, "--device", "cpu") == 143
@@ -73,7 +79,9 @@ def test_interrupted_while_validating(here: Path, first: dict[str, Any], capfd) 
 
 
 @pytest.mark.parametrize("shorter", ["train.max_steps=4", "train.max_steps=3", "train.epochs=1"])
-def test_extended(here: Path, first: dict[str, Any], capsys, shorter: str) -> None:
+def test_an_extended_training_comes_to_the_same_end(
+    here: Path, first: dict[str, Any], capsys, shorter: str
+) -> None:
     steps = history(run(shorter, name="tiny"))[-1]["step"]
     assert "goes on" not in capsys.readouterr().err
     found = run()
@@ -114,7 +122,7 @@ def test_stopped_in_the_middle_of_anything(
     ("suffix", "damage"),
     [(".safetensors", "flipped"), (".safetensors", "all flipped"), (".json", "cut")],
 )
-def test_damaged_checkpoint(
+def test_a_damaged_checkpoint_is_told_and_left_out(
     here: Path, first: dict[str, Any], capsys, suffix: str, damage: str
 ) -> None:
     found = run("train.max_steps=5", "train.checkpoint_every=1 step", name="tiny")

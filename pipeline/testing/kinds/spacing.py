@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...errors import InputError
-from ...plugin.contracts import Schedule
+from ...plugin.contracts import Schedule, Spacing
 from ...plugin.values import Rates
 from ...recipe.build import build_stage
 from ..context import Check, Context, Wrong, require
 from ..problems.analytic import SCHEDULES, karras, widest
 from ..same import same
-
-Spacing = Callable[[Schedule, int], Tensor]
-"""spacing(schedule, num_steps): the times of the noisy levels, float64 (num_steps,)."""
 
 STEPS = (1, 2, 3, 7, 50, 1000)
 """Numbers of steps that are tried with each schedule."""

@@ -12,6 +12,7 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 
 from pipeline import InputError
 from pipeline.plugin.registry import Registry
+from pipeline.recipe.build import build_stage
 from pipeline_features import inception_fid
 from pipeline_features.inception_fid import InceptionFID, tensorflow1
 from tests.helpers.inception import LAYERS, SIZES, pictures
@@ -84,11 +85,11 @@ def test_wrong_options_and_weights_are_refused(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match=r"other\.pth do not hold the state dict of Inception2015"):
         InceptionFID(weights=tmp_path / "other.pth")()
-    build = Registry.load().build
+    registry = Registry.load()
     for options, message in (
         ({"dims": 1024}, "dims: should be 64, 192, 768 or 2048, got 1024"),
         ({"dims": 64, "output": "logits"}, "leave out dims 64"),
         ({"output": "logit"}, "did you mean 'logits'"),
     ):
         with pytest.raises(InputError, match=message):
-            build("features", {"name": "inception_fid", **options})
+            build_stage(registry, "features", {"name": "inception_fid", **options})

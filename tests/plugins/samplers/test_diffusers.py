@@ -6,9 +6,9 @@ What differs, and why ours is right:
 
 - Ours take the levels as they are. diffusers lowers the order near the end (``lower_order_final``),
   of DPM-Solver++ for under 15 steps and of UniPC always, also where the last level is noisy; that
-  costs a whole order of convergence there, which ``test_solvers.py`` measures. At a last level that
-  is clean both end in x0. So its option is on for clean ends and off for noisy ones; UniPC of order
-  3 is compared at noisy ends only.
+  costs a whole order of convergence there, which ``test_convergence.py`` measures. At a last level
+  that is clean both end in x0. So its option is on for clean ends, off for noisy ones; UniPC of
+  order 3 is compared at noisy ends only.
 - Its UniPC with B(h) = h makes NaN of a last level that is clean (infinity times 0), ours x0; so
   bh1 is compared at noisy ends only.
 - Its Heun has no churn: it cannot ask the network between the levels that it was trained on. Its
@@ -112,7 +112,7 @@ def test_the_network_has_learnt():
 @EVERY_DENOISER
 @EVERY_COUNT
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_ddim(make, count, eta):
+def test_ddim_is_that_of_diffusers(make, count, eta):
     scheduler = diffusers.DDIMScheduler(clip_sample=False, timestep_spacing="trailing")
     scheduler.set_timesteps(count)
     kept = scheduler.alphas_cumprod.double()[scheduler.timesteps]
@@ -129,7 +129,7 @@ def test_ddim(make, count, eta):
 @EVERY_COUNT
 @pytest.mark.parametrize("end", ["zero", "sigma_min"])
 @pytest.mark.parametrize("flow", [False, True], ids=["vp", "flow"])
-def test_dpmpp_2m(make, count, end, flow):
+def test_dpmpp_2m_is_that_of_diffusers(make, count, end, flow):
     scheduler = diffusers.DPMSolverMultistepScheduler(
         algorithm_type="dpmsolver++",
         solver_order=2,
@@ -148,7 +148,7 @@ def test_dpmpp_2m(make, count, end, flow):
 @EVERY_DENOISER
 @EVERY_COUNT
 @pytest.mark.parametrize("end", ["zero", "sigma_min"])
-def test_dpmpp_2m_sde(make, count, end):
+def test_dpmpp_2m_sde_is_that_of_diffusers(make, count, end):
     scheduler = diffusers.DPMSolverMultistepScheduler(
         algorithm_type="sde-dpmsolver++",
         solver_order=2,
@@ -172,7 +172,7 @@ def test_dpmpp_2m_sde(make, count, end):
     ],
 )
 @pytest.mark.parametrize("flow", [False, True], ids=["vp", "flow"])
-def test_unipc(make, count, variant, order, end, flow):
+def test_unipc_is_that_of_diffusers(make, count, variant, order, end, flow):
     scheduler = diffusers.UniPCMultistepScheduler(
         solver_order=order,
         solver_type=variant,
@@ -194,7 +194,7 @@ def test_unipc(make, count, variant, order, end, flow):
 @EVERY_DENOISER
 @EVERY_COUNT
 @pytest.mark.parametrize("exploding", [False, True], ids=["vp", "ve"])
-def test_euler_ancestral(make, count, exploding, monkeypatch):
+def test_euler_ancestral_is_that_of_diffusers(make, count, exploding, monkeypatch):
     scheduler = diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="trailing")
     scheduler.set_timesteps(count)
     numbers, call = draws(), make()
@@ -215,7 +215,7 @@ def test_euler_ancestral(make, count, exploding, monkeypatch):
 @EVERY_COUNT
 @pytest.mark.parametrize("end", ["clean", "noisy"])
 @pytest.mark.parametrize("exploding", [False, True], ids=["vp", "ve"])
-def test_heun(make, count, end, exploding):
+def test_heun_is_that_of_diffusers(make, count, end, exploding):
     scheduler = diffusers.HeunDiscreteScheduler(timestep_spacing="trailing")
     scheduler.set_timesteps(count)
     scheduler.sigmas = scheduler.sigmas.double()
