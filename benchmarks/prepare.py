@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from pipeline.artifacts.prepare import prepare
+from pipeline.artifacts.session import Session
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.load import load
 from pipeline.store.store import Store
@@ -32,9 +33,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for what in ("built", "reused"):
             start, busy = time.perf_counter(), cpu_seconds()
-            made = prepare(recipe, registry, Store(Path(folder) / "store"))
+            images = prepare(recipe, Session(registry, Store(Path(folder) / "store")))
             wall = time.perf_counter() - start
-            assert made.reused == (what == "reused")
+            assert images.reused == (what == "reused")
             print(f"{what}: {wall:.2f} s wall, {(cpu_seconds() - busy) / wall:.2f} cores busy")
 
 

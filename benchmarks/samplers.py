@@ -17,15 +17,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pipeline import InputError
-from pipeline.plugin.contracts import Sampler
+from pipeline import InputError, Sampler
 from pipeline.plugin.registry import Registry
 from pipeline.progress import note
 from pipeline.recipe.build import build_stage
 from pipeline.recipe.load import spec_of
-from pipeline.recipe.schema import Spacing
 from pipeline.runs.evaluate import evaluate
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, and grey.
@@ -86,9 +84,9 @@ def samplers(specs: Sequence[str] | None, plugins: Sequence[Path]) -> dict[str, 
 def measured(asked: argparse.Namespace, made: dict[str, Sampler]) -> list[Cell]:
     """All cells, samplers first; without those whose budget does not pay for one step."""
     budgets = sorted(int(budget) for budget in asked.nfe.split(","))
-    spacings = asked.spacing.split(",")
-    if unknown := set(spacings) - {*get_args(Spacing)}:
-        raise InputError(f"--spacing {', '.join(unknown)}: use {', '.join(get_args(Spacing))}")
+    registry, spacings = Registry.load(asked.plugin), asked.spacing.split(",")
+    for name in spacings:
+        build_stage(registry, "spacing", name, "--spacing")
     wanted = [
         (name, spacing, budget, num_steps)
         for name, sampler in made.items()

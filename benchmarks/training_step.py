@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from pipeline.artifacts.prepare import FILE, prepare
-from pipeline.diffusion.images import Images
-from pipeline.plugin.draws import Draws
+from pipeline import Draws
+from pipeline.artifacts.prepare import prepare, read_images
+from pipeline.artifacts.session import Session
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.load import load
 from pipeline.store.store import Store
@@ -57,11 +57,10 @@ def main() -> None:
         registry=registry,
     ).recipe
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(recipe, registry, Store(Path(folder) / "store"))
-        images = Images(prepared.path / FILE)
+        images = read_images(prepare(recipe, Session(registry, Store(Path(folder) / "store"))))
         batches = Batches(images.indices("train"), 0, 64, 5)
         place = Path(folder)
-        loop = Training(recipe, registry, images, batches, [], "cpu", place, place / "views")
+        loop = Training(recipe, images, batches, [], registry, "cpu", place, place / "views")
         compare("contiguous / channels-last", *formats(loop), asked.pairs)
         compare("whole loop / bare step", loop.one_step, bare(loop), asked.pairs)
 

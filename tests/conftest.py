@@ -18,6 +18,11 @@ from tests.helpers import tiny
 from tests.helpers.paths import REAL
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow tests first: shared by several processes, the longest must not come last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Sums must not depend on how many cores are there; and so small work is fastest so."""

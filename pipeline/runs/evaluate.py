@@ -72,9 +72,10 @@ def evaluate(
     known = run or other
     recipe = known.checked_recipe if known else None
     session = known.session if known else _session(plugins, store, device)
-    pairs = with_features(_metrics(metrics, session), features, recipe, session.registry)
-    if not (run or against) and any(metric.ideal is not None for metric, _ in pairs.values()):
+    built = _metrics(metrics, session)
+    if not (run or against) and any(metric.ideal is not None for metric in built):
         raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
+    pairs = with_features(built, features, recipe, session.registry)
     fake = _drawn(run, drawing) if run else _folder(what, size, recipe, session)
     real = _real(against, run, other, size, session) or fake  # that no metric looks at
     return {

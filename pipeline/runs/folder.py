@@ -55,8 +55,10 @@ class RunArtifacts:
     trace: Artifact
     neighbours: Artifact
     scored_samples: Artifact | None = None
-    features: dict[str, Artifact] = field(default_factory=dict)
-    """By what they are features of, in words."""
+    validation_features: dict[str, Artifact] = field(default_factory=dict)
+    """What validation compares with, by what they are features of, in words."""
+    scored_features: dict[str, Artifact] = field(default_factory=dict)
+    """Those that only the scores needed."""
     scores: dict[str, Artifact] = field(default_factory=dict)
     """By metric."""
 
@@ -64,11 +66,12 @@ class RunArtifacts:
         """As the summary and ``run.json`` call them; a metric never takes the engine's name."""
         artifacts = {
             "images": self.images,
-            **self.features,
+            **self.validation_features,
             "model": self.model,
             "samples": self.samples,
             "trace": self.trace,
             **({"scored samples": self.scored_samples} if self.scored_samples else {}),
+            **self.scored_features,
         }
         last = {"neighbours": self.neighbours}
         scores = {

@@ -83,6 +83,7 @@ def make_all(recipe: Recipe, session: Session, folder: RunFolder) -> RunArtifact
     embedded: dict[str, Artifact] = {}
     images = prepare(recipe, session)
     measures = _measures(recipe, images, embedded, session)
+    validation_features = dict(embedded)
     folder.begin()
     with folder.telling_failure():
         model = train(recipe, images, measures, folder.watch, session)
@@ -93,11 +94,12 @@ def make_all(recipe: Recipe, session: Session, folder: RunFolder) -> RunArtifact
     nearest = neighbours(images, samples, features[0] if features else None, session)
     return RunArtifacts(
         images=images,
-        features=embedded,
+        validation_features=validation_features,
         model=model,
         samples=samples,
         trace=way,
         scored_samples=scored,
+        scored_features={k: v for k, v in embedded.items() if k not in validation_features},
         scores=scores,
         neighbours=nearest,
     )

@@ -15,7 +15,7 @@ from pipeline.compare.verdicts import judge
 class Mean:
     """The mean feature of the samples."""
 
-    ideal = None
+    higher_is_better, ideal, biased, needs, features = True, None, False, None, None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         return Score(float(fake.mean()), {})

@@ -127,9 +127,3 @@ def history(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     """Whether two sets of tensors are equal bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def artifact(found: dict, name: str) -> Path:
-    """The folder of an artifact of a run."""
-    one = found["artifacts"][name]
-    return Store(Path(found["store"])).open(one["kind"], one["key"]).path

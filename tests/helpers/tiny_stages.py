@@ -13,9 +13,20 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pipeline import IOOnly, Rates, hookimpl, stage
-from pipeline.plugin.contracts import Denoise
-from pipeline.plugin.draws import Draws
+from pipeline import (
+    Denoise,
+    Draws,
+    IOOnly,
+    Network,
+    Output,
+    Prediction,
+    Rates,
+    Schedule,
+    Score,
+    hookimpl,
+    stage,
+)
+from pipeline_objectives.denoising import Denoising
 
 
 @stage
@@ -33,6 +44,7 @@ class Projection:
 
 class _Projector:
     dim = 16
+    output: Output = "features"
 
     def __init__(self, digest: str) -> None:
         self.digest, self.id = digest, f"projection/{digest}"
@@ -124,6 +136,53 @@ class Slow:
         return images
 
 
+@stage
+class Watching:
+    """The shipped denoising objective, with more losses to watch, called as the recipe says."""
+
+    losses: tuple[str, ...] = ("steps", "highest")
+    """The first is the number of the batch, from 1; the others are as much below 0."""
+
+    def loss(
+        self,
+        network: Network,
+        x0: Tensor,
+        label: Tensor | None,
+        schedule: Schedule,
+        draws: Draws,
+    ) -> dict[str, Tensor]:
+        """Those of ``denoising`` first."""
+        number = torch.tensor(float(draws.step + (draws.purpose == "train")))
+        first, *others = self.losses
+        usual = Denoising().loss(network, x0, label, schedule, draws)
+        return {**usual, first: number, **dict.fromkeys(others, -number)}
+
+    def predict(
+        self,
+        network: Network,
+        x: Tensor,
+        rates: Rates[float] | Rates[Tensor],
+        label: Tensor | None,
+    ) -> Prediction:
+        """As ``denoising``."""
+        return Denoising().predict(network, x, rates, label)
+
+
+@stage
+class Spread:
+    """A metric that looks at the samples alone: how far their features are spread."""
+
+    higher_is_better: ClassVar[bool] = True
+    ideal: ClassVar[None] = None
+    biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        """The standard deviation of all numbers."""
+        return Score(float(fake.std()), protocol={"metric": "spread"})
+
+
 @hookimpl
 def register_backbones() -> Mapping[str, type]:
     """By name."""
@@ -134,6 +193,18 @@ def register_backbones() -> Mapping[str, type]:
 def register_features() -> Mapping[str, type]:
     """By name."""
     return {"projection": Projection}
+
+
+@hookimpl
+def register_objectives() -> Mapping[str, type]:
+    """By name."""
+    return {"watching": Watching}
+
+
+@hookimpl
+def register_metrics() -> Mapping[str, type]:
+    """By names that the engine has for something else."""
+    return {"model": Spread, "step": Spread}
 
 
 @hookimpl

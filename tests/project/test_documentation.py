@@ -1,112 +1,153 @@
-"""Tables and commands in the README and in docs/ are those of the code."""
+"""What the README, the changelog and the pages in docs/ name is what there is."""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import click
 import pytest
 
 from pipeline import commands
 from pipeline.cli.main import cli
+from pipeline.plugin.kinds import CONTRACTS, members
 from pipeline.plugin.registry import KINDS, Registry
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-PAGES = {"README.md": README, **{p.name: p.read_text() for p in (ROOT / "docs").glob("*.md")}}
+README, CHANGELOG, CONTRIBUTING = (
+    (ROOT / f"{name}.md").read_text() for name in ("README", "CHANGELOG", "CONTRIBUTING")
+)
+DOCS = {page.name: page.read_text() for page in ROOT.glob("docs/*.md")}
+PAGES = {"README": README, "CHANGELOG": CHANGELOG, "CONTRIBUTING": CONTRIBUTING, **DOCS}
+
+Words = tuple[str, ...]
 
 
-def leaves(
-    group: click.Group, words: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that does something, by the words that are typed."""
+def commands_of(group: click.Group, typed: Words = ()) -> Iterator[tuple[Words, click.Command]]:
+    """Every command that does something, by the words that are typed for it."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
-            yield from leaves(command, (*words, name))
+            yield from commands_of(command, (*typed, name))
         else:
-            yield (*words, name), command
+            yield (*typed, name), command
 
 
-LEAVES = dict(leaves(cli))
+COMMANDS = dict(commands_of(cli))
 
 
-def rows(text: str, heading: str) -> list[str]:
-    """The rows of the first table below a heading."""
-    lines = text.partition(f"\n{heading}\n")[2].splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    end = next((i for i, line in enumerate(lines) if line.startswith("#")), len(lines))
-    return [line for line in table if lines.index(line) < end][2:]
+def parsed(line: str) -> tuple[Words, set[str], list[str]]:
+    """The command that a line of the shell calls, the options it may have, and all other words."""
+    group: click.Command = cli
+    typed, known, words = Words(), {"--help", "--version"}, line.split()[1:]
+    while isinstance(group, click.Group) and words and words[0] in group.commands:
+        group = group.commands[words[0]]
+        typed, known = (*typed, words.pop(0)), known | options(group)
+    if isinstance(group, click.Group) and group.invoke_without_command:
+        typed = (*typed, "list")
+    return typed, known, words
 
 
 def options(command: click.Command) -> set[str]:
-    return {opt for parameter in command.params for opt in parameter.opts if opt.startswith("--")}
+    return {o for parameter in command.params for o in parameter.opts if o.startswith("--")}
 
 
-def test_the_readme_has_a_row_for_every_command() -> None:
-    named = set()
-    for row in rows(README, "## Commands"):
-        first = row.split(" | ")[0].replace("\\|", "|")
-        for words in re.findall(r"`(?:pipeline )?([a-z][^`]*)`", first):
-            head, *rest = words.split()
-            group = cli.commands[head] if head in cli.commands else cli.commands["cache"]
-            if not isinstance(group, click.Group):
-                named.add((head,))
-                continue
-            inner = rest[0].strip("[").split("|") if rest else ["list"]
-            parent = head if head in cli.commands else "cache"
-            named |= {(parent, name) for name in (inner if head in cli.commands else [head])}
-    assert named | {("plugins", "list")} == LEAVES.keys()
+def table(page: str, heading: str) -> list[str]:
+    """The rows of the table in a section."""
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("|")][2:]
+
+
+def lines_of_shell(page: str) -> list[str]:
+    """Every call of ``pipeline`` that a page shows, in a block or in backticks."""
+    fence = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    lines = [line.partition(" #")[0] for block in fence.findall(page) for line in block.split("\n")]
+    words = [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", fence.sub("", page))]
+    calls = [call.strip() for line in [*lines, *words] for call in re.split(r" && | \| ", line)]
+    return [call for call in calls if call.startswith("pipeline ")]
+
+
+def test_the_readmes_table_has_a_row_for_every_command_with_its_arguments() -> None:
+    rows = [re.fullmatch(r"\| `([^`]+)` \| .+ \|", row) for row in table(README, "Commands")]
+    calls = [parsed(row[1]) for row in rows if row]
+    assert len(calls) == len(rows)
+    assert sorted(typed for typed, _, _ in calls) == sorted(COMMANDS)
+    for typed, _, words in calls:
+        needed = [p for p in COMMANDS[typed].params if isinstance(p, click.Argument)]
+        named = [word for word in words if re.fullmatch(r"[A-Z_]+…?", word)]
+        assert named == [p.metavar or str(p.name).upper() for p in needed], typed
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_options_in_docs_are_options_of_the_command(page: str) -> None:
-    """Wherever a command is written out in backticks or a code block."""
-    text = PAGES[page].replace("\\|", "|")
-    blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
-    lines = [line.strip().partition(" #")[0] for block in blocks for line in block.splitlines()]
-    lines += re.findall(r"`(pipeline [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    for line in (line for line in lines if line.startswith("pipeline ")):
-        words = line.split()[1:]
-        if not re.fullmatch(r"[a-z]+", words[0]):
-            continue  # such as --help
-        assert words[0] in cli.commands, line
-        command = cli.commands[words[0]]
-        known = options(command) | {"--help", "--version"}
-        if isinstance(command, click.Group):
-            known |= {
-                opt for path, leaf in LEAVES.items() if path[0] == words[0] for opt in options(leaf)
-            }
-        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", line)) <= known, line
+def test_commands_that_a_page_shows_have_these_options(page: str) -> None:
+    for line in lines_of_shell(PAGES[page]):
+        typed, known, words = parsed(line)
+        assert typed in COMMANDS or (words or ["--help"])[0].startswith("-"), line
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", " ".join(words))) <= known, line
 
 
-def test_the_readme_names_every_recipe_and_no_other() -> None:
+def test_there_are_commands_to_look_at() -> None:
+    assert sum(len(lines_of_shell(page)) for page in PAGES.values()) > 60
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_that_a_page_names_alone_are_those_of_a_command(page: str) -> None:
+    named = set(re.findall(r"`(--[a-z][a-z-]*)", PAGES[page]))
+    assert named <= {"--help"}.union(*map(options, COMMANDS.values()))
+
+
+def test_the_readme_says_which_commands_have_json() -> None:
+    [sentence] = re.findall(r"((?:`[\w ]+`(?:,| and)\s+)+`[\w ]+`)\s+take\s+`--json`", README)
+    named = {tuple(text.split()) for text in re.findall(r"`([\w ]+)`", sentence)}
+    having = {typed for typed, command in COMMANDS.items() if "--json" in options(command)}
+    assert having == {typed for typed in COMMANDS if {typed, typed[:1]} & named}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_are_there(page: str) -> None:
+    folder = ROOT / "docs" if page in DOCS else ROOT
+    for link in re.findall(r"\]\(([^)#\s]+)", PAGES[page]):
+        assert link.startswith("https://") or (folder / link).exists(), link
+    for name in re.findall(r"`((?:[\w.-]+/)+\w+\.(?:py|md|yaml))`", PAGES[page]):
+        assert any((ROOT / place / name).is_file() for place in ("", "pipeline")), name
+
+
+def functions() -> Mapping[str, list[click.Command]]:
+    """The commands that each function of ``pipeline.commands`` is for."""
+    found: dict[str, list[click.Command]] = {}
+    for typed, command in COMMANDS.items():
+        name = {("validate",): "check_recipe", ("plugins", "check"): "check"}.get(typed, typed[0])
+        found.setdefault(name, []).append(command)
+    return found
+
+
+def test_every_command_is_a_function_with_the_same_options() -> None:
+    for name, called in functions().items():
+        assert name in commands.__all__
+        given = {str(parameter.name) for command in called for parameter in command.params}
+        takes = inspect.signature(getattr(commands, name)).parameters.keys()
+        assert given - {"as_json"} == takes - {"action"}, name
+
+
+def test_the_readme_names_every_recipe_and_no_page_any_other() -> None:
     recipes = {path.stem for path in ROOT.glob("recipes/*.yaml")}
     assert len(recipes) >= 5
-    named = set(re.findall(r"recipes/(\w+)\.yaml", "\n".join(PAGES.values())))
-    assert named <= recipes
-    assert all(name in README for name in recipes)
-    changelog = (ROOT / "CHANGELOG.md").read_text()
-    assert all(f"`{name}`" in changelog for name in recipes)
+    everywhere = "\n".join(PAGES.values())
+    assert set(re.findall(r"\brecipes/(\w+)\.yaml", everywhere)) <= recipes
+    assert {name for name in recipes if name not in README} == set()
+    [told] = re.findall(r"^- Recipes (.*)\.$", CHANGELOG, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", told)) == recipes
 
 
 def test_the_changelog_names_every_stage() -> None:
-    changelog = (ROOT / "CHANGELOG.md").read_text()
-    missing = {e.name for e in Registry.load().entries() if f"`{e.name}" not in changelog}
-    assert {name for name in missing if name not in changelog} == set()
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", CHANGELOG))))
+    assert {entry.name for entry in Registry.load().entries()} - words == set()
 
 
-def test_the_page_about_plugins_has_a_row_for_every_kind() -> None:
-    found = {}
-    for row in rows(PAGES["plugins.md"], "## Contracts"):
-        kind, hook = (cell.strip().strip("`") for cell in row.split(" | ")[:2])
-        found[kind.strip("| ")] = hook
-    assert found == KINDS
-
-
-def test_every_command_is_a_function_of_its_name() -> None:
-    names = {"validate": "check_recipe", "check": "check"}
-    for path in LEAVES:
-        name = path[-1] if path == ("plugins", "check") else path[0]
-        assert names.get(name, name) in commands.__all__, path
+def test_the_page_for_authors_has_every_kind_with_its_hook_and_members() -> None:
+    rows = [row.strip("| ").split(" | ", 2) for row in table(DOCS["plugins.md"], "Contracts")]
+    assert {kind: hook.strip("`") for kind, hook, _ in rows} == KINDS
+    assert [kind for kind, _, _ in rows] == list(KINDS)
+    for kind, _, told in rows:
+        for name in set(members(CONTRACTS[kind])) - {"__call__"}:
+            assert re.search(rf"`{name}\b", told), f"{kind}: {name}"

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import InputError, commands, open_run
+from pipeline import InputError, commands
+from pipeline.commands import open_run
 from pipeline.records import HistoryRecord, ScoreRecord
 from pipeline.report import wording
 from pipeline.report.axes import fit_axis

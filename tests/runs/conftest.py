@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.artifacts import embed
-from pipeline.diffusion.model import Model, load_model
+from pipeline.commands import open_run
+from pipeline.diffusion.model import Model
 from pipeline.plugin.contracts import Extractor
-from pipeline.plugin.registry import Registry
 from pipeline.training import validate
-from tests.helpers.tiny import CLASSES, RECIPE, STAGES, artifact, run
+from tests.helpers.tiny import CLASSES, RECIPE, STAGES, run
 
 LEARNS = (
     RECIPE.replace("max_steps: 7", "max_steps: 150\n  condition: class")
@@ -59,8 +59,7 @@ def conditional(kept, monkeypatch: pytest.MonkeyPatch) -> dict:
 @pytest.fixture
 def model(conditional: dict) -> Model:
     """The run's, with class embeddings far enough from 0 for classes to matter."""
-    registry = Registry.load([STAGES])
-    made = load_model(artifact(conditional, "model"), registry, "cpu")
+    made = open_run(conditional["folder"], plugins=[STAGES], device="cpu").model()
     drawn = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in made.network.named_parameters():

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,16 +16,17 @@ from scipy.stats import binomtest
 
 from pipeline import NO_CLASS, InputError, Rates, commands
 from pipeline.cli.main import Classes
-from pipeline.diffusion.generate import generate, slerp
+from pipeline.commands import open_run
+from pipeline.diffusion.generate import SampleRequest, generate, slerp
 from pipeline.diffusion.grid import save_grid
-from pipeline.diffusion.images import Images
 from pipeline.diffusion.labels import Labels, captions, chosen_labels, dropped, split_labels
 from pipeline.diffusion.model import Model
 from pipeline.plugin.draws import Draws
 from pipeline_objectives.denoising import Denoising
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.ddpm import DDPM
-from tests.helpers.tiny import CLASSES, STAGES, artifact, built, draw, main, reused, run
+from pipeline_spacings.uniform import Uniform
+from tests.helpers.tiny import CLASSES, STAGES, built, draw, main, reused, run
 
 NAMES = ["daisy", "sunflower", "poppy", "forget-me-not", "lily", "cherry", "cosmos", "dahlia"]
 RATES = Rates(0.6, 0.8)
@@ -39,6 +41,18 @@ def counting(model: Model) -> tuple[Model, list[torch.Tensor | None]]:
             return model.network(x, rates, label)
 
     return replace(model, network=Network()), seen
+
+
+def request(num_images: int, **options: Any) -> SampleRequest:
+    """Images by DDIM in three steps."""
+    return SampleRequest(
+        sampler=DDIM(), num_steps=3, spacing=Uniform(), num_images=num_images, seed=0, **options
+    )
+
+
+def samples_of(model: Model, asked: SampleRequest) -> torch.Tensor:
+    """All images of a request, uint8 (N, C, H, W)."""
+    return torch.cat(list(generate(model, asked, range(asked.num_images))))
 
 
 # Guidance
@@ -86,12 +100,9 @@ def test_other_scales_go_from_the_free_prediction_past_the_classes(model: Model,
 def test_a_row_of_another_class_is_another_image_and_changes_no_other(model: Model) -> None:
     labels = [chosen_labels(chosen, NAMES) for chosen in ([0, 1, 2], [0, 4, 2])]
     first, second = (
-        torch.cat(list(generate(
-            model, DDIM(), 3, range(3), labels=one, guidance_scale=2.0, seed=0,
-            purpose="sample", batch_size=size,
-        )))
+        samples_of(model, request(3, labels=one, guidance_scale=2.0, batch_size=size))
         for one, size in zip(labels, (3, 2), strict=True)
-    )  # fmt: skip
+    )
     same = [torch.equal(a, b) for a, b in zip(first, second, strict=True)]
     assert same == [True, False, True]
 
@@ -127,7 +138,7 @@ def test_training_hides_labels_and_validation_does_not(here: Path, monkeypatch) 
 
 
 def test_scored_images_have_the_labels_of_the_split(conditional: dict) -> None:
-    images = Images(artifact(conditional, "images") / "images.h5")
+    images = open_run(conditional["folder"]).images()
     for split in ("validation", "train"):
         indices = images.indices(split)
         labels = split_labels(images, split, 0)
@@ -280,7 +291,7 @@ def test_a_recipe_that_cannot_be_guided_is_told_before_any_work(
 
 
 def test_scale_1_needs_no_classes(here: Path) -> None:
-    commands.validate("tiny.yaml", ["sample.guidance_scale=1"], plugins=[STAGES])
+    commands.check_recipe("tiny.yaml", ["sample.guidance_scale=1"], plugins=[STAGES])
 
 
 def test_classes_that_the_data_has_not_are_told_before_training(here: Path) -> None:
@@ -340,15 +351,10 @@ def test_slerp_keeps_the_norm_and_its_ends() -> None:
 @pytest.mark.parametrize("batch_size", [3, 64])
 def test_rows_go_from_one_image_to_the_next(model: Model, batch_size: int) -> None:
     labels = chosen_labels([2, 5], NAMES)
-    made = torch.cat(list(generate(
-        model, DDIM(), 3, range(8), labels=labels, interpolate=4, seed=0, purpose="sample",
-        batch_size=batch_size,
-    )))  # fmt: skip
+    made = samples_of(model, request(8, labels=labels, interpolate=4, batch_size=batch_size))
     for row, label in enumerate(labels.values):
-        ends = torch.cat(list(generate(
-            model, DDIM(), 3, range(2 * row, 2 * row + 2), labels=chosen_labels([label], NAMES),
-            seed=0, purpose="sample", batch_size=64,
-        )))  # fmt: skip
+        asked = request(8, labels=chosen_labels([label], NAMES))
+        ends = torch.cat(list(generate(model, asked, range(2 * row, 2 * row + 2))))
         first, *between, last = made[4 * row : 4 * row + 4].float()
         assert (first - ends[0].float()).abs().max() <= 1
         assert (last - ends[1].float()).abs().max() <= 1
@@ -366,9 +372,7 @@ def test_what_a_stochastic_sampler_draws_is_the_same_along_a_row(model: Model) -
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.diffusion.generate.Draws", Draw)
-        list(generate(
-            model, DDPM(), 3, range(4), interpolate=4, seed=0, purpose="sample", batch_size=4
-        ))  # fmt: skip
+        samples_of(model, replace(request(4, interpolate=4, batch_size=4), sampler=DDPM()))
     start, other, *steps = calls
     assert steps
     assert all(torch.equal(one[0], row) for one in (start, other, *steps) for row in one)

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import InputError, open_run
+from pipeline import InputError
+from pipeline.commands import open_run
 from tests.helpers.tiny import STAGES, draw
 
 
@@ -82,8 +83,8 @@ def test_a_wrong_name(after_first: Path) -> None:
 
 def test_opening_imports_no_torch(after_first: Path) -> None:
     code = (
-        "import sys, pipeline\n"
-        "run = pipeline.open_run('tiny')\n"
+        "import sys\nfrom pipeline.runs.finished import open_run\n"
+        "run = open_run('tiny')\n"
         "assert run.history and run.scores and run._repr_html_()\n"
         "assert 'torch' not in sys.modules"
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline import commands
+from pipeline.artifacts.embed import read_features
+from pipeline.commands import evaluate, open_run
 from pipeline.errors import Failed, InputError
-from pipeline.runs.evaluate import evaluate
+from tests.helpers import tiny
 from tests.helpers.tiny import STAGES, draw, run, shell
 
 
@@ -87,6 +90,28 @@ def test_a_metric_twice_is_two_scores(here: Path) -> None:
     found = run("evaluate.metrics=[kid, {name: kid, estimator: batch_mean, batch_size: 4}]")
     estimators = {name: one["protocol"]["estimator"] for name, one in found["scores"].items()}
     assert estimators == {"kid": "full", "kid_2": "batch_mean"}
+
+
+def test_a_metric_called_model_is_kept_beside_the_model(here: Path) -> None:
+    found = run("evaluate.metrics=[model, kid]", "train.validate.metrics=[model]", name="tiny")
+    kinds = {name: artifact["kind"] for name, artifact in found["artifacts"].items()}
+    assert (kinds["model"], kinds["model (metric)"], kinds["kid"]) == ("model", "score", "score")
+    finished = open_run("tiny", plugins=[STAGES], device="cpu")
+    spread = read_features(finished.artifact("features of scored samples")).std()
+    assert found["scores"]["model"]["value"] == pytest.approx(float(spread))
+    assert json.loads(Path("runs/tiny/scores.json").read_text()) == found["scores"]
+    best = max(finished.validations, key=lambda record: record.scores["model"]["value"])
+    assert found["selection"]["step"] == best.step
+
+    assert finished.model().shape == (3, 16, 16)
+    drawn, images = draw(num_images=3, num_steps=1)
+    assert len(images) == drawn["images"] == 3
+    again = evaluate(Path("tiny"), metrics=["model"], plugins=[STAGES], device="cpu")
+    assert again["scores"]["model"] == found["scores"]["model"]
+    assert tiny.reused(run("evaluate.metrics=[model, kid]", "train.validate.metrics=[model]")) == (
+        set(kinds)
+    )
+    assert "Samples" in Path(commands.report([Path("tiny")])[0]["report"]).read_text()
 
 
 def test_a_score_that_cannot_be_computed_is_told_before_training(here: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,10 @@ import torch
 import yaml
 from PIL import Image
 
-from pipeline import commands
-from pipeline.diffusion.generate import generate
-from pipeline.errors import InputError
-from pipeline.plugin.registry import Registry
-from pipeline.recipe.build import build_stage
-from pipeline.runs.evaluate import evaluate
+from pipeline import InputError, commands
+from pipeline.commands import evaluate, open_run
+from pipeline.diffusion.generate import SampleRequest, generate
+from pipeline_spacings.uniform import Uniform
 from tests.helpers import tiny
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import RECIPE, STAGES, built, draw, model, reused, run, shell
@@ -181,24 +180,25 @@ def test_the_same_images_in_a_new_process_without_the_data(here: Path, photos: P
 
 
 def test_image_i_does_not_depend_on_the_batch(after_first: Path, monkeypatch) -> None:
-    from pipeline.diffusion.model import load_model
-    from pipeline.runs.folder import read_run, store_of
-
-    about = read_run(Path("tiny"))
-    registry = Registry.load([STAGES])
-    key = about["artifacts"]["model"]["key"]
-    made = load_model(store_of(about, None).open("model", key).path, registry, "cpu")
+    finished = open_run("tiny", plugins=[STAGES], device="cpu")
+    made = finished.model()
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(
         type(made), "decode", lambda _, x0: seen.append(x0.clone()) or made.codec.decode(x0, state)
     )
     state = made.codec_state
     for name in ("ddim", "ddpm"):
-        sampler = build_stage(registry, "sampler", name)
+        request = SampleRequest(
+            sampler=finished.stage("sampler", name, "--sampler"),
+            num_steps=4,
+            spacing=Uniform(),
+            num_images=8,
+            seed=7,
+        )
         drawn = []
         for size in (1, 3, 8):
             seen.clear()
-            found = generate(made, sampler, 4, range(8), seed=7, purpose="sample", batch_size=size)
+            found = generate(made, replace(request, batch_size=size), range(8))
             drawn.append((torch.cat(list(found)), torch.cat(seen)))
         for pixels, x0 in drawn[1:]:
             # After so short a training x0 reaches 90, where rounding alone is above 1e-5.
@@ -276,7 +276,7 @@ def test_recipes_are_shipped() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_every_shipped_recipe_runs(recipe: Path, here: Path, flowers_tree: Path) -> None:
-    loaded = commands.validate(recipe)
+    loaded = commands.check_recipe(recipe)
     assert loaded.recipe.name == recipe.stem
     text = recipe.read_text()
     assert f"pipeline run recipes/{recipe.name}" in text.splitlines()[2], "head comment: command"

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from pipeline import InputError
+from pipeline.commands import evaluate
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.load import load
-from pipeline.runs.evaluate import evaluate
+from pipeline.records import HistoryRecord, ScoreRecord
 from pipeline.store.store import Store
 from pipeline.training.validate import Measure, is_better
 from pipeline_metrics.kid import KID
@@ -137,7 +138,16 @@ def measure(metric: Any) -> list[Measure]:
 
 
 def test_the_best_checkpoint_is_the_better_one_in_the_metrics_direction() -> None:
-    low, high = {"x": 0.1, "validation_loss": 1.0}, {"x": 0.2, "validation_loss": 0.5}
+    low, high = (
+        HistoryRecord(
+            step=1,
+            epoch=1.0,
+            seconds=1.0,
+            validation={"loss": loss},
+            scores={"x": ScoreRecord(value=value, protocol={})},
+        )
+        for value, loss in ((0.1, 1.0), (0.2, 0.5))
+    )
     assert is_better(low, high, measure(KID()))
     assert not is_better(high, low, measure(KID()))
     assert is_better(high, low, measure(PrecisionRecall()))

@@ -96,8 +96,8 @@ def test_an_extended_training_comes_to_the_same_end(
         ("write_weights", 0),
         ("write_weights", 2),
         ("save", 1),
-        ("save_pictures", 1),
-        ("validate", 0),
+        ("save_samples_grid", 1),
+        ("validation_losses", 0),
     ],
 )
 def test_stopped_in_the_middle_of_anything(

@@ -17,8 +17,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 from PIL import Image
 
 from pipeline import InputError
-from pipeline.artifacts.prepare import FILE, prepare_images
-from pipeline.diffusion.images import Images
+from pipeline.artifacts.prepare import prepare_images, read_images
+from pipeline.artifacts.session import Session
 from pipeline.plugin.photo import open_rgb
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
@@ -168,15 +168,16 @@ def test_images_are_read_from_any_thread(photos: Path) -> None:
 
 
 def test_is_prepared_as_any_dataset(photos: Path, tmp_path: Path) -> None:
-    registry, store = Registry.load(), Store(tmp_path / "store")
-    stage = build_stage(registry, "dataset", {"name": "hf", "path": str(photos)})
-    made = prepare_images(stage, [], None, registry, store)
-    images = Images(made.path / FILE)
+    session = Session(Registry.load(), Store(tmp_path / "store"))
+    stage = build_stage(session.registry, "dataset", {"name": "hf", "path": str(photos)})
+    images = read_images(prepare_images(stage, [], None, session))
     assert images.class_names == NAMES
     assert np.array_equal(images.batch([7])[0].permute(1, 2, 0).numpy(), pixels(7))
     photos.rename(tmp_path / "moved")
-    moved = build_stage(registry, "dataset", {"name": "hf", "path": str(tmp_path / "moved")})
-    assert prepare_images(moved, [], None, registry, store).reused
+    moved = build_stage(
+        session.registry, "dataset", {"name": "hf", "path": str(tmp_path / "moved")}
+    )
+    assert prepare_images(moved, [], None, session).reused
 
 
 def test_what_cannot_be_decoded_is_named(tmp_path: Path) -> None:

@@ -1,35 +1,21 @@
-"""Extractors against independent forwards, unusable weights, and features in the store."""
+"""Extractors against independent forwards, and unusable weights."""
 
 import hashlib
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from pipeline import InputError, Score, stage
-from pipeline.artifacts.embed import embed, extractor_id, read_features
-from pipeline.artifacts.score import read_score, score_artifact
-from pipeline.diffusion.measure import as_data, extract, score_features
+from pipeline import InputError
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
-from pipeline.store.store import Artifact, Store
 from pipeline_features.efficientnet_lite0 import EfficientNetLite0
 from pipeline_features.inception_v3 import InceptionV3
-from pipeline_metrics.inception_score import InceptionScore
-from pipeline_metrics.kid import KID
-from pipeline_metrics.precision_recall import PrecisionRecall
-
-
-def pictures(n: int, size: int = 32, seed: int = 0) -> Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randint(256, (n, 3, size, size), generator=draw, dtype=torch.uint8)
+from tests.helpers.means import pictures
 
 
 def resized(images: Tensor, size: int) -> Tensor:
@@ -203,127 +189,3 @@ def test_image_size_has_a_least_value():
     for made, size in ((EfficientNetLite0, 31), (InceptionV3, 74)):
         with pytest.raises(ValueError, match="greater than or equal"):
             made(image_size=size)
-
-
-@dataclass
-class Means:
-    """An extractor for tests: the mean of each channel."""
-
-    id: str = "means"
-    dim: int = 3
-    output: str = "features"
-    calls: int = 0
-
-    def __call__(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        return images.float().mean((2, 3))
-
-    def to(self, device: str) -> "Means":
-        return self
-
-
-@stage
-class MeansStage:
-    """Means."""
-
-    def __call__(self) -> Means:
-        return Means()
-
-
-def made(store: Store, images: Tensor, name: str = "samples") -> Artifact:
-    def build(folder: Path) -> None:
-        with h5py.File(folder / "samples.h5", "w") as file:
-            file["images"] = images.numpy()
-
-    return store.get_or_build(name, {"sum": int(images.sum())}, build)
-
-
-def test_extract_joins_batches():
-    images = pictures(10)
-    assert torch.equal(extract(Means(), images.split(4)), Means()(images))
-    assert extract(Means(), []).shape == (0, 3)
-
-
-def test_features_are_made_once_for_the_same_images_and_weights(tmp_path):
-    store, registry, images, extractor = Store(tmp_path), Registry(), pictures(100), Means()
-
-    def go(images: Tensor, extractor: Means) -> Artifact:
-        return embed(made(store, images), "all", MeansStage(), extractor, registry, store)
-
-    first = go(images, extractor)
-    assert torch.equal(read_features(first), Means()(images))
-    assert extractor_id(first) == "means"
-    with h5py.File(first.path / "features.h5") as file:
-        assert file["features"].fletcher32
-    calls = extractor.calls
-    again = go(images, extractor)
-    assert (again.key, again.reused, extractor.calls) == (first.key, True, calls)
-    changed = images.clone()
-    changed[0, 0, 0, 0] ^= 1
-    for other in (go(changed, extractor), go(images, replace(extractor, id="other weights"))):
-        assert other.key != first.key
-        assert not other.reused
-
-
-def test_each_half_of_prepared_images_has_its_features(tmp_path):
-    store, registry, images = Store(tmp_path), Registry(), pictures(150)
-    validation = np.arange(150) % 3 == 0
-
-    def build(folder: Path) -> None:
-        with h5py.File(folder / "images.h5", "w") as file:
-            file["images"], file["validation"] = images.numpy(), validation
-            file["labels"] = np.full(150, -1)
-            file.create_dataset("class_names", shape=(0,), dtype=h5py.string_dtype())
-
-    prepared = store.get_or_build("images", {}, build)
-    for part, chosen in (("validation", validation), ("train", ~validation)):
-        found = embed(prepared, part, MeansStage(), Means(), registry, store)
-        assert torch.equal(read_features(found), Means()(images[torch.from_numpy(chosen)]))
-
-
-def test_scores_are_kept_with_their_protocol(tmp_path):
-    store, registry = Store(tmp_path), Registry()
-    real, fake = (
-        embed(made(store, pictures(n, seed=n)), "all", MeansStage(), Means(), registry, store)
-        for n in (40, 30)
-    )
-    protocol = {"sampler": {"name": "ddim", "eta": 0.0}, "num_steps": 5, "split": "validation"}
-    kept = score_artifact(real, fake, KID(), protocol, registry, store)
-    expected = KID()(read_features(real), read_features(fake))
-    found = read_score(kept)
-    assert (found.value, found.standard_error) == (expected.value, expected.standard_error)
-    assert found.protocol == {**expected.protocol, **protocol, "extractor": "means"}
-    assert score_artifact(real, fake, KID(), protocol, registry, store).reused
-    other = KID(estimator="batch_mean", batch_size=8)
-    assert not score_artifact(real, fake, other, protocol, registry, store).reused
-
-
-def test_features_of_different_extractors_are_not_compared(tmp_path):
-    store, registry = Store(tmp_path), Registry()
-    images = made(store, pictures(10))
-    real, fake = (
-        embed(images, "all", MeansStage(), Means(name), registry, store) for name in ("a", "b")
-    )
-    with pytest.raises(InputError, match="only features of one extractor"):
-        score_artifact(real, fake, KID(), {}, registry, store)
-    with pytest.raises(InputError, match="same features"):
-        score_features(torch.zeros(5, 3), torch.zeros(5, 4), KID(), {})
-
-
-def test_what_was_not_measured_is_absent():
-    assert as_data(Score(1.5, None, {"metric": "x"})) == {"value": 1.5, "protocol": {"metric": "x"}}
-
-
-def test_parts_and_what_was_not_looked_at_come_back_from_the_store(tmp_path):
-    store, registry = Store(tmp_path), Registry()
-    real, fake = (
-        embed(made(store, pictures(n, seed=n)), "all", MeansStage(), Means(), registry, store)
-        for n in (40, 30)
-    )
-    found = read_score(score_artifact(real, fake, PrecisionRecall(k=2), {}, registry, store))
-    assert found.parts == PrecisionRecall(k=2)(read_features(real), read_features(fake)).parts
-    assert set(found.parts) == {"precision", "recall"}
-    assert (found.protocol["num_real"], found.protocol["num_fake"]) == (40, 30)
-    blind = read_score(score_artifact(real, fake, InceptionScore(), {}, registry, store))
-    assert blind.protocol["num_fake"] == 30
-    assert "num_real" not in blind.protocol

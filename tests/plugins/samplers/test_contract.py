@@ -18,6 +18,9 @@ from pipeline_samplers.euler_ancestral import EulerAncestral
 from pipeline_samplers.heun import Heun
 from pipeline_samplers.unipc import UniPC
 from pipeline_schedules.cosine import Cosine
+from pipeline_spacings.karras import Karras
+from pipeline_spacings.log_snr import LogSNR
+from pipeline_spacings.uniform import Uniform
 from tests.helpers.analytic import (
     GaussianData,
     NoDraws,
@@ -112,7 +115,7 @@ def test_ddim_with_eta_1_is_ddpm(schedule):
 
 def test_ddpm_is_the_papers_algorithm_2():
     """Ho et al. 2020, in their alphas and betas, for a network that is not the exact one."""
-    steps = levels(Cosine(), 10)[:-1]
+    steps = levels(Cosine(), 10, Uniform())[:-1]
     x, seen = noise(2, 3, 4, 4), noise(10, 2, 3, 4, 4, seed=1)
     z = draws(2)
     expected, epsilons = x, iter(seen)
@@ -134,7 +137,7 @@ def test_ddpm_is_the_papers_algorithm_2():
 
 
 def test_eta_says_how_much_noise_there_is():
-    data, steps = two_channels(), levels(Cosine(), 10)
+    data, steps = two_channels(), levels(Cosine(), 10, Uniform())
     start = data.draw(noise(4, 2, 3, 3), steps[0])
     ends = [DDIM(eta=eta)(data.denoise, start, steps, draws(4)) for eta in (0.0, 0.5, 1.0)]
     assert (ends[0] - ends[1]).abs().max() > 1e-2
@@ -144,7 +147,7 @@ def test_eta_says_how_much_noise_there_is():
 
 def test_levels_are_at_t_1_minus_k_over_n_and_then_clean():
     for count in (1, 2, 5, 20):
-        found = levels(Cosine(), count)
+        found = levels(Cosine(), count, Uniform())
         expected = Cosine()(1 - torch.arange(count, dtype=torch.float64) / count)
         assert found[:-1] == list(zip(*(r.tolist() for r in expected), strict=True))
         assert found[-1] == (1.0, 0.0)
@@ -154,7 +157,7 @@ def test_levels_are_at_t_1_minus_k_over_n_and_then_clean():
 @EVERY_SAMPLER
 class TestEverySampler:
     @pytest.mark.parametrize("schedule", ALL_SCHEDULES.values(), ids=ALL_SCHEDULES)
-    @pytest.mark.parametrize("spacing", ["uniform", "karras"])
+    @pytest.mark.parametrize("spacing", [Uniform(), Karras()], ids=repr)
     def test_ends_in_the_last_x0_at_the_declared_cost(self, sampler, schedule, spacing):
         data, seen = two_channels(), []
 
@@ -176,7 +179,7 @@ class TestEverySampler:
 
     @pytest.mark.parametrize("schedule", [karras, widest])
     def test_single_precision_will_do_for_the_widest_schedules(self, sampler, schedule):
-        data, steps = two_channels(), levels(schedule, 40, "log_snr")
+        data, steps = two_channels(), levels(schedule, 40, LogSNR())
 
         def denoise(x, rates):
             return Prediction(*(part.to(x.dtype) for part in data.denoise(x.double(), rates)))
@@ -203,10 +206,10 @@ class TestEverySampler:
             return found
 
         start = noise(4, 2, 3, 3)
-        before, steps = start.clone(), levels(Cosine(), 4)
+        before, steps = start.clone(), levels(Cosine(), 4, Uniform())
         sampler(denoise, start, steps, draws(4))
         assert torch.equal(start, before)
-        assert steps == levels(Cosine(), 4)
+        assert steps == levels(Cosine(), 4, Uniform())
         for x, x_before, found, found_before in kept:
             assert torch.equal(x, x_before)
             assert all(map(torch.equal, found, found_before))
@@ -217,12 +220,12 @@ class TestEverySampler:
         def denoise(x, rates):
             return Prediction(*(part.float() for part in data.denoise(x.double(), rates)))
 
-        end = sampler(denoise, noise(2, 3, 4, 6).float(), levels(Cosine(), 3), draws(2))
+        end = sampler(denoise, noise(2, 3, 4, 6).float(), levels(Cosine(), 3, Uniform()), draws(2))
         assert end.shape == (2, 3, 4, 6)
         assert end.dtype == torch.float32
 
     def test_an_image_does_not_depend_on_its_batch(self, sampler):
-        data, steps = two_channels(), levels(Cosine(), 5)
+        data, steps = two_channels(), levels(Cosine(), 5, Uniform())
         start = noise(4, 2, 3, 3)
         together = sampler(data.denoise, start, steps, draws(4))
         alone = sampler(data.denoise, start[2:3], steps, Draws(0, "sample", [2]))
@@ -231,7 +234,7 @@ class TestEverySampler:
 
 def test_rates_are_handed_on_as_they_are():
     """What denoise is told is the level of the x that it gets, in order, without the clean one."""
-    asked, steps = [], levels(Cosine(), 4)
+    asked, steps = [], levels(Cosine(), 4, Uniform())
 
     def denoise(x: torch.Tensor, rates: Rates[float]) -> Prediction:
         asked.append(rates)

@@ -14,6 +14,8 @@ from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
 from pipeline_samplers.heun import Heun
 from pipeline_schedules.cosine import Cosine
+from pipeline_spacings.log_snr import LogSNR
+from pipeline_spacings.uniform import Uniform
 from tests.helpers.analytic import (
     GaussianData,
     MixtureData,
@@ -120,7 +122,7 @@ def test_it_asks_above_the_first_level_by_root_2_at_most(schedule):
         asked.append(rates)
         return data.denoise(x, rates)
 
-    steps = levels(schedule, 5, "log_snr")
+    steps = levels(schedule, 5, LogSNR())
     end = Heun(churn=1e6)(denoise, noise(4, 1, 3, 3) * steps[0].c, steps, draws())
     assert end.isfinite().all()
     assert max(r.sigma for r in asked) == pytest.approx(2**0.5 * steps[0].sigma, rel=1e-12)
@@ -147,7 +149,7 @@ def test_the_range_of_churn_has_its_ends():
 def test_order_and_draws_depend_on_churn():
     assert (Heun().order, Heun(churn=1.0).order) == (2, None)
     assert [Heun(churn=c).nfe(n) for c in (0.0, 9.0) for n in (1, 2, 10)] == [1, 3, 19] * 2
-    data, steps = mixture(), levels(Cosine(), 3)
+    data, steps = mixture(), levels(Cosine(), 3, Uniform())
     Heun()(data.denoise, noise(4, 1, 3, 3), steps, NoDraws())
     with pytest.raises(AssertionError, match="drew random numbers"):
         Heun(churn=1.0)(data.denoise, noise(4, 1, 3, 3), steps, NoDraws())

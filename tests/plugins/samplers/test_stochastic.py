@@ -13,6 +13,7 @@ from pipeline_samplers.dpmpp_2m_sde import DPMpp2MSDE
 from pipeline_samplers.euler_ancestral import EulerAncestral
 from pipeline_samplers.heun import Heun
 from pipeline_schedules.cosine import Cosine
+from pipeline_spacings.log_snr import LogSNR
 from tests.helpers.analytic import (
     GaussianData,
     MixtureData,
@@ -81,7 +82,7 @@ def test_stochastic_samplers_reach_mean_and_covariance_at_t_0(sampler, schedule,
     "sampler", [*(s for s in DEFAULTS if s.order is None), Heun(churn=40.0)], ids=str
 )
 def test_stochastic_samplers_reach_them_on_every_registered_schedule(sampler, schedule, data):
-    levels = spaced_levels(schedule, 400, "log_snr")
+    levels = spaced_levels(schedule, 400, LogSNR())
     start = data.draw(noise(2, channels(data), 32, 32), levels[0])
     check_moments(data, levels, sampler(data.denoise, start, levels, Draws(0, "sample", range(2))))
 

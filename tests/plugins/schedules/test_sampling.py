@@ -15,6 +15,9 @@ from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.dpmpp_2m import DPMpp2M
+from pipeline_spacings.karras import Karras
+from pipeline_spacings.log_snr import LogSNR
+from pipeline_spacings.uniform import Uniform
 from tests.helpers.analytic import GaussianData, MixtureData, NoDraws, noisy_levels, order_of
 
 REGISTRY = Registry.load()
@@ -39,7 +42,7 @@ def test_samplers_converge_to_the_exact_solution(name, sampler, data):
     schedule, z = build_stage(REGISTRY, "schedule", name), noise(data)
     steps, errors = [128, 256, 512], []
     for count in steps:
-        noisy = levels(schedule, count + 1, "log_snr")[:-1]
+        noisy = levels(schedule, count + 1, LogSNR())[:-1]
         end = sampler(data.denoise, data.draw(z, noisy[0]), noisy, NoDraws())
         errors.append(float((end - data.draw(z, noisy[-1])).square().mean().sqrt()))
     assert errors[-1] < 0.02
@@ -48,7 +51,7 @@ def test_samplers_converge_to_the_exact_solution(name, sampler, data):
 
 @EVERY_DATA
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("spacing", ["uniform", "log_snr", "karras"])
+@pytest.mark.parametrize("spacing", [Uniform(), LogSNR(), Karras()], ids=repr)
 def test_a_clean_end_is_the_last_x0_at_any_number_of_steps(name, spacing, data):
     schedule, z = build_stage(REGISTRY, "schedule", name), noise(data)
     for count in (1, 2, 7):
