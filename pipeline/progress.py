@@ -30,7 +30,7 @@ BAR_SECONDS = 0.2
 """The time between two states of a bar."""
 
 
-class Bar:
+class ProgressBar:
     """The progress of one job: ``done`` of ``total`` steps, with a text that may change."""
 
     def __init__(self, description: str, total: int, done: int, bar: Progress | None) -> None:
@@ -75,17 +75,17 @@ _shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
 
 
 @contextmanager
-def progress(description: str, total: int, done: int = 0) -> Iterator[Bar]:
+def progress(description: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
     """Show the progress of ``total`` steps, of which ``done`` were done before."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        bar = Bar(description, total, done, None)
+        bar = ProgressBar(description, total, done, None)
         yield bar
         if bar.said > bar.started:  # it has told something, so it tells its end
             bar.say()
         return
     with _bars(console) as shown:
-        bar = Bar(description, total, done, shown)
+        bar = ProgressBar(description, total, done, shown)
         try:
             yield bar
         finally:

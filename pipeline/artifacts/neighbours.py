@@ -89,8 +89,8 @@ def read_neighbours(artifact: Artifact) -> NeighboursRecord:
 
 def distances_to_training(space: Space, train: Indices) -> NeighboursRecord:
     """The nearest training images; ``train`` are the indices of all of them."""
-    positions, distances = nearest(space.samples, space.train, len(train), NEAREST)
-    _, usual = nearest(space.validation, space.train, len(train), 1)
+    positions, distances = nearest_rows(space.samples, space.train, len(train), NEAREST)
+    _, usual = nearest_rows(space.validation, space.train, len(train), 1)
     return {
         "unit": space.unit,
         "items": [
@@ -101,7 +101,7 @@ def distances_to_training(space: Space, train: Indices) -> NeighboursRecord:
     }
 
 
-def nearest(
+def nearest_rows(
     queries: Tensor, read: Callable[[Indices], Tensor], count: int, k: int
 ) -> tuple[Tensor, Tensor]:
     """The k rows of ``count`` nearest to each query (N, D): positions, distances (N, k), ascending.

@@ -15,17 +15,18 @@ from .output import as_json, output
 
 
 @click.group(
+    "cache",
     epilog="""\b
     Examples:
       pipeline cache ls
       pipeline cache verify
-      pipeline cache gc --dry-run"""
+      pipeline cache gc --dry-run""",
 )
-def cache() -> None:
+def cache_group() -> None:
     """The store of artifacts: `ls`, `verify`, `gc`."""
 
 
-@cache.command("ls")
+@cache_group.command("ls")
 @store
 @as_json
 def list_store(as_json: bool, store: Path | None) -> None:
@@ -37,7 +38,7 @@ def list_store(as_json: bool, store: Path | None) -> None:
         give(records, summary.store_summary(records))
 
 
-@cache.command("verify")
+@cache_group.command("verify")
 @store
 @as_json
 def verify_store(as_json: bool, store: Path | None) -> None:
@@ -52,7 +53,7 @@ def verify_store(as_json: bool, store: Path | None) -> None:
         sys.exit(1)
 
 
-@cache.command("gc")
+@cache_group.command("gc")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @store
 @as_json

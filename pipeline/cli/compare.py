@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    "compare",
     epilog="""\b
     Examples:
       pipeline compare flowers32_small --swap backbone.upsampler=bilinear,transposed_conv
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
       pipeline compare mine.yaml --swap evaluate.sampler=ddim,dpmpp_2m     (retrains nothing)
       pipeline compare mine.yaml theirs.yaml --plan | parallel             (on any cluster)
 
-    The same command again goes on where it stopped. Every trial is an ordinary run in runs/."""
+    The same command again goes on where it stopped. Every trial is an ordinary run in runs/.""",
 )
 @click.argument("sources", metavar="RECIPE_OR_RUN…", nargs=-1, required=True)
 @click.option(
@@ -56,16 +57,16 @@ if TYPE_CHECKING:
 @store
 @device
 @as_json
-def compare(as_json: bool, plan: bool, **options: Any) -> None:
+def compare_command(as_json: bool, plan: bool, **options: Any) -> None:
     """Is it better? Train and score recipes alike, and judge the differences.
 
     Differences are to the first. With one seed the verdict is about these networks, not about the
     recipes.
     """
-    from ..compare.compare import compare as judge  # imports torch
+    from ..compare.compare import compare  # imports torch
 
     with output(as_json) as give:
-        record = judge(**options, plan=plan)
+        record = compare(**options, plan=plan)
         if plan:
             give(record, summary.plan_summary(cast("PlanResult", record)))
         else:

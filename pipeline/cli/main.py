@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from . import summary
-from .cache import cache
-from .compare import compare
+from .cache import cache_group
+from .compare import compare_command
 from .options import (
     FOLDER,
     changes,
@@ -26,8 +26,8 @@ from .options import (
     store,
 )
 from .output import as_json, output
-from .plugins import plugins
-from .recipes import diff, show, validate
+from .plugins import plugins_group
+from .recipes import diff_command, show_command, validate_command
 
 if TYPE_CHECKING:
     from ..runs.results import DryRunResult, RunResult
@@ -77,6 +77,7 @@ def cli() -> None:
 
 
 @cli.command(
+    "run",
     epilog="""\b
     Examples:
       pipeline run recipes/quickstart.yaml
@@ -84,7 +85,7 @@ def cli() -> None:
       pipeline run recipes/flowers_ddim.yaml --set sample.sampler=ddpm   (retrains nothing)
       pipeline run my.yaml --plugin my_sampler.py --set sample.sampler=mine
 
-    The same command again goes on where it stopped, and reuses all that is there."""
+    The same command again goes on where it stopped, and reuses all that is there.""",
 )
 @click.argument("recipe")
 @changes
@@ -95,12 +96,12 @@ def cli() -> None:
 @store
 @device
 @as_json
-def run(as_json: bool, dry_run: bool, **options: Any) -> None:
+def run_command(as_json: bool, dry_run: bool, **options: Any) -> None:
     """Prepare, train, sample and score as RECIPE says, into runs/<name>/."""
-    from ..runs.run import run as run_recipe
+    from ..runs.run import run
 
     with output(as_json) as give:
-        record = run_recipe(**options, dry_run=dry_run)
+        record = run(**options, dry_run=dry_run)
         if dry_run:
             give(record, summary.dry_run_summary(cast("DryRunResult", record)))
         else:
@@ -108,13 +109,14 @@ def run(as_json: bool, dry_run: bool, **options: Any) -> None:
 
 
 @cli.command(
+    "sample",
     epilog="""\b
     Examples:
       pipeline sample runs/flowers_ddim --num-images 80 --grid 10x8
       pipeline sample flowers_ddim --sampler ddpm --num-steps 100 --seed 1
       pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn
       pipeline sample flowers32_classes --classes rose,sunflower --guidance-scale 3 --grid 8x4
-      pipeline sample flowers_ddim --interpolate 8      (each row from one image to another)"""
+      pipeline sample flowers_ddim --interpolate 8      (each row from one image to another)""",
 )
 @click.argument("run", type=FOLDER)
 @click.option("--num-images", type=click.IntRange(1), help="How many  [default: the recipe's]")
@@ -139,21 +141,22 @@ def run(as_json: bool, dry_run: bool, **options: Any) -> None:
 @store
 @device
 @as_json
-def sample(as_json: bool, **options: Any) -> None:
+def sample_command(as_json: bool, **options: Any) -> None:
     """Draw images from the trained model of RUN. The dataset need not be there."""
-    from ..runs.sample import sample as draw
+    from ..runs.sample import sample
 
     with output(as_json) as give:
-        drawn = draw(**options)
+        drawn = sample(**options)
         give(drawn, summary.sample_summary(drawn))
 
 
 @cli.command(
+    "evaluate",
     epilog="""\b
     Examples:
       pipeline evaluate runs/flowers_ddim --metric kid
       pipeline evaluate my_samples/ --against my_photos/ --metric kid --features efficientnet_lite0
-      pipeline evaluate my_samples/ --against runs/flowers_ddim"""
+      pipeline evaluate my_samples/ --against runs/flowers_ddim""",
 )
 @click.argument("what", metavar="RUN_OR_FOLDER", type=FOLDER)
 @click.option(
@@ -174,27 +177,34 @@ def sample(as_json: bool, **options: Any) -> None:
 @store
 @device
 @as_json
-def evaluate(as_json: bool, **options: Any) -> None:
+def evaluate_command(as_json: bool, **options: Any) -> None:
     """Score a run's samples, or a folder of images, against real images."""
-    from ..runs.evaluate import evaluate as score
+    from ..runs.evaluate import evaluate
 
     with output(as_json) as give:
-        scored = score(**options)
+        scored = evaluate(**options)
         give(scored, summary.scores_summary(scored["scores"]))
 
 
-@cli.command(epilog="\b\nExample:\n  pipeline report flowers_ddim runs/flowers32_ddim")
+@cli.command("report", epilog="\b\nExample:\n  pipeline report flowers_ddim runs/flowers32_ddim")
 @click.argument("runs", metavar="RUN…", nargs=-1, required=True, type=FOLDER)
 @store
 @as_json
-def report(as_json: bool, **options: Any) -> None:
+def report_command(as_json: bool, **options: Any) -> None:
     """Write the page of each finished RUN, or comparison, anew: one HTML file."""
-    from ..runs.page import report as write_pages
+    from ..runs.page import report
 
     with output(as_json) as give:
-        pages = write_pages(**options)
+        pages = report(**options)
         give(pages, "\n".join(page["report"] for page in pages))
 
 
-for command in (compare, validate, show, diff, plugins, cache):
+for command in (
+    compare_command,
+    validate_command,
+    show_command,
+    diff_command,
+    plugins_group,
+    cache_group,
+):
     cli.add_command(command)

@@ -16,6 +16,7 @@ from .output import as_json, output
 
 
 @click.group(
+    "plugins",
     invoke_without_command=True,
     epilog="""\b
     Examples:
@@ -26,36 +27,36 @@ from .output import as_json, output
 )
 @plugin
 @click.pass_context
-def plugins(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
+def plugins_group(ctx: click.Context, plugins: tuple[Path, ...]) -> None:
     """What is installed: `list` (the default), `show KIND NAME`, `check KIND NAME`."""
     ctx.obj = plugins
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_plugins)
 
 
-@plugins.command("list")
+@plugins_group.command("list")
 @plugin
 @click.pass_obj
 def list_plugins(before: tuple[Path, ...], plugins: tuple[Path, ...] = ()) -> None:
     """Every stage with its package; what is broken or ambiguous, and why."""
-    from ..recipe.catalogue import plugins as catalogue
+    from ..recipe.catalogue import plugins as list_or_describe
 
-    click.echo(catalogue(plugins=before + plugins))
+    click.echo(list_or_describe(plugins=before + plugins))
 
 
-@plugins.command("show", epilog="\b\nExample:\n  pipeline plugins show sampler ddim")
+@plugins_group.command("show", epilog="\b\nExample:\n  pipeline plugins show sampler ddim")
 @click.argument("kind")
 @click.argument("name")
 @plugin
 @click.pass_obj
 def show_plugin(before: tuple[Path, ...], kind: str, name: str, plugins: tuple[Path, ...]) -> None:
     """A stage's docstring, options, types, defaults, package and version."""
-    from ..recipe.catalogue import plugins as catalogue
+    from ..recipe.catalogue import plugins as list_or_describe
 
-    click.echo(catalogue(kind, name, plugins=before + plugins))
+    click.echo(list_or_describe(kind, name, plugins=before + plugins))
 
 
-@plugins.command(
+@plugins_group.command(
     "check",
     epilog="""\b
     Examples:

@@ -11,11 +11,11 @@ from .options import changes, plugin
 # What they call is imported when they run: help must not wait for pydantic.
 
 
-@click.command(epilog="\b\nExample:\n  pipeline validate my.yaml --set train.epochs=80")
+@click.command("validate", epilog="\b\nExample:\n  pipeline validate my.yaml --set train.epochs=80")
 @click.argument("recipe")
 @changes
 @plugin
-def validate(**options: Any) -> None:
+def validate_command(**options: Any) -> None:
     """Check RECIPE: every problem of it at once, with file:line:column."""
     from ..recipe.load import check_recipe
 
@@ -23,23 +23,23 @@ def validate(**options: Any) -> None:
     click.echo(f"{loaded.path}: {loaded.recipe.name} is a valid recipe")
 
 
-@click.command(epilog="\b\nExample:\n  pipeline show flowers32_ddim")
+@click.command("show", epilog="\b\nExample:\n  pipeline show flowers32_ddim")
 @click.argument("recipe")
 @changes
 @plugin
-def show(**options: Any) -> None:
+def show_command(**options: Any) -> None:
     """Print RECIPE with every default filled in and the origin of each value."""
-    from ..recipe.show import show as shown
+    from ..recipe.show import show
 
-    click.echo(shown(**options), nl=False)
+    click.echo(show(**options), nl=False)
 
 
-@click.command(epilog="\b\nExample:\n  pipeline diff flowers_ddim flowers32_ddim")
+@click.command("diff", epilog="\b\nExample:\n  pipeline diff flowers_ddim flowers32_ddim")
 @click.argument("a")
 @click.argument("b")
 @plugin
-def diff(**options: Any) -> None:
+def diff_command(**options: Any) -> None:
     """What differs between two recipes, by stage."""
-    from ..recipe.show import diff as differences
+    from ..recipe.show import diff
 
-    click.echo(differences(**options))
+    click.echo(diff(**options))

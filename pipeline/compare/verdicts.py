@@ -114,7 +114,7 @@ class JudgedPair:
         A source of error of which nothing is known is None.
         """
         better = self.better(higher) if p < LEVEL and self.samples_tell else None
-        words = shown(metric)
+        words = metric_label(metric)
         return {
             "metric": metric,
             "first": self.first,
@@ -170,7 +170,7 @@ def _samples_record(samples: Difference) -> ErrorRecord | None:
     return {"standard_error": error, "interval": interval, "p": p, "method": samples.method}
 
 
-def shown(metric: str) -> str:
+def metric_label(metric: str) -> str:
     """``kid`` -> ``KID``; longer names as they are."""
     return metric.upper() if len(metric) < 5 else metric
 

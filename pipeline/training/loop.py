@@ -62,7 +62,7 @@ class Training:
         self.images, self.batches, self.measures = images, batches, measures
         self.folder, self.views, self.history = folder, views, History(views)
         self.step, self.seconds, self.waited, self.saved = 0, 0.0, 0.0, time.monotonic()
-        self.losses = LossSums()
+        self.losses, self.names_checked = LossSums(), False
         names = tuple(images.class_names) if self.settings.condition else None
         self.network = build_network(recipe, images.shape, names, device)
         self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
@@ -120,8 +120,9 @@ class Training:
         self.network.train()
         x0 = self.model.encode(images)
         losses = self.recipe.objective.loss(self.network, x0, label, self.recipe.schedule, draws)
-        if not self.losses.count:
+        if not self.names_checked:
             names_of(losses, self.measures).flat()  # names that clash are told now, not in an hour
+            self.names_checked = True
         self._descend(losses["loss"])
         self.step += 1
         self.ema.update(self.step)

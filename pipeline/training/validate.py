@@ -156,5 +156,13 @@ def names_of(losses: Mapping[str, object], measures: Sequence[Measure]) -> Histo
     zeros = dict.fromkeys(losses, 0.0)
     scores = {measure.name: ScoreRecord(value=0.0, protocol={}) for measure in measures}
     return HistoryRecord(
-        step=0, epoch=0.0, seconds=0.0, train=zeros, validation=zeros, raw=zeros, scores=scores
+        step=0,
+        epoch=0.0,
+        seconds=0.0,
+        train=zeros,
+        highest_loss=0.0,
+        validation=zeros,
+        raw=zeros,
+        loss_of_zeros=0.0,
+        scores=scores,
     )

@@ -80,33 +80,33 @@ class HF:
         wanted = [self.split] if isinstance(self.split, str) else self.split
         folder = Path(self.path).expanduser()
         if any((folder / name).is_file() for name in _SAVED):
-            found = self._saved(datasets, folder, wanted)
+            splits = self._saved(datasets, folder, wanted)
         elif folder.is_dir() or not _is_place(self.path):
-            found = self._loaded(datasets, str(folder) if folder.is_dir() else self.path, wanted)
+            splits = self._loaded(datasets, str(folder) if folder.is_dir() else self.path, wanted)
         else:
             what = "is a file" if folder.exists() else "no such folder"
             raise InputError(
                 f"{self.path}: {what}; dataset.path names a folder, or a dataset of the hub"
             )
-        if not found:
+        if not splits:
             raise InputError(f"{self.path}: there are no splits in it")
-        return {name: split.with_format(None) for name, split in found.items()}
+        return {name: split.with_format(None) for name, split in splits.items()}
 
     def _saved(self, datasets: Any, folder: Path, wanted: Sequence[str] | None) -> dict[str, Any]:
         if self.config is not None:
             raise InputError(f"dataset.config: {folder} is one dataset; leave config out")
         try:
-            found = datasets.load_from_disk(str(folder))
+            splits = datasets.load_from_disk(str(folder))
         except Exception as error:  # of Arrow, of the disk, of JSON
             raise InputError(f"{folder}: cannot be read: {_reason(error)}") from error
-        if isinstance(found, datasets.Dataset):
-            found = {str(found.split or "all"): found}
+        if isinstance(splits, datasets.Dataset):
+            splits = {str(splits.split or "all"): splits}
         for name in wanted or ():
-            if name not in found:
+            if name not in splits:
                 raise InputError(
-                    f"{folder}: no split is called {name!r}. There are: {', '.join(found)}"
+                    f"{folder}: no split is called {name!r}. There are: {', '.join(splits)}"
                 )
-        return {name: found[name] for name in wanted or found}
+        return {name: splits[name] for name in wanted or splits}
 
     def _loaded(self, datasets: Any, path: str, wanted: Sequence[str] | None) -> dict[str, Any]:
         try:

@@ -70,8 +70,8 @@ class Block(nn.Module):
 
     def _run(self, chain: Chain, x: Tensor) -> Tensor:
         for steps in map(_together, chain):
-            found = [self.get_submodule(step.name)(x) for step in steps]
-            x = found[0] if len(found) == 1 else torch.cat(found, 1)
+            branches = [self.get_submodule(step.name)(x) for step in steps]
+            x = branches[0] if len(branches) == 1 else torch.cat(branches, 1)
         return x
 
 

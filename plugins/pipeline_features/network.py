@@ -118,10 +118,10 @@ def official(url: str, digest: str) -> Path:
     file = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
     if not file.exists():
         _download(url, file, digest)
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if not found.startswith(digest):
+    actual = hashlib.sha256(file.read_bytes()).hexdigest()
+    if not actual.startswith(digest):
         raise InputError(
-            f"{file} is not {url}: its SHA-256 starts with {found[:8]}; delete it, or {OTHERWISE}"
+            f"{file} is not {url}: its SHA-256 starts with {actual[:8]}; delete it, or {OTHERWISE}"
         )
     return file
 

@@ -48,8 +48,8 @@ class InceptionScore:
         """Logits (N, classes) of the generated images. Raises InputError for unusable ones."""
         count = len(fake)
         name = "inception_score"
-        about = f"{name} with splits {self.splits}"
-        check_side(about, "generated", fake, least=2 * self.splits, lower="splits")
+        described = f"{name} with splits {self.splits}"
+        check_side(described, "generated", fake, least=2 * self.splits, lower="splits")
         order = torch.from_numpy(np.random.RandomState(SEED).permutation(count))
         log_p = fake[order.to(fake.device)].double().log_softmax(1)
         ends = [i * count // self.splits for i in range(self.splits + 1)]

@@ -65,23 +65,23 @@ def _mean(
 
     Adds each block's weighted sum to ``values`` (S,), without the diagonal of a set with itself.
     """
-    found: Tensor | None = None
+    total: Tensor | None = None
     for index, x in enumerate(sets):
         block = kernel((x if real is None else real)[i], x[j])
         if real is None and i == j:
             block.fill_diagonal_(0)
         values[index] += weight * block.sum()
-        found = block if found is None else found.add_(block)
-    assert found is not None
-    return found.div_(len(sets))
+        total = block if total is None else total.add_(block)
+    assert total is not None
+    return total.div_(len(sets))
 
 
 def _difference(by_pair: Tensor, own: Sums, cross: Sums) -> Difference:
     """The difference of two models; it has no standard error for fewer than 4 images."""
     value, n, m = float(by_pair.mean()), len(cross.rows), len(cross.columns)
-    found = by_pair.tolist()
+    by_seed = tuple(by_pair.tolist())
     if min(n, m) < 4:
-        return Difference(value, tuple(found), None, "none: it needs 4 real and 4 generated images")
+        return Difference(value, by_seed, None, "none: it needs 4 real and 4 generated images")
     squared = variance(Sums(by_pair, n), own, cross)
     error = math.sqrt(squared) if squared > 0 or value == 0 else None
-    return Difference(value, tuple(found), error, METHOD, min(n, m) - 1)
+    return Difference(value, by_seed, error, METHOD, min(n, m) - 1)

@@ -70,14 +70,14 @@ class PrecisionRecall:
 
 def _radii(x: Tensor, k: int) -> Tensor:
     """Squared distance of each row to its k-th nearest other row: (N,)."""
-    found = []
+    radii = []
     for rows in torch.split(x, BLOCK):
         nearest = rows.new_empty(len(rows), 0)
         for squared, _ in _distances(rows, x):
             joined = torch.cat([nearest, squared], 1)
             nearest = joined.topk(min(k + 1, joined.shape[1]), largest=False).values
-        found.append(nearest[:, k])  # the nearest of all is the row itself
-    return torch.cat(found)
+        radii.append(nearest[:, k])  # the nearest of all is the row itself
+    return torch.cat(radii)
 
 
 def _covered(x: Tensor, centres: Tensor, radii: Tensor) -> float:

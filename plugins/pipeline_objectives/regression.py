@@ -42,7 +42,7 @@ def losses(
     out: Tensor,
     target: Tensor,
     weights: Tensor | None,
-    found: Prediction,
+    predicted: Prediction,
     truth: Prediction,
 ) -> dict[str, Tensor]:
     """Scalars: ``loss``, the mean error, each image's weighted by weights (N,), and two to watch.
@@ -57,6 +57,6 @@ def losses(
         loss = (weights * distance(out, target, reduction="none").mean((1, 2, 3))).mean()
     return {
         "loss": loss,
-        "noise_loss": distance(found.eps.detach(), truth.eps),
-        "image_loss": distance(found.x0.detach(), truth.x0),
+        "noise_loss": distance(predicted.eps.detach(), truth.eps),
+        "image_loss": distance(predicted.x0.detach(), truth.x0),
     }

@@ -38,6 +38,6 @@ def draw_times(
 
 def refuse_unread(option: str, value: str, reader: str, **given: float | None) -> None:
     """Raise ValueError for options that only the value ``reader`` of ``option`` reads."""
-    for name, found in given.items():
-        if found is not None and value != reader:
+    for name, setting in given.items():
+        if setting is not None and value != reader:
             raise ValueError(f"{name} is not an option of {option} {value}; {reader} reads it")

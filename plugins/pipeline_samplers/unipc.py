@@ -94,7 +94,7 @@ def _moments(step: float, count: int) -> list[float]:
             math.factorial(k) * sum((-step) ** j / math.factorial(k + 1 + j) for j in range(20))
             for k in range(1, count + 1)
         ]
-    found = [-math.expm1(-step) / step]
+    terms = [-math.expm1(-step) / step]
     for k in range(1, count + 1):
-        found.append((1 - k * found[-1]) / step)  # by parts
-    return found[1:]
+        terms.append((1 - k * terms[-1]) / step)  # by parts
+    return terms[1:]

@@ -14,7 +14,7 @@ from pipeline.artifacts.neighbours import (
     NEAREST,
     Space,
     distances_to_training,
-    nearest,
+    nearest_rows,
     read_neighbours,
 )
 from pipeline.artifacts.prepare import read_images
@@ -34,7 +34,7 @@ def test_nearest_are_the_least_of_all_distances(monkeypatch, numbers: int) -> No
     """In blocks of 1, of 50 and of all."""
     monkeypatch.setattr(neighbours, "NUMBERS", numbers)
     rows, queries = normal(120, 7), normal(9, 7, seed=1)
-    places, distances = nearest(queries, lambda block: rows[block], len(rows), 4)
+    places, distances = nearest_rows(queries, lambda block: rows[block], len(rows), 4)
     all_of_them = (queries[:, None] - rows).square().sum(2).sqrt()
     expected, order = all_of_them.sort(1)
     assert torch.equal(places, order[:, :4])
@@ -43,14 +43,14 @@ def test_nearest_are_the_least_of_all_distances(monkeypatch, numbers: int) -> No
 
 def test_fewer_than_are_asked_for() -> None:
     rows = normal(2, 5)
-    places, distances = nearest(normal(3, 5), lambda block: rows[block], 2, 4)
+    places, distances = nearest_rows(normal(3, 5), lambda block: rows[block], 2, 4)
     assert places.shape == distances.shape == (3, 2)
 
 
 def test_a_copy_has_no_distance_even_far_from_zero() -> None:
     """A product of matrices would cancel: 1000 ± 1, squared."""
     rows = normal(50, 100) + 1000
-    _, distances = nearest(rows[:10], lambda block: rows[block], 50, 2)
+    _, distances = nearest_rows(rows[:10], lambda block: rows[block], 50, 2)
     assert (distances[:, 0] == 0).all()
     assert (distances[:, 1] > 1).all()
 

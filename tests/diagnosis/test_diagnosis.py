@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.commands import open_run
 from pipeline.diagnosis import pictures
 from pipeline.diagnosis.diagnosis import find_in_training
 from pipeline.errors import Failed, InputError
@@ -147,11 +148,7 @@ def test_samples_all_alike_and_washed_out(here: Path) -> None:
 
 def test_pictures_that_are_blurred_are_no_copies_and_not_washed_out(here: Path) -> None:
     found = run(*PLAIN, "train.max_steps=2", "dataset={name: procedural_flowers, size: 32}")
-    from pipeline.diffusion.images import Images
-    from pipeline.store.store import Store
-
-    store, one = Store(Path(found["store"])), found["artifacts"]["images"]
-    images = Images(store.open("images", one["key"]).path / "images.h5")
+    images = open_run(found["folder"]).images()
     real = images.batch(images.indices("validation"))
     coarse = torch.nn.functional.avg_pool2d(real.float(), 4)
     blurred = coarse.repeat_interleave(4, 2).repeat_interleave(4, 3).to(torch.uint8)

@@ -50,7 +50,14 @@ NAMES = {
 
 def pipeline(folder: Path, *arguments: str, site: Path | None = None):
     """``pipeline …`` as its own process in a folder, with packages installed in ``site``."""
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PIPELINE_STORE")}
-    env |= {"PYTHONPATH": str(site)} if site else {}
     command = [sys.executable, "-m", "pipeline", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=folder, env=environment(site), capture_output=True, text=True
+    )
+
+
+def environment(site: Path | None = None) -> dict[str, str]:
+    """This process's, with packages installed in ``site`` and without a store."""
+    paths = [str(site)] * (site is not None) + os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = {k: v for k, v in os.environ.items() if k != "PIPELINE_STORE"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipeline import NO_CLASS, InputError, Rates
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
 from tests.helpers.paths import ROOT
+from tests.helpers.strangers import environment, pipeline
 
 EXAMPLE = ROOT / "examples/pipeline-unet2d"
 MODULE = EXAMPLE / "pipeline_unet2d.py"
@@ -125,22 +125,16 @@ def test_sizes_it_cannot_take_are_refused() -> None:
             build(widths=widths)
 
 
-def pipeline(folder: Path, site: Path, *arguments: str):
-    env = {k: v for k, v in os.environ.items() if k != "PIPELINE_STORE"} | {"PYTHONPATH": str(site)}
-    command = [sys.executable, "-m", "pipeline", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-
-
 def test_installed_it_is_listed_without_torch_and_runs(unet2d_site: Path, tmp_path: Path) -> None:
     code = "import sys, pipeline_unet2d; print({'torch', 'diffusers'} & set(sys.modules))"
-    env = os.environ | {"PYTHONPATH": str(unet2d_site)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment(unet2d_site), capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
-    table = pipeline(tmp_path, unet2d_site, "plugins").stdout
+    table = pipeline(tmp_path, "plugins", site=unet2d_site).stdout
     assert ["backbone", "unet2d", "pipeline_unet2d", "pipeline-unet2d", "0.1.0"] in [
         line.split() for line in table.splitlines()
     ]
     (tmp_path / "tiny.yaml").write_text(RECIPE)
-    done = pipeline(tmp_path, unet2d_site, "run", "tiny.yaml")
+    done = pipeline(tmp_path, "run", "tiny.yaml", site=unet2d_site)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/tiny/samples.png").is_file()

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from pipeline import InputError
-from pipeline.commands import evaluate
+from pipeline.commands import evaluate, open_run
+from pipeline.diffusion.model import model_facts
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.load import load
 from pipeline.records import HistoryRecord, ScoreRecord
-from pipeline.store.store import Store
 from pipeline.training.validate import Measure, is_better
 from pipeline_metrics.kid import KID
 from pipeline_metrics.precision_recall import PrecisionRecall
@@ -165,11 +165,7 @@ def test_a_run_keeps_the_checkpoint_with_the_highest_score(here: Path) -> None:
     lines = Path(found["folder"], "history.jsonl").read_text().splitlines()
     history = {record["step"]: record["inception_score"] for record in map(json.loads, lines)}
     assert len(set(history.values())) == len(history) == 7
-    key = found["artifacts"]["model"]["key"]
-    kept = json.loads(
-        (Store(Path(found["store"])).open("model", key).path / "best.json").read_text()
-    )
-    best = kept["record"]["step"]
+    best = model_facts(open_run(found["folder"]).artifact("model").path).best["step"]
     assert history[best] == max(history.values())
 
 

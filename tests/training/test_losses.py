@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pipeline import InputError
 from pipeline.commands import open_run
 from pipeline.records import HistoryRecord, ScoreRecord
+from pipeline.training.validate import Measure, names_of
+from pipeline_metrics.kid import KID
 from tests.helpers.tiny import history, main, run, same, trained
+from tests.helpers.tiny_stages import Projection
 
 WATCHING = "objective=watching"
 
@@ -72,6 +76,12 @@ def test_names_that_clash_are_refused_in_the_first_step(here: Path, change: str,
     assert not list(Path(".pipeline/workspaces").rglob("step-*.json"))
 
 
+def test_names_that_clash_are_refused_in_the_first_step_after_a_stop(here: Path) -> None:
+    run("train.max_steps=4", name="tiny")
+    with pytest.raises(InputError, match=r"the metrics \(step\)"):
+        run("train.validate.metrics=[step]", "augment.trip.step=5", name="tiny")
+
+
 def record(losses: tuple[str, ...], *scores: str) -> HistoryRecord:
     """A validation with losses and scores of these names, all of different values."""
     train = {name: 0.1 + i for i, name in enumerate(losses)}
@@ -99,7 +109,7 @@ def record(losses: tuple[str, ...], *scores: str) -> HistoryRecord:
         (("loss",), ()),
         (("loss", "noise_loss", "image_loss"), ("kid", "kid_2", "fid")),
         (("loss", "steps", "highest", "seconds", "step", "count"), ("model", "samples")),
-        (("loss",), ("best", "loss", "zeros", "validations")),
+        (("loss",), ("best", "zeros", "validations", "losses")),
     ],
 )
 def test_a_line_of_history_gives_its_record_back(
@@ -111,24 +121,34 @@ def test_a_line_of_history_gives_its_record_back(
     assert list(again.scores) == list(scores)
 
 
+CLASH = [
+    (("loss", "highest_loss"), ()),
+    (("loss", "raw_loss"), ()),
+    (("loss",), ("step",)),
+    (("loss",), ("seconds",)),
+    (("loss",), ("protocol",)),
+    (("loss",), ("loss_of_zeros",)),
+    (("loss",), ("loss",)),
+    (("loss",), ("train_loss",)),
+    (("loss",), ("train",)),
+    (("loss",), ("validation_loss",)),
+]
+"""Names of losses and metrics that a line cannot tell apart from each other or its own."""
+
+
+@pytest.mark.parametrize(("losses", "scores"), CLASH)
+def test_names_alone_are_refused(losses: tuple[str, ...], scores: tuple[str, ...]) -> None:
+    measures = [Measure(name, KID(), Projection()(), torch.empty(0)) for name in scores]
+    with pytest.raises(InputError, match=r"history\.jsonl cannot tell apart"):
+        names_of(dict.fromkeys(losses), measures).flat()
+
+
 @pytest.mark.parametrize(
     ("losses", "scores"),
-    [
-        (("loss", "highest_loss"), ()),
-        (("loss", "raw_loss"), ()),
-        (("loss",), ("step",)),
-        (("loss",), ("seconds",)),
-        (("loss",), ("protocol",)),
-        (("loss",), ("loss_of_zeros",)),
-        (("loss",), ("train_loss",)),
-        (("loss",), ("train",)),
-        (("loss",), ("validation_loss",)),
-        (("loss",), ("kid", "kid_a")),
-        (("loss",), ("kid", "kid_standard_error")),
-    ],
+    [*CLASH, (("loss",), ("kid", "kid_a")), (("loss",), ("kid", "kid_standard_error"))],
 )
 def test_a_record_that_its_line_would_not_give_back_is_refused(
     losses: tuple[str, ...], scores: tuple[str, ...]
 ) -> None:
-    with pytest.raises(InputError, match="history.jsonl cannot tell apart"):
+    with pytest.raises(InputError, match=r"history\.jsonl cannot tell apart"):
         record(losses, *scores).flat()

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.cli.summary import selection_summary
-from pipeline.diffusion.labels import Labels
-from pipeline.runs.evaluate import evaluate
+from pipeline.commands import evaluate
+from pipeline.diffusion.labels import Labels, split_labels
 from tests.helpers import tiny
 from tests.helpers.tiny import STAGES, run
 
@@ -81,8 +81,6 @@ def test_labels_in_another_order_are_told_apart() -> None:
     images = type("Images", (), {})()
     images.labels = torch.arange(20).numpy()
     images.indices = lambda split: torch.arange(20).numpy()
-    from pipeline.diffusion.labels import split_labels
-
     usual, fresh = (split_labels(images, "train", 0, fresh=fresh) for fresh in (False, True))
     assert isinstance(fresh, Labels)
     assert usual.values != fresh.values

@@ -91,7 +91,7 @@ def test_log_snr_and_karras_are_those_of_diffusers(schedule, count):
     np.testing.assert_allclose(sigma, theirs._convert_to_karras(ends, count), rtol=tolerance)
     logs = schedule(LogSNR()(schedule, count)).sigma.log()
     expected = theirs._convert_to_lu(ends.log().numpy(), count)
-    np.testing.assert_allclose(logs, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(logs, expected, rtol=0, atol=tolerance)
 
 
 def test_on_the_karras_schedule_the_karras_spacing_is_even_in_t():
