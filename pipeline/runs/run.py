@@ -52,7 +52,8 @@ def run(
     """
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
-    check_trackers(loaded.recipe.train.trackers)
+    if loaded.recipe.train.trackers:
+        check_trackers(loaded.recipe.train.trackers)
     path = RUNS / (run_name(loaded) if name is None else name)
     # What has run to its end needs no probe.
     if dry_run or recipe_in(path) != loaded.data:
@@ -147,9 +148,10 @@ def _scores(
 
 
 def _keep(embedded: dict[str, Artifact], words: str, artifact: Artifact, features: str) -> None:
-    """Under these words; with the features' name where other ones have them.
+    """Keep features under these words, with their network's name where others have the words.
 
-    The first counts: what was built for validation is found built when the scores use it again.
+    What is kept first stays: built for validation, they are told as built although the scores use
+    them again.
     """
     if words in embedded and embedded[words].key != artifact.key:
         words = f"{words} ({features})"
