@@ -82,7 +82,7 @@ def jobs(tree: Path, data: Path) -> dict[str, list[str]]:
         f"dataset.root={data}",
         "features=efficientnet_lite0",
         "train.repeats=1",  # validation passes over its images as often
-        "train.validate.every=150 steps",
+        "train.validate.every=300 steps",
         "train.validate.num_images=64",
         "evaluate.num_images=100",
     ]
