@@ -7,10 +7,12 @@ from functools import partial
 from importlib import import_module
 
 from ..errors import InputError
+from ..plugin.kinds import CONTRACTS, members
+from ..plugin.options import options
 from ..plugin.registry import Registry
 from .context import Check, ClassCheck, Context, Wrong
 from .report import ConformanceError, Finding, Report
-from .variants import context_of
+from .variants import class_of, context_of
 
 
 def check_stage(kind: str, stage: object, registry: Registry | None = None) -> Report:
@@ -32,10 +34,23 @@ def examine(
     from . import common  # imports torch, for which `import pipeline.testing` shall not wait
 
     module = import_module(f"{__package__}.kinds.{kind}")
+    whole = _has_its_members(kind, stage)
+    if whole.problem:  # no recipe could build it, and so nothing else can be tried
+        return Report(kind, class_of(stage).__name__, [whole])
     context = context_of(kind, stage, registry or Registry.load(), module.behaviour)
-    findings = [_once(check, context) for check in common.CHECKS if only(words(check))]
+    findings = [whole] if only(whole.check) else []
+    findings += [_once(check, context) for check in common.CHECKS if only(words(check))]
     findings += [_on_each(check, context) for check in module.CHECKS if only(words(check))]
     return Report(kind, context.name, findings)
+
+
+def _has_its_members(kind: str, stage: object) -> Finding:
+    """Whether a stage, or its class, has the methods and attributes that its kind promises."""
+    names = members(CONTRACTS[kind])
+    fields = [option.field for option in options(class_of(stage)).values()]
+    lacking = [name for name in names if not hasattr(stage, name) and name not in fields]
+    problem = f"it lacks {', '.join(lacking)}: see docs/plugins.md" if lacking else None
+    return Finding("has every member of its contract", ", ".join(names), problem)
 
 
 def words(check: Callable[..., str]) -> str:

@@ -31,7 +31,7 @@ def context_of(kind: str, stage: Any, registry: Registry, behaviour: Behaviour) 
     Where a class has no defaults for some options, its first example takes their place. Raises
     InputError if there is none, or the defaults cannot be built.
     """
-    cls = stage if isinstance(stage, type) else type(stage)
+    cls = class_of(stage)
     name, registry = _named(cls, kind, registry)
     context = Context(kind, name, cls, registry, behaviour)
     if isinstance(stage, type):
@@ -39,6 +39,11 @@ def context_of(kind: str, stage: Any, registry: Registry, behaviour: Behaviour) 
     context.variants.append(Variant(stage, _label(stage, registry)))
     _add_examples(context)
     return context
+
+
+def class_of(stage: object) -> type:
+    """The class of a stage, or the class that was given instead."""
+    return stage if isinstance(stage, type) else type(stage)
 
 
 def examples_of(cls: type) -> tuple[Mapping[str, Any], ...]:

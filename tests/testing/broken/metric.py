@@ -187,9 +187,27 @@ class TensorForAValue:
 class SaysNothingOfBias:
     """It does not declare whether few images shift its value."""
 
+    caught_by: ClassVar = "has every member of its contract"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        return Score(_mmd2(real, fake), None, {"metric": "kid"})
+
+
+@stage
+class SaysBiasInWords:
+    """It declares in words whether few images shift its value."""
+
     caught_by: ClassVar = "declares what it is"
     higher_is_better: ClassVar[bool] = False
     ideal: ClassVar[float] = 0.0
+    biased: ClassVar[str] = "no"
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         _check(real, fake)
