@@ -12,7 +12,7 @@ from ..plugin.options import options
 from ..plugin.registry import Registry
 from .context import Check, ClassCheck, Context, Wrong
 from .report import ConformanceError, Finding, Report
-from .variants import class_of, context_of
+from .variants import class_of, context_of, name_in
 
 
 def check_stage(kind: str, stage: object, registry: Registry | None = None) -> Report:
@@ -34,10 +34,12 @@ def examine(
     from . import common  # imports torch, for which `import pipeline.testing` shall not wait
 
     module = import_module(f"{__package__}.kinds.{kind}")
+    registry = registry or Registry.load()
     whole = _has_its_members(kind, stage)
     if whole.problem:  # no recipe could build it, and so nothing else can be tried
-        return Report(kind, class_of(stage).__name__, [whole])
-    context = context_of(kind, stage, registry or Registry.load(), module.behaviour)
+        name, _ = name_in(class_of(stage), kind, registry)
+        return Report(kind, name, [whole])
+    context = context_of(kind, stage, registry, module.behaviour)
     findings = [whole] if only(whole.check) else []
     findings += [_once(check, context) for check in common.CHECKS if only(words(check))]
     findings += [_on_each(check, context) for check in module.CHECKS if only(words(check))]

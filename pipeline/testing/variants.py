@@ -32,7 +32,7 @@ def context_of(kind: str, stage: Any, registry: Registry, behaviour: Behaviour) 
     InputError if there is none, or the defaults cannot be built.
     """
     cls = class_of(stage)
-    name, registry = _named(cls, kind, registry)
+    name, registry = name_in(cls, kind, registry)
     context = Context(kind, name, cls, registry, behaviour)
     if isinstance(stage, type):
         stage = context.build(_base(cls))
@@ -83,7 +83,7 @@ def variations(context: Context, index: int, option: Option) -> Iterator[tuple[A
             yield value, stage
 
 
-def _named(cls: type, kind: str, registry: Registry) -> tuple[str, Registry]:
+def name_in(cls: type, kind: str, registry: Registry) -> tuple[str, Registry]:
     """The name of a class, and a registry that has it even if no plugin registers it."""
     entry = registry.entry_of(cls, kind)
     if entry:
