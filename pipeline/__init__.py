@@ -19,87 +19,116 @@ Where to read on, from the lowest floor to the highest; a folder imports only th
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .errors import InputError
-from .plugin.contracts import (
-    Backbone,
-    Denoise,
-    Extractor,
-    Features,
-    LrSchedule,
-    Metric,
-    Network,
-    Objective,
-    Optimizer,
-    Output,
-    PairedMetric,
-    Sampler,
-    Schedule,
-    Spacing,
-    Upsampler,
-)
-from .plugin.data import Augmentation, Codec, Dataset, Preprocessor, Source
-from .plugin.hookspecs import hookimpl
-from .plugin.stage import IOOnly, OptionSets, Stage, stage
-from .plugin.values import CLEAN, MAX_LOG_SNR, NO_CLASS, Prediction, Rates, Score
-
 if TYPE_CHECKING:
-    from .plugin.difference import Difference
-    from .plugin.draws import Draws
-    from .plugin.photo import open_rgb
-    from .plugin.times import time_of
-else:
-    # What needs scipy, numpy, Pillow or torch, with the module of ``plugin/`` that has it.
-    _LATE = {"Difference": "difference", "Draws": "draws", "open_rgb": "photo", "time_of": "times"}
+    from .errors import (
+        InputError as InputError,
+    )
+    from .plugin.contracts import (
+        Backbone as Backbone,
+        Denoise as Denoise,
+        Extractor as Extractor,
+        Features as Features,
+        LrSchedule as LrSchedule,
+        Metric as Metric,
+        Network as Network,
+        Objective as Objective,
+        Optimizer as Optimizer,
+        Output as Output,
+        PairedMetric as PairedMetric,
+        Sampler as Sampler,
+        Schedule as Schedule,
+        Spacing as Spacing,
+        Upsampler as Upsampler,
+    )
+    from .plugin.data import (
+        Augmentation as Augmentation,
+        Codec as Codec,
+        Dataset as Dataset,
+        Preprocessor as Preprocessor,
+        Source as Source,
+    )
+    from .plugin.difference import (
+        Difference as Difference,
+    )
+    from .plugin.draws import (
+        Draws as Draws,
+    )
+    from .plugin.hookspecs import (
+        hookimpl as hookimpl,
+    )
+    from .plugin.photo import (
+        open_rgb as open_rgb,
+    )
+    from .plugin.stage import (
+        IOOnly as IOOnly,
+        OptionSets as OptionSets,
+        Stage as Stage,
+        stage as stage,
+    )
+    from .plugin.times import (
+        time_of as time_of,
+    )
+    from .plugin.values import (
+        CLEAN as CLEAN,
+        MAX_LOG_SNR as MAX_LOG_SNR,
+        NO_CLASS as NO_CLASS,
+        Prediction as Prediction,
+        Rates as Rates,
+        Score as Score,
+    )
+
+_HOMES = {  # each name of the face, with the module that has it
+    # To make a class a stage, and to register it
+    "stage": "plugin.stage",
+    "Stage": "plugin.stage",
+    "IOOnly": "plugin.stage",
+    "OptionSets": "plugin.stage",
+    "hookimpl": "plugin.hookspecs",
+    # To tell the user what is wrong
+    "InputError": "errors",
+    # Values that stages are given and return
+    "Rates": "plugin.values",
+    "CLEAN": "plugin.values",
+    "MAX_LOG_SNR": "plugin.values",
+    "NO_CLASS": "plugin.values",
+    "Prediction": "plugin.values",
+    "Denoise": "plugin.contracts",
+    "Draws": "plugin.draws",
+    "Output": "plugin.contracts",
+    "Score": "plugin.values",
+    "Difference": "plugin.difference",
+    # Contracts of the stages that prepare images
+    "Dataset": "plugin.data",
+    "Source": "plugin.data",
+    "Preprocessor": "plugin.data",
+    "Codec": "plugin.data",
+    "Augmentation": "plugin.data",
+    # Contracts of noise, network and training
+    "Schedule": "plugin.contracts",
+    "Spacing": "plugin.contracts",
+    "Objective": "plugin.contracts",
+    "Backbone": "plugin.contracts",
+    "Network": "plugin.contracts",
+    "Upsampler": "plugin.contracts",
+    "Optimizer": "plugin.contracts",
+    "LrSchedule": "plugin.contracts",
+    # Contracts of sampling and scoring
+    "Sampler": "plugin.contracts",
+    "Features": "plugin.contracts",
+    "Extractor": "plugin.contracts",
+    "Metric": "plugin.contracts",
+    "PairedMetric": "plugin.contracts",
+    # Helpers
+    "open_rgb": "plugin.photo",
+    "time_of": "plugin.times",
+}
+
+__all__ = [*_HOMES]
+
+if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Import what needs more than Python when it is asked for."""
-        if name not in _LATE:
+        """Import a name when it is asked for, so that ``import pipeline`` takes no time."""
+        if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f".plugin.{_LATE[name]}", __name__), name)
-
-
-__all__ = [  # noqa: RUF022  (sorted by subject)
-    # To make a class a stage, and to register it
-    "stage",
-    "Stage",
-    "IOOnly",
-    "OptionSets",
-    "hookimpl",
-    # To tell the user what is wrong
-    "InputError",
-    # Values that stages are given and return
-    "Rates",
-    "CLEAN",
-    "MAX_LOG_SNR",
-    "NO_CLASS",
-    "Prediction",
-    "Denoise",
-    "Draws",
-    "Output",
-    "Score",
-    "Difference",
-    # Contracts of the stages that prepare images
-    "Dataset",
-    "Source",
-    "Preprocessor",
-    "Codec",
-    "Augmentation",
-    # Contracts of noise, network and training
-    "Schedule",
-    "Spacing",
-    "Objective",
-    "Backbone",
-    "Network",
-    "Upsampler",
-    "Optimizer",
-    "LrSchedule",
-    # Contracts of sampling and scoring
-    "Sampler",
-    "Features",
-    "Extractor",
-    "Metric",
-    "PairedMetric",
-    # Helpers
-    "open_rgb",
-    "time_of",
-]
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)

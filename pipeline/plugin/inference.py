@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scipy.special import nctdtrinc, stdtr, stdtrit
+import scipy  # which imports scipy.special when it is first asked for
 
 LEVEL = 0.05
 """The share of false claims, on both sides together, where nothing differs."""
@@ -19,7 +19,7 @@ def interval(
     value: float, standard_error: float, freedom: float, level: float = 1 - LEVEL
 ) -> tuple[float, float]:
     """The t interval that covers the true value in a share ``level`` of cases."""
-    reach = float(stdtrit(freedom, (1 + level) / 2)) * standard_error
+    reach = float(scipy.special.stdtrit(freedom, (1 + level) / 2)) * standard_error
     return value - reach, value + reach
 
 
@@ -27,7 +27,9 @@ def p_value(value: float, standard_error: float, freedom: float) -> float:
     """The two-sided p-value: how often chance alone gives as much or more; 1 for a value of 0."""
     if value == 0:
         return 1.0
-    return 2 * float(stdtr(freedom, -abs(value) / standard_error)) if standard_error else 0.0
+    if not standard_error:
+        return 0.0
+    return 2 * float(scipy.special.stdtr(freedom, -abs(value) / standard_error))
 
 
 def smallest_seen(standard_error: float, freedom: float) -> float:
@@ -35,8 +37,8 @@ def smallest_seen(standard_error: float, freedom: float) -> float:
 
     It is computed with the noncentral t, as if the standard error's estimate were the truth.
     """
-    critical = stdtrit(freedom, 1 - LEVEL / 2)
-    return float(nctdtrinc(freedom, 1 - POWER, critical)) * standard_error
+    critical = scipy.special.stdtrit(freedom, 1 - LEVEL / 2)
+    return float(scipy.special.nctdtrinc(freedom, 1 - POWER, critical)) * standard_error
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -62,6 +62,13 @@ def test_every_name_of_the_face_can_be_imported(name):
     assert getattr(pipeline, name) is not None
 
 
+def test_editors_and_type_checkers_see_the_same_names():
+    tree = ast.parse((ROOT / "pipeline" / "__init__.py").read_text("utf-8"))
+    relative = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
+    seen = {alias.name: node.module for node in relative for alias in node.names}
+    assert seen == pipeline._HOMES
+
+
 def test_no_name_is_there_twice_and_others_are_not_there():
     assert len(pipeline.__all__) == len(set(pipeline.__all__))
     with pytest.raises(AttributeError, match="module 'pipeline' has no attribute 'sampel'"):

@@ -163,7 +163,7 @@ def test_a_plugin_file_is_described_run_and_sampled(said: dict[str, str]) -> Non
     assert "  churn: float >= 0, default 10.0\n      How much over all steps" in shown
     assert "mine: done" in run
     assert "samples-churn" in sampled
-    assert "sampler churn: all 19 checks passed" in checked
+    assert re.search(r"^sampler churn: all \d+ checks passed$", checked, re.M)
 
 
 def test_without_the_file_its_stages_are_unknown(tmp_path: Path) -> None:
