@@ -79,6 +79,7 @@ def jobs(tree: Path, data: Path) -> dict[str, list[str]]:
     run, cpu = [*pipeline, "run"], ["--device", "cpu"]
     flowers = [
         "train.max_steps=300",
+        "train.batch_size=16",  # a quarter of the recipe's time, by the same code
         f"dataset.root={data}",
         "features=efficientnet_lite0",
         "train.repeats=1",  # validation passes over its images as often
