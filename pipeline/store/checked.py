@@ -7,11 +7,19 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..errors import InputError
 from ..records import Plain
 from .folders import write_text
 
 DIGEST = "digest"
 """The key, in JSON, of the SHA-256 of all the rest."""
+
+
+class Damaged(InputError, ValueError):
+    """A file is not as it was written."""
+
+    def __init__(self, path: Path, why: str = "its digest differs") -> None:
+        super().__init__(f"{path} is damaged: {why}")
 
 
 def write_json(path: Path, data: Mapping[str, object]) -> None:
@@ -20,10 +28,21 @@ def write_json(path: Path, data: Mapping[str, object]) -> None:
 
 
 def read_json(path: Path) -> Plain:
-    """What ``write_json`` wrote. ValueError if it is damaged, OSError if it cannot be read."""
-    data = json.loads(path.read_bytes())
-    if not isinstance(data, dict) or data.pop(DIGEST, None) != _digest(data):
-        raise ValueError(f"{path} is damaged: its digest differs")
+    """What ``write_json`` wrote. Damaged, a ValueError; OSError if it cannot be read."""
+    data = parse_json(path)
+    if data.pop(DIGEST, None) != _digest(data):
+        raise Damaged(path)
+    return data
+
+
+def parse_json(path: Path) -> Plain:
+    """A mapping in JSON, its digest unchecked and in it. Damaged if it is something else."""
+    try:
+        data: Plain = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, "it is not JSON") from error
+    if not isinstance(data, dict):
+        raise Damaged(path, "it is no mapping")
     return data
 
 
@@ -33,16 +52,19 @@ def write_lines(path: Path, lines: list[str]) -> None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines that ``write_lines`` wrote. ValueError if they are damaged."""
-    *lines, seal = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    """The lines that ``write_lines`` wrote. Damaged, a ValueError, if they are not."""
+    try:
+        *lines, seal = path.read_bytes().decode().removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise Damaged(path) from error
     if seal != _seal(lines):
-        raise ValueError(f"{path} is damaged: its digest differs")
+        raise Damaged(path)
     return lines
 
 
 def _digest(data: Mapping[str, object]) -> str:
     """The same for what ``json.loads`` gives back, whatever the layout of the text."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

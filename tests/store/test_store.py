@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pipeline.store.store
-from pipeline.errors import InputError
+from pipeline.errors import Failed, InputError
 from pipeline.store.manifest import key_of, read_manifest, write_manifest
 from pipeline.store.store import Store
 
@@ -266,7 +266,7 @@ def test_a_full_disk_is_told(store, error):
     def build(folder):
         raise error
 
-    with pytest.raises(InputError, match="the disk is full"):
+    with pytest.raises(Failed, match="the disk is full"):
         store.get_or_build("images", {}, build)
     assert names(store) == ["images"]
 
@@ -284,7 +284,7 @@ def test_an_unwritable_store_is_told(store, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
-    with pytest.raises(InputError, match="the store cannot be used"):
+    with pytest.raises(Failed, match="the store cannot be used"):
         store.get_or_build("images", {}, writes())
 
 
