@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -140,14 +141,19 @@ def remove(folder: Path) -> None:
         shutil.rmtree(renamed)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder that nobody else is writing to."""
-    for path in list(folder.rglob(PRIVATE)):
-        if _EXACTLY.fullmatch(path.name):
+def remove_leftovers(folder: Path, seconds: float = 0) -> None:
+    """Remove what killed processes left unfinished in a folder that nobody else is writing to.
+
+    Only what has not changed for so many ``seconds``.
+    """
+    for path in [path for path in folder.rglob(PRIVATE) if _EXACTLY.fullmatch(path.name)]:
+        with suppress(FileNotFoundError):
+            if time.time() - path.lstat().st_mtime < seconds:
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                path.unlink()
 
 
 def size_of(folder: Path) -> int:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -115,7 +118,8 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """
     ranks = list(_DTYPES)
     order = sorted(tensors, key=lambda name: (-ranks.index(tensors[name].dtype), name))
-    header, end = {}, 0
+    header: Plain = {}
+    end = 0
     for name in order:
         tensor = tensors[name]
         start, end = end, end + tensor.numel() * tensor.element_size()
@@ -128,8 +132,8 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
     with replacing(path) as partial, partial.open("wb") as file:
-        for part in (len(text).to_bytes(8, "little"), text, *(tensors[name] for name in order)):
-            data = memoryview(_bytes_of(part) if isinstance(part, Tensor) else part)
+        head = memoryview(len(text).to_bytes(8, "little") + text)
+        for data in chain([head], (_bytes_of(tensors[name]) for name in order)):
             digest.update(data)
             file.write(data)
     return digest.hexdigest()
@@ -137,7 +141,8 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
 
 def _bytes_of(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    data: npt.NDArray[np.uint8] = flat.view(torch.uint8).numpy()
+    return data.data
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
