@@ -1,6 +1,14 @@
-"""Errors that are the user's to mend: shown without a traceback."""
+"""Errors that are shown without a traceback: the user's to mend, or the machine's."""
 
 from __future__ import annotations
+
+import errno
+import os
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EIO, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+BUSY = (errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO)
+MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_cpu.cpp")
 
 
 class InputError(Exception):
@@ -17,3 +25,47 @@ class Interrupted(Exception):
 
 class Failed(Exception):
     """The work itself failed: says what happened and what to change. Exit code 1."""
+
+
+def fault_of(error: BaseException) -> str:
+    """What the machine refused, in one line: a write, a read, memory. Empty for other errors."""
+    if _no_memory(error):
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return (
+            f"out of memory ({said.rpartition('err == 0. ')[2][:200]}): make train.batch_size, "
+            "sample.batch_size, the images or the network smaller"
+        )
+    number = errno_of(error)
+    if number is None:
+        return ""
+    named = isinstance(error, OSError) and error.errno
+    place = path_of(error) if named else str(error).splitlines()[0]
+    place = f"{place}: " if place else ""
+    if number in FULL:
+        return f"{place}the disk is full ({os.strerror(number)}); free some space"
+    return f"{place}{os.strerror(number)}"
+
+
+def errno_of(error: BaseException) -> int | None:
+    """The system's number of a fault of the machine; None for other errors.
+
+    Some libraries report it in their text only.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and isinstance(error, (OSError, RuntimeError)):
+        texts = {n: os.strerror(n) for n in (*FULL, *REFUSED)}
+        number = next((n for n, text in texts.items() if text in str(error)), None)
+    return number if number in (*FULL, *REFUSED, *BUSY) else None
+
+
+def path_of(error: BaseException) -> str:
+    """The path that the system's error names; empty where it names none."""
+    name = getattr(error, "filename", None)
+    return os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else ""
+
+
+def _no_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in MEMORY)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from . import summary
-from .options import store
+from .options import FOLDER, store
 from .output import as_json, output
 
 # The store's function is imported when a command runs: help must not wait for pydantic and h5py.
@@ -20,7 +21,8 @@ from .output import as_json, output
     Examples:
       pipeline cache ls
       pipeline cache verify
-      pipeline cache gc --dry-run""",
+      pipeline cache gc --dry-run
+      pipeline cache gc --forget runs/old""",
 )
 def cache_group() -> None:
     """The store of artifacts: `ls`, `verify`, `gc`."""
@@ -55,13 +57,22 @@ def verify_store(as_json: bool, store: Path | None) -> None:
 
 @cache_group.command("gc")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option(
+    "--forget",
+    multiple=True,
+    type=FOLDER,
+    help="A run, or a folder of runs, that is gone for good: what it needed goes too.",
+)
 @store
 @as_json
-def clean_store(as_json: bool, store: Path | None, dry_run: bool) -> None:
-    """Remove what no finished run in runs/ needs."""
+def clean_store(as_json: bool, store: Path | None, dry_run: bool, forget: Sequence[Path]) -> None:
+    """Remove what no run needs, wherever the runs are that have used the store.
+
+    What runs needed that are no longer where they were is kept, and told, until `--forget`.
+    """
     from ..runs.cache import cache
 
     with output(as_json) as give:
-        records = cache("gc", store=store, dry_run=dry_run)
+        records = cache("gc", store=store, dry_run=dry_run, forget=forget)
         title = "would be removed" if dry_run else "removed"
         give(records, f"{summary.store_summary(records)}\n{title}")

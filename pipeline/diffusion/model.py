@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..progress import note
 from ..recipe.build import build_stage
 from ..recipe.schema import Recipe
 from ..records import Plain
-from ..store.weights import read_weights, with_prefix, without_prefix, write_weights
+from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
 from .images import Images, Indices
 
 Choice = Literal["best", "last"]
@@ -171,7 +170,7 @@ class ModelFacts(NamedTuple):
 
 def model_facts(path: Path) -> ModelFacts:
     """The facts of the model in the folder that ``save_model`` wrote."""
-    facts = json.loads((path / "best.json").read_text())
+    facts = read_state(path / "best")
     return ModelFacts(tuple(facts["shape"]), facts["class_names"], facts["record"])
 
 

@@ -81,7 +81,9 @@ class Run:
         path = self.store_path or Path(os.path.normpath(self.folder / self.record["store"]))
         if not path.is_dir():
             raise InputError(f"{path}: the store of run {self.name} is not there; give --store")
-        return Store(path)
+        store = Store(path)
+        store.needs.add(self.folder, [a["key"] for a in self.record["artifacts"].values()])
+        return store
 
     @cached_property
     def session(self) -> Session:

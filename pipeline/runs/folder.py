@@ -114,7 +114,7 @@ class RunFolder:
             self.trackers = None  # have been told all of this finished run
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / RECIPE, recipe_as_yaml(self.loaded))
-        self.session.store.remember_runs(self.path.parent)
+        self.session.store.needs.begin(self.path)
 
     def watch(self, views: Path) -> None:
         """Copy what training has measured so far."""

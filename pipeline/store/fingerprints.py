@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import InputError
 
+log = logging.getLogger(__name__)
+
 Stamp = tuple[int, int, int, int]
 """Size, mtime_ns, ctime_ns and inode. Ctime also notices a change whose mtime was set back."""
 
+Known = dict[str, tuple[Stamp, str]]
+"""Stamps and digests by absolute path."""
+
 TABLE = (
-    "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, "
-    "size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 TEXT)"
+    "CREATE TABLE IF NOT EXISTS checked (path BLOB PRIMARY KEY, stamp TEXT, sha256 TEXT, seal TEXT)"
 )
+"""Paths are bytes, as not all are UTF-8; the seal is a digest of the row, for flipped bits."""
 BATCH = 1000
 """How many digests one transaction writes: a kill costs at most the hashing of so many files."""
+PATIENCE = 2.0
+"""Seconds to wait, once, for a database that another process has locked."""
 
 FRESH_NS = 50_000_000
 """File systems stamp by the kernel's tick (up to 10 ms): a file changed so recently may change
@@ -35,22 +44,26 @@ def sha256_of(path: Path) -> str:
 
 
 class Fingerprints:
-    """Digests of files in an sqlite file that several processes may share. Thread-safe."""
+    """Digests of files in an sqlite file that several processes may share. Thread-safe.
+
+    The database only saves time: where it cannot be used, that is said once and files are hashed.
+    """
 
     def __init__(self, database: Path) -> None:
-        self.database = database
-        self._known: dict[str, tuple[Stamp, str]] | None = None
-        self._new: dict[str, tuple[Stamp, str]] = {}
+        self._memory = _Memory(database)
+        self._known: Known | None = None
+        self._new: Known = {}
         self._lock = threading.Lock()
-        weakref.finalize(self, _write, database, self._new)  # also when the process ends
+        weakref.finalize(self, self._memory.write, self._new)  # also when the process ends
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file. InputError when it cannot be read."""
         name = os.path.abspath(path)
+        known = self._table()
         try:
             # Before the bytes are read: a change while reading gives a stamp that never matches.
             stamp = _stamp(name)
-            remembered = self._table().get(name)
+            remembered = known.get(name)
             if remembered and remembered[0] == stamp:
                 return remembered[1]
             digest = sha256_of(Path(name))
@@ -63,7 +76,7 @@ class Fingerprints:
     def save(self) -> None:
         """Write the new digests to the database."""
         with self._lock:
-            _write(self.database, self._new)
+            self._memory.write(self._new)
 
     def _remember(self, name: str, entry: tuple[Stamp, str]) -> None:
         with self._lock:
@@ -72,44 +85,72 @@ class Fingerprints:
         if full:
             self.save()
 
-    def _table(self) -> dict[str, tuple[Stamp, str]]:
+    def _table(self) -> Known:
         """All digests by path, read once: a query for each file would take longer than its stat."""
         if self._known is None:
-            self._known = _read(self.database)
+            self._known = self._memory.read()
         return self._known
+
+
+class _Memory:
+    """The database, as long as it can be used."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.usable = file, True
+
+    def read(self) -> Known:
+        """All rows whose seal is right."""
+        known: Known = {}
+        with self._telling():
+            if self.file.exists():
+                with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as db:
+                    rows = db.execute("SELECT * FROM checked").fetchall() if _has_table(db) else []
+                for row in rows:
+                    if row[-1] == _seal(*row[:-1]):
+                        size, mtime, ctime, inode = map(int, row[1].split())
+                        known[os.fsdecode(row[0])] = (size, mtime, ctime, inode), row[2]
+        return known
+
+    def write(self, new: Known) -> None:
+        """Write the new digests in one transaction, then empty ``new``."""
+        # The folder is gone when the store was deleted meanwhile: nothing is to be remembered.
+        if self.usable and new and self.file.parent.is_dir():
+            rows = [_row(name, stamp, digest) for name, (stamp, digest) in new.items()]
+            with self._telling(), closing(sqlite3.connect(self.file, timeout=PATIENCE)) as db, db:
+                db.execute(TABLE)
+                db.executemany("INSERT OR REPLACE INTO checked VALUES (?, ?, ?, ?)", rows)
+        new.clear()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say once that the database cannot be used; it is never touched again then."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if self.usable:
+                log.warning(
+                    "%s: %s. It only remembers digests of files, so all are read again now. Where "
+                    "no other process is using it, make it writable, or delete it if it is damaged",
+                    self.file,
+                    error,
+                )
+            self.usable = False
+
+
+def _has_table(db: sqlite3.Connection) -> bool:
+    found = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'checked'").fetchone()
+    return found is not None
+
+
+def _row(name: str, stamp: Stamp, digest: str) -> tuple[bytes, str, str, str]:
+    row = (os.fsencode(name), " ".join(map(str, stamp)), digest)
+    return *row, _seal(*row)
+
+
+def _seal(*row: object) -> str:
+    return hashlib.sha256(repr(row).encode()).hexdigest()
 
 
 def _stamp(name: str) -> Stamp:
     stat = os.stat(name)
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
-
-
-def _read(database: Path) -> dict[str, tuple[Stamp, str]]:
-    try:
-        with closing(sqlite3.connect(database, timeout=60)) as db:
-            db.execute(TABLE)
-            return {row[0]: (row[1:5], row[5]) for row in db.execute("SELECT * FROM digests")}
-    except sqlite3.Error as error:
-        raise _unusable(database, error) from error
-
-
-def _write(database: Path, new: dict[str, tuple[Stamp, str]]) -> None:
-    """Write the new digests in one transaction, then empty ``new``."""
-    # The folder is gone when the store was deleted meanwhile: then there is nothing to remember.
-    if not new or not database.parent.is_dir():
-        return
-    rows = [(name, *stamp, digest) for name, (stamp, digest) in new.items()]
-    try:
-        with closing(sqlite3.connect(database, timeout=60)) as db, db:
-            db.execute(TABLE)
-            db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", rows)
-    except sqlite3.Error as error:
-        raise _unusable(database, error) from error
-    new.clear()
-
-
-def _unusable(database: Path, error: sqlite3.Error) -> InputError:
-    return InputError(
-        f"{database}: {error}. It only remembers digests of files: "
-        "free space or make it writable; if it is damaged, delete it"
-    )

@@ -6,43 +6,81 @@ reader sees the old or the new, never a half, also after a kill or a loss of pow
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import FULL, Failed, InputError, errno_of, fault_of, path_of
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+UNSYNCED = (errno.EINVAL, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What file systems say that cannot sync a folder."""
 
 PRIVATE = ".*.tmp"
 """The pattern of private names: what a killed process leaves is called so."""
+_EXACTLY = re.compile(r"\..{0,16}\.[0-9a-f]{8}\.tmp", re.DOTALL)
+"""What ``PRIVATE`` leaves open: a file of somebody else's is never taken for a leftover."""
 
 
 def fsync(path: Path) -> None:
     """Make a file's bytes, or the names in a folder, survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with naming(path):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        if error.errno not in UNSYNCED or not path.is_dir():
+            raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if need be, so that their names survive."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        fsync(path.parent)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """The path of a file to write, which replaces ``path`` when the block ends without an error."""
+    """The path of a file to write, which replaces ``path`` when the block ends without an error.
+
+    Whatever writes it, the file gets the mode that the process's umask asks for.
+    """
     partial = _private(path)
     try:
-        yield partial
-        fsync(partial)
-        partial.replace(path)
-        fsync(path.parent)
+        with naming(path, partial):
+            partial.touch(exist_ok=False)
+            mode = partial.stat().st_mode
+            yield partial
+            if partial.stat().st_mode != mode:
+                partial.chmod(mode)
+            fsync(partial)
+            partial.replace(path)
+            fsync(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def naming(path: Path, private: Path | None = None) -> Iterator[None]:
+    """Give the system's errors the path they are about, where they name none or a private one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and path_of(error) in ("", str(private)):
+            error.filename = str(path)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,38 +90,70 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def private(final: Path) -> Iterator[Path]:
+def private(final: Path, stays: Callable[[], bool] = lambda: True) -> Iterator[Path]:
     """An empty folder beside ``final`` that gets its name when the block ends without an error.
 
-    Where another process was first, what is there stays. Otherwise nothing is left.
+    What is there by then, because another process was first or from before, stays if ``stays()``;
+    else it is removed after the new folder has taken its place.
     """
     folder = _private(final)
-    folder.mkdir(parents=True)
+    make_folder(final.parent)
+    folder.mkdir()
     try:
         yield folder
         for inner in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
             fsync(inner)
-        try:
-            folder.rename(final)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
+        _take_place(folder, final, stays)
         fsync(final.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _take_place(folder: Path, final: Path, stays: Callable[[], bool]) -> None:
+    """Give ``folder`` the name ``final``; ``folder`` is what was there before, if anything was."""
+    try:
+        folder.rename(final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not stays() and not _exchanged(folder, final):
+            old = _private(final)
+            final.rename(old)
+            folder.rename(final)
+            old.rename(folder)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names at once, where the system can: no moment without either."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(call(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
 def remove(folder: Path) -> None:
     """Remove a folder if it is there. It is renamed first: half of one must not look complete."""
     if folder.exists():
-        shutil.rmtree(folder.rename(_private(folder)))
+        renamed = folder.rename(_private(folder))
+        fsync(folder.parent)
+        shutil.rmtree(renamed)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder that nobody else is writing to."""
-    for path in list(folder.rglob(PRIVATE)):
-        if path.is_file():
-            path.unlink()
+def remove_leftovers(folder: Path, seconds: float = 0) -> None:
+    """Remove what killed processes left unfinished in a folder that nobody else is writing to.
+
+    Only what has not changed for so many ``seconds``.
+    """
+    for path in [path for path in folder.rglob(PRIVATE) if _EXACTLY.fullmatch(path.name)]:
+        with suppress(FileNotFoundError):
+            if time.time() - path.lstat().st_mtime < seconds:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def size_of(folder: Path) -> int:
@@ -104,18 +174,26 @@ def _private(path: Path) -> Path:
 
 @contextmanager
 def explaining_errors(root: Path) -> Iterator[None]:
-    """InputError for a disk that is full or a store that cannot be written; other errors pass."""
+    """Failed, with path and cause, for what the machine refuses below a store; other errors pass.
+
+    InputError where the store is no folder.
+    """
     try:
         yield
     except Exception as error:
-        number, name = getattr(error, "errno", None), getattr(error, "filename", None)
-        # Some libraries report a full disk in their text only.
-        if number in FULL or os.strerror(errno.ENOSPC) in str(error):
-            raise InputError(
-                f"{name or root}: the disk is full. Free some space (`pipeline cache gc` removes "
-                "what no run uses) or choose another place for the store with --store"
+        number, name = errno_of(error), path_of(error)
+        inside = bool(name) and Path(name).is_relative_to(root)
+        if number in FULL:
+            raise Failed(
+                f"{fault_of(error)} (`pipeline cache gc` removes what no run uses) or choose "
+                "another place for the store with --store"
             ) from error
-        if number in UNUSABLE and isinstance(name, str) and Path(name).is_relative_to(root):
+        if number and inside:
+            raise Failed(
+                f"{fault_of(error)}: the store cannot be used; make it a folder that can be "
+                "written, or choose another place with --store"
+            ) from error
+        if inside and getattr(error, "errno", None) in (errno.ENOTDIR, errno.EEXIST):
             raise InputError(
                 f"{root}: the store cannot be used: {error}. Make it a folder that can be written, "
                 "or choose another place with --store"

@@ -9,18 +9,22 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import numpy as np
 
+from ..errors import InputError
 from ..machine import versions
 from ..plugin.every import Every
 from ..records import Plain
+from .checked import Damaged, parse_json, read_json, write_json
 from .fingerprints import sha256_of
-from .folders import fsync, write_text
+from .folders import fsync
 
 FORMAT = 1
-"""Part of every key: raise it when what a manifest or a key means changes."""
+"""Part of every key: raise it when what a key means changes."""
+MANIFEST_FORMAT = 2
+"""Raise it when what a manifest means changes. Format 1 had no digest of itself."""
 MANIFEST = "manifest.json"
 LARGE = 2**30
 """Bytes above which opening an artifact checks only a file's size: hashing would take seconds, and
@@ -97,7 +101,7 @@ def write_manifest(
     for file in files:
         fsync(file)
     manifest = Manifest(
-        format=FORMAT,
+        format=MANIFEST_FORMAT,
         kind=kind,
         ingredients=canonical(ingredients),
         files={file.relative_to(folder).as_posix(): _file_record(file) for file in files},
@@ -105,7 +109,7 @@ def write_manifest(
         why=why,
         versions={"python": platform.python_version(), **versions()},
     )
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
+    write_json(folder / MANIFEST, dict(manifest))
 
 
 def _file_record(file: Path) -> FileRecord:
@@ -113,13 +117,33 @@ def _file_record(file: Path) -> FileRecord:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of an artifact or a workspace; None when it is not there or not ours."""
-    try:
-        manifest: Manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (FileNotFoundError, ValueError):
+    """The manifest of an artifact or a workspace; None when it is not there or not as written."""
+    manifest = _parsed(folder)
+    if manifest.get("format") not in (1, MANIFEST_FORMAT):
         return None
-    sound = isinstance(manifest, dict) and manifest.get("format") == FORMAT
-    return manifest if sound and {"ingredients", "files", "created"} <= manifest.keys() else None
+    types = {"ingredients": dict, "files": dict, "created": str}
+    sound = all(isinstance(manifest.get(name), kind) for name, kind in types.items())
+    return cast(Manifest, manifest) if sound else None
+
+
+def refuse_other_format(folder: Path) -> None:
+    """InputError for a folder that another version wrote: it is neither read nor replaced."""
+    number = _parsed(folder).get("format", MANIFEST_FORMAT)
+    if number not in (1, MANIFEST_FORMAT):
+        raise InputError(
+            f"{folder}: another version of pipeline wrote this (format {number}; this one reads "
+            f"formats up to {MANIFEST_FORMAT}); use that version, or another store with --store"
+        )
+
+
+def _parsed(folder: Path) -> Plain:
+    """The manifest, whatever its format; empty when it is not there or damaged."""
+    file = folder / MANIFEST
+    try:
+        manifest = parse_json(file)
+        return manifest if manifest.get("format") == 1 else read_json(file)
+    except (FileNotFoundError, NotADirectoryError, Damaged):
+        return {}
 
 
 def damage(folder: Path, key: str, large: int | None = LARGE) -> str:

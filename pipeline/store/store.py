@@ -7,22 +7,28 @@ nothing reads and ``gc`` removes.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ..errors import InputError
 from .explain import explain
 from .fingerprints import Fingerprints
-from .folders import explaining_errors, private, remove, remove_leftovers, size_of
+from .folders import (
+    explaining_errors,
+    make_folder,
+    private,
+    remove,
+    remove_leftovers,
+    size_of,
+    write_text,
+)
+from .leftovers import harms, tidy
 from .listing import Record, record_of
+from .locks import Users, locked
 from .manifest import (
     MANIFEST,
     Manifest,
@@ -31,15 +37,14 @@ from .manifest import (
     files_in,
     key_of,
     read_manifest,
+    refuse_other_format,
     write_manifest,
 )
+from .needs import Needs
 
 log = logging.getLogger(__name__)
 
 FRESH = "made anew, as --fresh asks"
-
-PATIENCE = 2.0
-"""Seconds of waiting for another process before saying so."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +75,28 @@ class Artifact:
 class Store:
     """A folder of artifacts that several processes may use at once.
 
-    InputError when the folder cannot be used or the disk is full.
+    Failed when the disk is full or cannot be written. A store that can only be read serves all that
+    only reads.
     """
 
     def __init__(self, root: Path, *, fresh: bool = False) -> None:
         """``fresh``: reuse nothing that was built before this object."""
-        self.root, self.fresh = root.absolute(), fresh
+        self.root, self.fresh = root.expanduser().absolute(), fresh
         self._checked: set[Path] = set()
         self._renewed: set[str] = set()
+        self.needs = Needs(self.root / "needs")
+        """What runs need: ``gc`` keeps it."""
         self._fingerprints = Fingerprints(self.root / "digests.sqlite")
         with explaining_errors(self.root):
-            for name in ("artifacts", "workspaces", "locks"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            # The lock is shared as long as this object lives, and exclusive in gc, which so cannot
-            # remove what a run that has not yet written its run.json is using.
-            self._in_use = os.open(self.root / "in-use", os.O_RDWR | os.O_CREAT, 0o666)
-            weakref.finalize(self, os.close, self._in_use)
-            fcntl.flock(self._in_use, fcntl.LOCK_SH)
+            try:
+                for name in ("artifacts", "workspaces", "locks", "needs"):
+                    make_folder(self.root / name)
+            except OSError:
+                if not (self.root / "artifacts").is_dir():
+                    raise
+            # It is used as long as this object lives; gc must be alone, so that it cannot remove
+            # what a run that has not yet written its run.json is using.
+            self._users = Users(self.root)
 
     def get_or_build(
         self, kind: str, ingredients: Mapping[str, object], build: Callable[[Path], None]
@@ -94,6 +104,7 @@ class Store:
         """The artifact of these ingredients; ``build(folder)`` fills an empty folder if need be."""
         key = key_of(kind, ingredients)
         anew = self._anew(key)
+        self.needs.use(key)
         with explaining_errors(self.root):
             artifact, _ = self._look(kind, key)
             if artifact and not anew:
@@ -104,10 +115,11 @@ class Store:
                     return artifact
                 why = harm or (FRESH if anew else self.explain(kind, ingredients))
                 final = self._folder("artifacts", kind, key)
-                remove(final)  # there only if it is damaged or to be built anew
-                with private(final) as folder:
+                # What is there is damaged or to be built anew, unless another built it meanwhile.
+                with private(final, lambda: not anew and not damage(final, key)) as folder:
                     build(folder)
                     write_manifest(folder, kind, ingredients, why, files_in(folder))
+                self._checked.discard(final)
             artifact, harm = self._look(kind, key)
         if not artifact:
             raise InputError(f"{self.root}: {harm} right after it was written; check the disk")
@@ -136,13 +148,15 @@ class Store:
         key = key_of(kind, ingredients)
         folder = self._folder("workspaces", kind, key)
         anew = self._anew(key)
+        self.needs.use(key)
         with explaining_errors(self.root), self._locked(kind, key):
             if anew:
                 remove(folder)
-            remove_leftovers(folder)
+            tidy(folder)
+            refuse_other_format(folder)
             if damage(folder, key):
                 why = self.explain(kind, ingredients)
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 write_manifest(folder, kind, ingredients, why, files=[])
             _touch(folder)
             yield folder
@@ -162,18 +176,16 @@ class Store:
         """SHA-256 of a file outside the store, remembered while the file does not change."""
         return self._fingerprints.digest(path)
 
-    def remember_runs(self, folder: Path) -> None:
-        """Note that runs in this folder use the store, so that ``gc`` keeps what they need."""
-        line = str(folder.absolute())
-        with explaining_errors(self.root), (self.root / "runs.txt").open("a+") as file:
-            file.seek(0)
-            if line not in file.read().splitlines():
-                file.write(line + "\n")
-
     def runs(self) -> list[Path]:
-        """The folders that ``remember_runs`` noted."""
+        """The folders of runs that older versions noted, without what the runs need."""
         file = self.root / "runs.txt"
         return [Path(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def forget_runs(self, folders: Collection[Path]) -> None:
+        """Take these folders out of what older versions noted."""
+        kept = [folder for folder in self.runs() if folder not in folders]
+        if len(kept) < len(self.runs()):
+            write_text(self.root / "runs.txt", "".join(f"{folder}\n" for folder in kept))
 
     def ls(self) -> list[Record]:
         """All artifacts, workspaces and unfinished folders, by kind and age."""
@@ -185,31 +197,43 @@ class Store:
         return sorted(records, key=lambda record: (record.kind, record.created))
 
     def verify(self) -> dict[str, str]:
-        """Read every byte of every artifact. Returns what is wrong with the damaged ones.
+        """Read every byte that has a digest. Returns what is wrong with what is damaged.
 
-        They are called ``KIND/KEY``.
+        Artifacts are called ``KIND/KEY``, a workspace's files ``KIND/KEY/FILE``.
         """
+        damaged = {}
         with explaining_errors(self.root):
-            checked = {
-                f"{record.kind}/{record.key}": damage(record.path, record.key, large=None)
-                for record in self.ls()
-                if record.state == "artifact"
-            }
-        return {name: harm for name, harm in checked.items() if harm}
+            for record in self.ls():
+                name = f"{record.kind}/{record.key}"
+                if record.state == "artifact":
+                    damaged[name] = damage(record.path, record.key, large=None)
+                elif record.state == "workspace":
+                    damaged[name] = damage(record.path, record.key)
+                    damaged |= {f"{name}/{file}": harm for file, harm in harms(record.path)}
+        return {name: harm for name, harm in damaged.items() if harm}
 
-    def gc(self, live: Collection[str], dry_run: bool = False) -> list[Record]:
+    def gc(self, live: Callable[[], Collection[str]], dry_run: bool = False) -> list[Record]:
         """Remove what has no ``live`` key and what was never finished, and return it.
 
-        InputError while another process uses the store.
+        ``live`` is asked when nobody else uses the store. InputError while another process does.
         """
         with explaining_errors(self.root), nullcontext() if dry_run else self._alone():
-            dead = [record for record in self.ls() if record.key not in live]
+            keys = live()
+            dead = [record for record in self.ls() if record.key not in keys]
             if not dry_run:
-                for record in dead:
-                    remove(record.path)
-                for lock in (self.root / "locks").iterdir():
-                    lock.unlink()
+                self._remove(dead)
         return dead
+
+    def _remove(self, dead: Iterable[Record]) -> None:
+        for record in dead:
+            remove(record.path)
+        for record in self.ls():
+            if record.state == "workspace":
+                tidy(record.path)
+        for run in self.needs.all():  # it may be working on another store at this moment
+            remove_leftovers(run, seconds=3600)
+        for lock in (self.root / "locks").iterdir():
+            lock.unlink()
 
     def _anew(self, key: str) -> bool:
         """Whether to build this although it is there, which ``fresh`` asks once for each key."""
@@ -237,29 +261,23 @@ class Store:
     def _locked(self, kind: str, key: str) -> Iterator[None]:
         """Let one process at a time work on an artifact. The system frees a dead process's lock.
 
-        The lock only saves work: correctness comes from private folders and their renaming.
+        For artifacts it only saves work: private folders and their renaming keep them whole.
         """
-        lock = FileLock(self.root / "locks" / f"{kind}-{key}.lock")
-        try:
-            lock.acquire(timeout=PATIENCE)
-        except Timeout:
-            log.warning("waiting for another process that makes the same %s", kind)
-            lock.acquire()
-        try:
+
+        def waiting(holder: str) -> None:
+            log.warning("waiting for %s, which makes the same %s", holder, kind)
+
+        with locked(self.root / "locks" / f"{kind}-{key}.lock", waiting):
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        try:
-            fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with self._users.alone() as alone:
+            if not alone:
+                raise InputError(
+                    f"{self.root}: another run is using this store; try again when it has ended"
+                )
             yield
-        except BlockingIOError as error:
-            message = f"{self.root}: another run is using this store; try again when it has ended"
-            raise InputError(message) from error
-        finally:
-            fcntl.flock(self._in_use, fcntl.LOCK_SH)  # a refused change of a lock loses the lock
 
 
 def _touch(folder: Path) -> None:

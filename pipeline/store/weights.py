@@ -2,34 +2,147 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ..records import Plain
+from .checked import DIGEST, Damaged, parse_json, read_json, write_json
 from .fingerprints import sha256_of
-from .folders import replacing, write_text
+from .folders import replacing
+
+FORMAT = 2
+"""Of the JSON: raise it when what it means changes. Until 2 there was neither it nor a digest."""
+
+_DTYPES = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.int16: "I16",
+    torch.uint16: "U16",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.uint32: "U32",
+    torch.float32: "F32",
+    torch.complex64: "C64",
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.uint64: "U64",
+}
+"""Their names, in the reverse of the order in which the format lays tensors out."""
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> None:
-    """Write ``path`` + ``.safetensors``, then ``path`` + ``.json``, which completes the pair."""
-    with replacing(path.with_name(path.name + ".safetensors")) as partial:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial)
-        digest = sha256_of(partial)
-    text = json.dumps({"sha256": digest, **state}, indent=1, allow_nan=False)
-    write_text(path.with_name(path.name + ".json"), text)
+    """Write ``path`` + ``.safetensors``, then ``path`` + ``.json``, which completes the pair.
+
+    A pair that is there is whole until the new one is: its JSON says which file belongs to it.
+    """
+    old = _data_of(path)
+    data = path.with_name(path.name + ".safetensors")
+    if data == old:
+        data = path.with_name(path.name + ".other.safetensors")
+    digest = _write_tensors(data, tensors)
+    named = {"format": FORMAT, "file": data.name, "sha256": digest}
+    write_json(path.with_name(path.name + ".json"), {**named, **state})
+    if old:
+        old.unlink(missing_ok=True)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], Plain]:
     """The tensors and the state that ``write_weights`` wrote; ValueError if they are damaged."""
-    state: Plain = json.loads(path.with_name(path.name + ".json").read_text())
-    data = path.with_name(path.name + ".safetensors")
-    if state.pop("sha256") != sha256_of(data):
-        raise ValueError(f"{data} is damaged: its digest differs")
-    return load_file(data), state
+    state = _read_json(path)
+    data = path.with_name(state.get("file", path.name + ".safetensors"))
+    if state.get("sha256") != sha256_of(data):
+        raise Damaged(data)
+    try:
+        return load_file(data), _without_names(state)
+    except SafetensorError as error:
+        raise Damaged(data, str(error)) from error
+
+
+def read_state(path: Path) -> Plain:
+    """The state alone, without reading the tensors; ValueError if it is damaged."""
+    return _without_names(_read_json(path))
+
+
+def remove_weights(path: Path) -> None:
+    """Remove a pair, the JSON first: what is left of it by a kill no longer counts."""
+    data = _data_of(path)
+    path.with_name(path.name + ".json").unlink(missing_ok=True)
+    if data:
+        data.unlink(missing_ok=True)
+
+
+def _read_json(path: Path) -> Plain:
+    file = path.with_name(path.name + ".json")
+    state = parse_json(file)
+    if not {"format", "file", DIGEST} & state.keys():
+        return state  # from before there was a format
+    state = read_json(file)
+    if state["format"] != FORMAT:
+        why = f"its format is {state['format']}, and this version reads {FORMAT}"
+        raise Damaged(file, why)
+    return state
+
+
+def _without_names(state: Plain) -> Plain:
+    return {k: v for k, v in state.items() if k not in ("format", "file", "sha256")}
+
+
+def _data_of(path: Path) -> Path | None:
+    """The file of tensors of the pair that is there, if there is one that can be read."""
+    try:
+        name = _read_json(path).get("file", path.name + ".safetensors")
+    except (ValueError, OSError):
+        return None
+    return path.with_name(name)
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write a safetensors file and return its SHA-256.
+
+    Written here and not by the library, so that errors are the system's own, the file's mode is
+    what umask gives, no kill leaves a file of the library's, and nothing is copied in memory.
+    """
+    ranks = list(_DTYPES)
+    order = sorted(tensors, key=lambda name: (-ranks.index(tensors[name].dtype), name))
+    header: Plain = {}
+    end = 0
+    for name in order:
+        tensor = tensors[name]
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": _DTYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    with replacing(path) as partial, partial.open("wb") as file:
+        head = memoryview(len(text).to_bytes(8, "little") + text)
+        for data in chain([head], (_bytes_of(tensors[name]) for name in order)):
+            digest.update(data)
+            file.write(data)
+    return digest.hexdigest()
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    data: npt.NDArray[np.uint8] = flat.view(torch.uint8).numpy()
+    return data.data
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

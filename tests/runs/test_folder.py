@@ -63,18 +63,11 @@ def test_gc_keeps_what_runs_anywhere_need(
 def test_gc_of_a_store_that_no_known_run_uses(here: Path, after_first: Path) -> None:
     Path("other").mkdir()
     Path(".pipeline").rename("other/.pipeline")
-    for file in Path("other/.pipeline").glob("runs*"):
+    for file in Path("other/.pipeline/needs").iterdir():
         file.unlink()
     Path("runs").rename("moved")
     with pytest.raises(InputError, match="no run that uses this store"):
         commands.cache("gc", store=Path("other/.pipeline"))
-
-
-def test_gc_waits_for_unfinished_runs(after_first: Path) -> None:
-    Path("runs/half").mkdir()
-    Path("runs/half/recipe.yaml").write_text("name: half")
-    with pytest.raises(InputError, match="half: this run has not finished"):
-        commands.cache("gc")
 
 
 def test_what_was_drawn_can_be_scored_as_a_folder(after_first: Path) -> None:

@@ -110,10 +110,71 @@ def test_file_that_cannot_be_read(store, tmp_path):
         store.digest(tmp_path / "gone.jpg")
 
 
-def test_damaged_memory_of_digests(store, tmp_path):
+def rubbish(database):
+    database.write_bytes(b"rubbish!!!" * 500)
+
+
+def rubbish_at_the_end(database):
+    database.write_bytes(database.read_bytes()[:100] + b"rubbish!!!" * 1000)
+
+
+def locked(database):
+    holder = sqlite3.connect(database, isolation_level=None)
+    holder.execute("CREATE TABLE IF NOT EXISTS other (x)")
+    holder.execute("BEGIN EXCLUSIVE")
+    return holder
+
+
+def a_folder(database):
+    database.unlink(missing_ok=True)
+    database.mkdir()
+
+
+@pytest.mark.parametrize("harm", [rubbish, rubbish_at_the_end, locked, a_folder])
+def test_a_memory_that_cannot_be_used_is_told_once_and_photos_are_read(
+    store, tmp_path, monkeypatch, caplog, harm
+):
+    monkeypatch.setattr(fingerprints, "PATIENCE", 0.05)
+    files = [tmp_path / f"{i}.jpg" for i in range(3)]
+    for i, file in enumerate(files):
+        file.write_text(str(i))
+    old_enough(files[-1])
+    before = [store.digest(file) for file in files]
+    store.find("k", {})
+    kept = harm(store.root / "digests.sqlite")
+    again = Store(store.root)
+    assert [again.digest(file) for file in files] == before
+    for file in files:
+        file.write_text("black")
+    old_enough(files[-1])
+    assert {again.digest(file) for file in files} == {hashlib.sha256(b"black").hexdigest()}
+    again.find("k", {})
+    del again
+    assert caplog.text.count("digests.sqlite: ") == 1
+    assert (store.root / "digests.sqlite").exists(), "nothing of the user's is deleted"
+    del kept
+
+
+def test_a_row_in_which_a_bit_flipped_is_not_believed(store, tmp_path):
     file = tmp_path / "image.jpg"
     file.write_bytes(b"pixels")
-    (store.root / "digests.sqlite").write_bytes(b"nonsense" * 1000)
-    with pytest.raises(InputError, match=r"digests\.sqlite.*delete it") as caught:
-        store.digest(file)
-    assert isinstance(caught.value.__cause__, sqlite3.Error)
+    old_enough(file)
+    digest = store.digest(file)
+    store.find("k", {})
+    for column, wrong in (("sha256", digest[::-1]), ("seal", "0"), ("stamp", "x"), ("path", 7)):
+        with sqlite3.connect(store.root / "digests.sqlite") as db:
+            db.execute(f"UPDATE checked SET {column} = ?", (wrong,))
+        assert Store(store.root).digest(file) == digest
+
+
+def test_names_that_are_not_utf_8_and_inodes_beyond_sqlite_are_remembered(
+    store, tmp_path, monkeypatch
+):
+    file = tmp_path / os.fsdecode(b"ros\xe9.jpg")
+    file.write_bytes(b"pixels")
+    monkeypatch.setattr(fingerprints, "_stamp", lambda name: (6, 1, 1, 2**64 - 1))
+    digest = store.digest(file)
+    store.find("k", {})
+    read = hashing(monkeypatch)
+    assert Store(store.root).digest(file) == digest
+    assert read == []
