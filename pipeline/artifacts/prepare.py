@@ -27,6 +27,7 @@ from ..progress import track
 from ..recipe.load import usual_preprocess
 from ..recipe.schema import Recipe, Split
 from ..store.store import Artifact
+from ..store.unchanged import Unchanged
 from .files import IMAGES
 from .session import Session
 
@@ -46,8 +47,8 @@ def prepare_images(
     dataset: Dataset, preprocess: Sequence[Preprocessor], split: Split | None, session: Session
 ) -> Artifact:
     """The images of a dataset; without a split all of them count as training images."""
-    source = dataset()
-    content = {"content": source.fingerprint(session.store.digest)}
+    source, files = dataset(), Unchanged(session.store.digest)
+    content = {"content": source.fingerprint(files.digest)}
     ingredients = {
         "dataset": session.registry.describe(dataset) | content,
         "preprocess": [session.registry.describe(stage) for stage in preprocess],
@@ -58,6 +59,7 @@ def prepare_images(
         none = np.zeros(len(source), dtype=bool)
         validation = split_indices(source.parts, split) if split else none
         write_images(folder / IMAGES, source, preprocess, validation)
+        files.check()
 
     return session.store.get_or_build("images", ingredients, build)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -12,6 +13,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from stat import S_ISREG
 
 from ..errors import InputError
 
@@ -62,7 +64,7 @@ class Fingerprints:
         known = self._table()
         try:
             # Before the bytes are read: a change while reading gives a stamp that never matches.
-            stamp = _stamp(name)
+            stamp = stamp_of(name)
             remembered = known.get(name)
             if remembered and remembered[0] == stamp:
                 return remembered[1]
@@ -151,6 +153,9 @@ def _seal(*row: object) -> str:
     return hashlib.sha256(repr(row).encode()).hexdigest()
 
 
-def _stamp(name: str) -> Stamp:
-    stat = os.stat(name)
+def stamp_of(file: str | Path) -> Stamp:
+    """What the system knows of a file's content. OSError for what is not there, or no file."""
+    stat = os.stat(file)
+    if not S_ISREG(stat.st_mode):  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "not a file", str(file))
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino

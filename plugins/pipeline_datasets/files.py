@@ -29,14 +29,14 @@ class ImageFiles:
 
     def fingerprint(self, digest: Callable[[Path], str]) -> str:
         """A digest of contents, labels, parts and class names, in their order; not of paths."""
-        contents = [_content(path, digest) for path in self.paths]
+        contents = [content_of(path, digest) for path in self.paths]
         known = [contents, list(self.labels), list(self.parts), list(self.class_names)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
-def _content(path: Path, digest: Callable[[Path], str]) -> str:
-    """The file's digest. Unreadable files are reported when all are decoded, in one error."""
+def content_of(path: Path, digest: Callable[[Path], str]) -> str | None:
+    """The file's digest; None where it cannot be read, which is told when all are decoded."""
     try:
-        return digest(path) if path.is_file() else "not a file"
-    except (OSError, InputError) as error:
-        return f"unreadable: {error}"
+        return digest(path)
+    except InputError:
+        return None

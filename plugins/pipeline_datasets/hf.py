@@ -16,6 +16,8 @@ from pydantic import Field
 
 from pipeline import InputError, IOOnly, OptionSets, open_rgb, stage
 
+from .files import content_of
+
 _SAVED = ("dataset_dict.json", "state.json")
 """Files of which every folder that ``save_to_disk`` wrote has one."""
 
@@ -221,16 +223,13 @@ class HFImages:
         raise IndexError(index)
 
 
-def _content(stored: Mapping[str, Any] | None, digest: Callable[[Path], str]) -> str:
-    """The digest of a file's bytes, wherever they are. What cannot be read is told on decoding."""
+def _content(stored: Mapping[str, Any] | None, digest: Callable[[Path], str]) -> str | None:
+    """The digest of a file's bytes, wherever they are; None for a row without an image."""
     if stored is None:
-        return "no image"
+        return None
     if stored["bytes"] is not None:
         return hashlib.sha256(stored["bytes"]).hexdigest()
-    try:
-        return digest(Path(stored["path"]))
-    except (OSError, InputError) as error:
-        return f"unreadable: {error}"
+    return content_of(Path(stored["path"]), digest)
 
 
 def _is_place(path: str) -> bool:

@@ -172,7 +172,7 @@ def test_names_that_are_not_utf_8_and_inodes_beyond_sqlite_are_remembered(
 ):
     file = tmp_path / os.fsdecode(b"ros\xe9.jpg")
     file.write_bytes(b"pixels")
-    monkeypatch.setattr(fingerprints, "_stamp", lambda name: (6, 1, 1, 2**64 - 1))
+    monkeypatch.setattr(fingerprints, "stamp_of", lambda name: (6, 1, 1, 2**64 - 1))
     digest = store.digest(file)
     store.find("k", {})
     read = hashing(monkeypatch)
