@@ -54,11 +54,11 @@ class Classes(click.ParamType[list[str]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         """Names or numbers; which there are, the model knows."""
         if str(value).startswith("["):
-            from ..recipe.load import spec_of  # help must not wait for YAML
+            from ..recipe.load import texts_of  # help must not wait for YAML
 
-            return [str(part) for part in spec_of(value, "--classes")]
-        parts = [part.strip() for part in str(value).split(",")]
-        if not all(parts):
+            return texts_of(value, "--classes")
+        parts = str(value).split(",")
+        if not all(part.strip() for part in parts):
             self.fail(f"{value!r} is not like 3,17 or rose,sunflower", param, ctx)
         return parts
 

@@ -29,7 +29,15 @@ Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 def save_grid(
     images: Tensor, grid: tuple[int, int], path: Path, captions: Sequence[str] | None = None
 ) -> None:
-    """Save images uint8 (N, C, H, W) as a PNG, row by row; empty cells stay white.
+    """Save images as a PNG, as ``draw_grid`` shows them."""
+    with replacing(path) as partial:
+        draw_grid(images, grid, captions).save(partial, format="PNG", optimize=True)
+
+
+def draw_grid(
+    images: Tensor, grid: tuple[int, int], captions: Sequence[str] | None = None
+) -> Image.Image:
+    """Images uint8 (N, C, H, W) on one sheet, row by row; empty cells stay white.
 
     ``grid`` is (columns, rows); images that do not fit are left out. ``captions`` stand below the
     images, in two lines or cut where they do not fit.
@@ -46,8 +54,7 @@ def save_grid(
     for i, image in enumerate(images[: columns * rows]):
         _draw(sheet, cells, i, to_picture(image))
         _write(sheet, cells, i, texts[i] if texts else (), font)
-    with replacing(path) as partial:
-        sheet.save(partial, format="PNG", optimize=True)
+    return sheet
 
 
 class _Cells(NamedTuple):

@@ -5,6 +5,7 @@ A label is a class index, or ``NO_CLASS``, which conditional networks learn from
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ class Labels:
 def chosen_labels(wanted: Sequence[int | str] | None, names: Sequence[str]) -> Labels:
     """The labels of classes given by name or number, or of all classes in turn.
 
-    Where a class is named like a number, the name counts. InputError for what is neither.
+    Where a class is named like a number, the name counts. InputError for what is neither, and for
+    what could be several.
     """
     if wanted is None:
         return Labels("all in turn", tuple(range(len(names))))
@@ -75,17 +77,41 @@ def captions(
 
 
 def _class_index(wanted: int | str, names: Sequence[str]) -> int:
-    text = str(wanted).strip()
-    lower = [name.lower() for name in names]
-    if text.lower() in lower:
-        return lower.index(text.lower())
-    if text.isdecimal() and int(text) < len(names):
+    """The class that is meant: its exact name counts first, then its name but for case, blanks and
+    composition of accents, then its number. InputError where several or none are meant.
+    """
+    text = str(wanted)
+    for form in (str, _composed, _folded):
+        found = [i for i, name in enumerate(names) if form(name) == form(text)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(f"{i} {names[i]!r}" for i in found)
+            raise InputError(
+                f"{text!r} could be any of the classes {several}; write its name as it is there"
+            )
+    if text.strip().isdecimal() and int(text) < len(names):
         return int(text)
-    near = nearest(text.lower(), lower)
-    meant = f"; did you mean {names[lower.index(near)]!r}?" if near else "."
-    shown = [f"{i} {name}" for i, name in enumerate(names)]
+    folded = [_folded(name) for name in names]
+    near = nearest(_folded(text), folded)
+    meant = f"; did you mean {names[folded.index(near)]!r}?" if near else "."
+    raise InputError(
+        f"no class is called {text!r}{meant} There are {len(names)}: "
+        f"{_shown(names, range(len(names)))}"
+    )
+
+
+def _folded(name: str) -> str:
+    """A name without what people overlook: case, outer blanks, how accents are composed."""
+    return _composed(_composed(name).casefold()).strip()
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _shown(names: Sequence[str], indices: Sequence[int]) -> str:
+    shown = [f"{i} {names[i]}" for i in indices]
     if len(shown) > MOST_SHOWN:
         shown[MOST_SHOWN - 1 : -1] = ["…"]
-    raise InputError(
-        f"no class is called {text!r}{meant} There are {len(names)}: {', '.join(shown)}"
-    )
+    return ", ".join(shown)

@@ -167,6 +167,8 @@ class Builder:
     def _value(self, option: Option, node: Node, path: str) -> object:
         """A plain value; pydantic checks the rest. YAML has types: text is no number here."""
         kinds = atoms(option.hint)
+        if kinds <= {str, NoneType} and node.value is not None:
+            return node.texts
         if not kinds <= {int, float, bool, NoneType}:
             return node.plain
         wrong = [(at, leaf) for at, leaf in _leaves(node, path) if not _has_type(leaf.value, kinds)]

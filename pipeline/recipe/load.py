@@ -136,11 +136,23 @@ def find(path_or_name: str | Path) -> Path:
 
 def spec_of(text: str, option: str) -> Any:
     """A stage as the shell gives it: ``ddim`` or ``{name: ddim, eta: 1}``."""
+    return _given(text, option).plain
+
+
+def texts_of(text: str, option: str) -> list[str]:
+    """A list of texts as the shell gives it, ``[a, 07, "b, c"]``, each as it is written."""
+    node = _given(text, option)
+    if not all(isinstance(part, str) for part in node.texts):
+        raise InputError(f"{option}: should be a list of texts, got {text}")
+    return list(node.texts)
+
+
+def _given(text: str, option: str) -> Node:
     problems: list[Problem] = []
     node = parse(text, option, problems, at=Origin(option))
     if node is None or problems:
         raise error_of(problems)
-    return node.plain
+    return node
 
 
 def _build(cls: type[T], tree: Node, registry: Registry, problems: Sequence[Problem]) -> T:

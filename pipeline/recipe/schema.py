@@ -145,8 +145,8 @@ class Sample:
     off."""
     num_images: Count = 80
     """The number of images."""
-    classes: Annotated[list[int | str], Field(min_length=1)] | None = None
-    """Classes by number or name: image i is of class i of these, from the first again after the
+    classes: Annotated[list[str], Field(min_length=1)] | None = None
+    """Classes by name or number: image i is of class i of these, from the first again after the
     last; null: of all classes, as the grids of validation are."""
     grid: Grid = (10, 8)
     """Columns and rows of the PNG that shows them."""

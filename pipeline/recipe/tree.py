@@ -29,6 +29,8 @@ class Node:
     origin: Origin
     keys: Mapping[str, Origin] = field(default_factory=dict)
     """Where the keys of a mapping were written."""
+    written: str | None = None
+    """The text of a scalar as it stands in the file, where it was not quoted."""
 
     @property
     def mapping(self) -> dict[str, Node]:
@@ -46,6 +48,13 @@ class Node:
         if isinstance(self.value, dict):
             return {key: node.plain for key, node in self.mapping.items()}
         return [n.plain for n in self.items] if isinstance(self.value, list) else self.value
+
+    @property
+    def texts(self) -> Any:
+        """As ``plain``, but what was written without quotes counts as its text: 07 is "07"."""
+        if isinstance(self.value, list):
+            return [node.texts for node in self.items]
+        return self.plain if self.written is None else self.written
 
     @classmethod
     def of(cls, plain: object, origin: Origin) -> Node:

@@ -141,7 +141,7 @@ class _Composer:
         if not event.implicit[0]:  # quoted
             return Node(event.value, self.where(event))
         try:
-            return Node(scalar(event.value), self.where(event))
+            return Node(scalar(event.value), self.where(event), written=event.value)
         except ValueError:
             self.stop(event, path, f"a number of {len(event.value)} digits")
 

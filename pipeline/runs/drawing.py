@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from PIL.Image import Image
-from torch import Tensor
-
 from ..artifacts.sample import draw_samples, read_samples
 from ..artifacts.session import Session
 from ..diffusion.generate import SampleRequest
-from ..diffusion.grid import save_grid, to_picture
-from ..diffusion.labels import captions, chosen_labels
+from ..diffusion.grid import draw_grid, to_picture
+from ..diffusion.labels import captions
 from ..diffusion.model import model_facts
 from ..errors import InputError
 from ..plugin.contracts import Sampler, Spacing
@@ -25,6 +22,8 @@ from ..plugin.registry import Registry
 from ..recipe.schema import Sample
 from ..records import Plain
 from ..store.store import Artifact
+from .pictures import png, write_pictures
+from .requests import drawn_labels
 
 CLASSES_SHOWN = 8
 """Classes that a folder's name tells; of more it has a digest."""
@@ -152,7 +151,7 @@ def draw(
     check_conditioning(recipe["train"], options.classes, scale)
     layout = layout_of(options, usual)
     names = model_facts(model.path).class_names
-    labels = chosen_labels(options.classes or usual["classes"], names) if names else None
+    labels = drawn_labels(options.classes or usual["classes"], names) if names else None
     request = SampleRequest(
         sampler=sampler,
         num_steps=options.num_steps or usual["num_steps"],
@@ -168,14 +167,6 @@ def draw(
     )
     texts = captions(labels, layout.rows, names, scale) if labels and names else None
     return Drawn(request, draw_samples(model, request, session), layout.grid, texts)
-
-
-def drawn_pictures(drawn: Drawn, out: Path | None) -> list[Image]:
-    """The samples as pictures, and as files in ``out`` if it is given."""
-    images = read_samples(drawn.samples)
-    if out:
-        save_images(images, drawn.grid, out, drawn.captions)
-    return [to_picture(image) for image in images]
 
 
 def check_conditioning(
@@ -220,13 +211,12 @@ def folder_name(request: SampleRequest, registry: Registry, *, chosen: bool) -> 
     return "-".join(["samples", *parts])
 
 
-def save_images(
-    images: Tensor, grid: tuple[int, int], folder: Path, texts: Sequence[str] | None
-) -> None:
-    """Write ``grid.png`` and ``images/``; images are uint8 (N, C, H, W), texts stand below them."""
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    save_grid(images, grid, folder / "grid.png", texts)
-    for old in (folder / "images").glob("?????.png"):  # of a larger request
-        old.unlink()
-    for i, image in enumerate(images):
-        to_picture(image).save(folder / f"images/{i:05d}.png")
+def save_images(drawn: Drawn, folder: Path, run: str) -> None:
+    """Write ``grid.png`` and ``images/`` in place of what was written there for the same run.
+
+    InputError where that would take anything else.
+    """
+    images = read_samples(drawn.samples)
+    files = {"grid.png": png(draw_grid(images, drawn.grid, drawn.captions))}
+    files |= {f"images/{i:05d}.png": png(to_picture(image)) for i, image in enumerate(images)}
+    write_pictures(folder, files, run)

@@ -150,7 +150,9 @@ class Run:
         **options: Unpack[SampleKeywords],
     ) -> list[Image]:
         """New pictures of its model; nothing is left beside the run unless ``out`` is given."""
-        from .drawing import SampleOptions, drawn_pictures
+        from ..artifacts.sample import read_samples
+        from ..diffusion.grid import to_picture
+        from .drawing import SampleOptions, save_images
 
         run = replace(
             self,
@@ -159,7 +161,10 @@ class Run:
             device=device or self.device,
         )
         asked = SampleOptions(num_images=num_images, **options)
-        return drawn_pictures(run.draw(asked), asked.out)
+        drawn = run.draw(asked)
+        if asked.out:
+            save_images(drawn, asked.out, run.name)
+        return [to_picture(image) for image in read_samples(drawn.samples)]
 
     @contextmanager
     def naming_plugins(self) -> Iterator[None]:

@@ -7,8 +7,9 @@ from typing import Literal
 
 from ..diffusion.generate import SampleRequest
 from ..diffusion.images import Images
-from ..diffusion.labels import chosen_labels, split_labels
+from ..diffusion.labels import Labels, chosen_labels, split_labels
 from ..plugin.registry import Registry
+from ..progress import note
 from ..recipe.schema import Evaluate, Recipe
 from ..records import Plain
 
@@ -20,12 +21,20 @@ def pictures_request(recipe: Recipe, class_names: Sequence[str] | None) -> Sampl
         sampler=settings.sampler,
         num_steps=settings.num_steps,
         spacing=settings.spacing,
-        labels=chosen_labels(settings.classes, class_names) if class_names else None,
+        labels=drawn_labels(settings.classes, class_names) if class_names else None,
         guidance_scale=settings.guidance_scale,
         num_images=settings.num_images,
         seed=recipe.seed,
         batch_size=settings.batch_size,
     )
+
+
+def drawn_labels(wanted: Sequence[int | str] | None, names: Sequence[str]) -> Labels:
+    """The labels of pictures; the classes that were chosen are told by their names."""
+    labels = chosen_labels(wanted, names)
+    if wanted is not None:
+        note(f"drawn classes: {', '.join(names[i] for i in dict.fromkeys(labels.values))}")
+    return labels
 
 
 def scored_request(recipe: Recipe, images: Images) -> SampleRequest:

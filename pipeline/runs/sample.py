@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..artifacts.sample import read_samples
 from .drawing import SampleOptions, folder_name, save_images
 from .finished import Run, open_run
 from .results import SampleResult
@@ -60,7 +59,7 @@ def _sample(run: Run, options: SampleOptions) -> SampleResult:
     request, registry = drawn.request, run.session.registry
     name = folder_name(request, registry, chosen=bool(options.classes))
     folder = options.out or run.folder / name
-    save_images(read_samples(drawn.samples), drawn.grid, folder, drawn.captions)
+    save_images(drawn, folder, run.name)
     result: SampleResult = {
         "run": run.name,
         "images": request.num_images,

@@ -233,3 +233,14 @@ def test_name_by_hand_wins(registry: Registry, write) -> None:
     assert loaded.changed == ["seed=1"]
     with pytest.raises(InputError, match="--name: name: should match"):
         load("x.yaml", registry=registry, name="../up")
+
+
+def test_text_that_is_not_quoted_counts_as_it_is_written(registry: Registry, write) -> None:
+    """Whatever YAML would make of it: folders of classes have such names."""
+    written = ["07", "010", "no", "null", "~", "1e3", "0x10", "1_000", "2024-01-01", "True", "+1"]
+    changes = [f"sample.classes=[{', '.join(written)}]", "train.condition=class"]
+    loaded = load(write(), changes, registry=registry)
+    assert loaded.recipe.sample.classes == written
+    assert loaded.recipe.sample.classes == build_recipe(registry, loaded.data, "x").sample.classes
+    path = write(recipe_as_yaml(loaded))
+    assert load(path, registry=registry).recipe.sample.classes == written

@@ -169,6 +169,20 @@ def test_classes_are_known_by_number_and_by_name() -> None:
         chosen_labels(["102"], [f"n{i}" for i in range(102)])
 
 
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [("A", 0), ("a", 1), ("B", 2), (" rosé", 3), ("rosé", 4), ("rosé".replace("é", "e\u0301"), 4),
+     ("ROSÉ", None), ("9", 5), ("007", None), ("6", 6)],
+)  # fmt: skip
+def test_an_exact_name_counts_before_one_that_is_nearly_it(wanted: str, index: int | None) -> None:
+    names = ["A", "a", "b", " rosé", "rosé", "9", "x", "007 ", " 007"]
+    if index is None:
+        with pytest.raises(InputError, match="could be any of the classes"):
+            chosen_labels([wanted], names)
+    else:
+        assert chosen_labels([wanted], names).values == (index,)
+
+
 # Commands
 
 
@@ -188,7 +202,9 @@ def test_a_run_samples_by_class_and_says_what_it_costs(conditional: dict) -> Non
 def test_the_shell_takes_classes_and_names_them_when_wrong(conditional, capsys) -> None:
     options = ("--num-images", "2", "--grid", "2x1")
     assert main("sample", "tiny", "--classes", "lily,3", "--guidance-scale", "2", *options) == 0
-    assert "labels 4, 3, guidance 2" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "labels 4, 3, guidance 2" in said.out
+    assert "drawn classes: lily, forget-me-not\n" in said.err
     assert main("sample", "tiny", "--classes", "lilly,3", *options) == 2
     assert "no class is called 'lilly'; did you mean 'lily'?" in capsys.readouterr().err
     assert main("sample", "tiny", "--classes", "3,8", *options) == 2
