@@ -74,8 +74,20 @@ def _rewrite_comparison(folder: Path) -> Path:
     if not (folder / PICTURES).is_file():
         raise InputError(f"{folder / PICTURES} is not there; compare again")
     names = [variant["name"] for variant in record["variants"]]
-    samples = dict(zip(names, np.load(folder / PICTURES), strict=True))
+    samples = dict(zip(names, _pictures(folder / PICTURES, len(names)), strict=True))
     return write_comparison_page(folder, record, samples)
+
+
+def _pictures(file: Path, count: int) -> Pixels:
+    """A comparison's samples. InputError for a damaged file, or one that is not ours."""
+    try:
+        pictures = np.load(file, mmap_mode="r", allow_pickle=False)  # shapes before bytes
+        sound = pictures.dtype == np.uint8 and pictures.ndim == 5 and len(pictures) == count
+    except Exception as error:  # numpy parses Python to read the header
+        raise InputError(f"{file} is damaged ({error}); compare again") from error
+    if not sound:
+        raise InputError(f"{file} is damaged: it does not hold {count} variants; compare again")
+    return np.asarray(pictures)
 
 
 def _page_data(run: Run) -> RunPage:

@@ -113,6 +113,8 @@ class Datasets:
         dataset = self._plain(name)
         if h5py.check_string_dtype(dataset.dtype) is None or len(dataset.shape) != 1:
             raise Damaged(self.path, f"{name} is no list of texts")
+        if dataset.shape[0] > self.size:
+            raise Damaged(self.path, f"{name} of shape {dataset.shape} is not all in it")
         texts: list[str] = []
         left = self.size
         for start in range(0, dataset.shape[0], 64):  # a few: many may share the bytes of one
