@@ -117,6 +117,7 @@ class Store:
                 artifact, harm = self._look(kind, key)  # another may have built it meanwhile
                 if artifact and not anew:
                     return artifact
+                refuse_other_format(self._folder("artifacts", kind, key))
                 why = harm or (FRESH if anew else self.explain(kind, ingredients))
                 final = self._folder("artifacts", kind, key)
                 # What is there is damaged or to be built anew, unless another built it meanwhile.
@@ -195,7 +196,7 @@ class Store:
         """All artifacts, workspaces and unfinished folders, by kind and age."""
         records = []
         for base in ("artifacts", "workspaces"):
-            for folder in self.root.glob(f"{base}/*/*"):
+            for folder in filter(Path.is_dir, self.root.glob(f"{base}/*/*")):
                 with suppress(FileNotFoundError):  # another process gave it its final name
                     records.append(record_of(folder))
         return sorted(records, key=lambda record: (record.kind, record.created))
