@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from .cli.main import cli
-from .errors import Failed, InputError, Interrupted
+from .errors import Failed, InputError, Interrupted, fault_of
 
 
 def _terminate(signum: int, _: FrameType | None) -> NoReturn:
@@ -38,6 +38,11 @@ def main() -> NoReturn:
         code = _told("interrupted; the same command goes on from there", 130)
     except Interrupted as error:
         code = _told(error, 128 + error.signum)
+    except Exception as error:
+        fault = fault_of(error)
+        if not fault:
+            raise
+        code = _told(f"failed: {fault}", 1)
     sys.exit(code)
 
 

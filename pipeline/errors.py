@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EIO, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 BUSY = (errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO)
-MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_cpu.cpp")
+MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_cpu.cpp"),
+    *("failed to map segment", "can't start new thread", "unable to allocate", "alloc_failed"),
+)
+"""What libraries say, in small letters, when they get no memory."""
 
 
 class InputError(Exception):
@@ -33,13 +38,16 @@ def fault_of(error: BaseException) -> str:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         return (
             f"out of memory ({said.rpartition('err == 0. ')[2][:200]}): make train.batch_size, "
-            "sample.batch_size, the images or the network smaller"
+            "sample.batch_size, the images or the network smaller, or allow more memory"
         )
     number = errno_of(error)
     if number is None:
         return ""
-    named = isinstance(error, OSError) and error.errno
-    place = path_of(error) if named else str(error).splitlines()[0]
+    if isinstance(error, shutil.Error):  # of several files: for each what, where to and why
+        place = error.args[0][0][1]
+    else:
+        named = isinstance(error, OSError) and error.errno
+        place = path_of(error) if named else str(error).splitlines()[0]
     place = f"{place}: " if place else ""
     if number in FULL:
         return f"{place}the disk is full ({os.strerror(number)}); free some space"
@@ -68,4 +76,4 @@ def _no_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in text for words in MEMORY)
+    return isinstance(error, RuntimeError | ImportError) and any(words in text for words in MEMORY)

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import h5py
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..diffusion.measure import extract
 from ..plugin.contracts import Features
 from ..progress import track
+from ..store.hdf5 import reading, writing
 from ..store.store import Artifact
 from .files import FEATURES, SAMPLES
 from .prepare import read_images
@@ -37,7 +38,7 @@ def embed(images: Artifact, part: Part, features: Features, session: Session) ->
 
     def build(folder: Path) -> None:
         batches = (batch.to(session.device) for batch in _batches(images, part))
-        with h5py.File(folder / FEATURES, "w") as file:
+        with writing(folder / FEATURES) as file:
             values = extract(extractor, batches).numpy()
             file.create_dataset("features", data=values, chunks=True, fletcher32=True)
             file.attrs["id"] = extractor.id
@@ -48,21 +49,21 @@ def embed(images: Artifact, part: Part, features: Features, session: Session) ->
 
 def read_features(features: Artifact) -> Tensor:
     """float32 (N, D)."""
-    with h5py.File(features.path / FEATURES) as file:
-        return torch.from_numpy(file["features"][:])
+    with reading(features.path / FEATURES) as data:
+        return torch.from_numpy(data.get("features", np.float32, 2)[:])
 
 
 def extractor_id(features: Artifact) -> str:
     """The id of the extractor that made them."""
-    with h5py.File(features.path / FEATURES) as file:
-        return str(file.attrs["id"])
+    with reading(features.path / FEATURES) as data:
+        return data.text("id")
 
 
 def _batches(images: Artifact, part: Part) -> Iterator[Tensor]:
     """uint8 (n, C, H, W), with progress."""
     if part == "all":
-        with h5py.File(images.path / SAMPLES) as file:
-            pixels = file["images"]
+        with reading(images.path / SAMPLES) as data:
+            pixels = data.get("images", np.uint8, 4)
             for i in _starts(len(pixels)):
                 yield torch.from_numpy(pixels[i : i + BATCH])
     else:

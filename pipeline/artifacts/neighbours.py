@@ -16,6 +16,7 @@ from ..diffusion.images import Images, Indices
 from ..format import evenly
 from ..plugin.contracts import Features
 from ..progress import progress
+from ..store.folders import write_text
 from ..store.store import Artifact
 from .embed import embed, read_features
 from .files import NEIGHBOURS
@@ -76,7 +77,7 @@ def neighbours(
         else:
             space = _pixel_space(reader, samples, validation[some])
         record = distances_to_training(space, reader.indices("train"))
-        (folder / NEIGHBOURS).write_text(json.dumps(record, allow_nan=False))
+        write_text(folder / NEIGHBOURS, json.dumps(record, allow_nan=False))
 
     return session.store.get_or_build("neighbours", ingredients, build)
 

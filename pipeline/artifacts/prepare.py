@@ -26,6 +26,7 @@ from ..plugin.stage import options_of
 from ..progress import track
 from ..recipe.load import usual_preprocess
 from ..recipe.schema import Recipe, Split
+from ..store.hdf5 import check_disk, writing
 from ..store.store import Artifact
 from ..store.unchanged import Unchanged
 from .files import IMAGES
@@ -118,17 +119,15 @@ def write_images(
             return error
 
     count = len(source)
-    with h5py.File(path, "w") as file, _one_torch_thread():
+    with writing(path) as file, _one_torch_thread():
         results = track(_in_order(work, range(count), cores()), "prepare images", total=count)
         _write_pixels(file, source, results)
         file["labels"] = np.array([-1 if n is None else n for n in source.labels], np.int64)
         file["validation"] = validation
         names = list(source.class_names)
         file.create_dataset("class_names", (len(names),), h5py.string_dtype(), data=names)
-    with h5py.File(path) as file:
-        written = {name: len(file[name]) for name in ("images", "labels", "validation")}
-    if set(written.values()) != {count}:
-        raise OSError(f"{path}: {written} were written, not {count} of each")
+    if len(Images(path)) != count:
+        raise OSError(f"{path}: {len(Images(path))} images were written, not {count}")
 
 
 def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | InputError]) -> None:
@@ -151,6 +150,7 @@ def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | Inp
             if len(block) == chunk or index + 1 == count:
                 data[index + 1 - len(block) : index + 1] = np.stack(block)
                 block.clear()
+                check_disk(file)
     if failures:
         raise _unusable(failures, count)
 

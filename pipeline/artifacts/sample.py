@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..diffusion.generate import SampleRequest, generate
 from ..diffusion.model import load_model
 from ..progress import track
+from ..store.hdf5 import reading, writing
 from ..store.store import Artifact
 from .files import SAMPLES
 from .session import Session
@@ -38,11 +39,11 @@ def write_samples(path: Path, batches: Iterator[Tensor]) -> None:
     """uint8 NCHW batches into one HDF5 dataset, with a checksum on every chunk."""
     images = torch.cat(list(batches)).numpy()
     chunks = (min(64, len(images)), *images.shape[1:])
-    with h5py.File(path, "w") as file:
+    with writing(path) as file:
         file.create_dataset("images", data=images, chunks=chunks, fletcher32=True)
 
 
 def read_samples(samples: Artifact, most: int | None = None) -> Tensor:
     """The samples, or the first ``most`` of them: uint8 (N, C, H, W)."""
-    with h5py.File(samples.path / SAMPLES) as file:
-        return torch.from_numpy(file["images"][:most])
+    with reading(samples.path / SAMPLES) as data:
+        return torch.from_numpy(data.get("images", np.uint8, 4)[:most])

@@ -10,6 +10,7 @@ from ..diffusion.measure import score_features, score_record
 from ..errors import InputError
 from ..plugin.contracts import Metric
 from ..plugin.values import Score
+from ..store.folders import write_text
 from ..store.store import Artifact
 from .embed import extractor_id, read_features
 from .files import SCORE
@@ -43,7 +44,7 @@ def score(
     def build(folder: Path) -> None:
         value = score_features(read_features(real), read_features(fake), metric, protocol)
         text = json.dumps(score_record(value), indent=2, allow_nan=False)
-        (folder / SCORE).write_text(text)
+        write_text(folder / SCORE, text)
 
     return session.store.get_or_build("score", ingredients, build)
 

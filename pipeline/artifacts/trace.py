@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from ..diffusion.model import load_model
 from ..plugin.contracts import Denoise, Sampler
 from ..plugin.draws import Draws
 from ..plugin.values import Prediction, Rates
+from ..store.hdf5 import writing
 from ..store.store import Artifact
 from .files import TRACE
 from .session import Session
@@ -66,7 +66,7 @@ def trace(model: Artifact, request: SampleRequest, session: Session) -> Artifact
         )
         watched = Watched(single.sampler, [])
         (image,) = generate(drawing, replace(single, sampler=watched), [0])
-        with h5py.File(folder / TRACE, "w") as file:
+        with writing(folder / TRACE) as file:
             x = torch.cat([x / rates.c for x, _, rates in watched.calls])
             file["x"] = drawing.decode(x).numpy()
             x0 = torch.cat([prediction.x0 for _, prediction, _ in watched.calls])

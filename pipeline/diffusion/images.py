@@ -11,10 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import psutil
+
+from ..store.checked import Damaged
+from ..store.hdf5 import reading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,13 +34,17 @@ class Images:
     def __init__(self, path: Path) -> None:
         """Read everything but the pixels from the HDF5 file that ``prepare`` wrote."""
         self.path = path
-        with h5py.File(path) as file:
-            self.shape: tuple[int, int, int] = file["images"].shape[1:]
+        with reading(path) as data:
+            count, *shape = data.get("images", np.uint8, 4).shape
+            self.shape: tuple[int, int, int] = tuple(shape)
             """(C, H, W) of every image."""
-            self.labels: Indices = file["labels"][:]
+            self.labels: Indices = data.get("labels", np.int64, 1)[:]
             """A class index for each image, or -1."""
-            self.is_validation: npt.NDArray[np.bool_] = file["validation"][:]
-            self.class_names: list[str] = file["class_names"].asstr()[:].tolist()
+            self.is_validation: npt.NDArray[np.bool_] = data.get("validation", np.bool_, 1)[:]
+            self.class_names = data.strings("class_names")
+        labelled = ((self.labels >= -1) & (self.labels < len(self.class_names))).all()
+        if not count == len(self.labels) == len(self.is_validation) or not labelled:
+            raise Damaged(path, "its images, labels and classes do not belong together")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,8 +63,8 @@ class Images:
 
     def pixels(self, indices: Sequence[int] | Indices) -> Bytes:
         """The same as an array, read from the file: for a few images."""
-        with h5py.File(self.path) as file:
-            images = file["images"]
+        with reading(self.path) as data:
+            images = data.get("images", np.uint8, 4)
             # One by one: h5py takes 28 times as long for a list of indices.
             return np.stack([images[int(i)] for i in indices])
 
@@ -67,5 +73,5 @@ class Images:
         size = len(self) * int(np.prod(self.shape))
         if size >= psutil.virtual_memory().available / 2:
             return None
-        with h5py.File(self.path) as file:
-            return np.asarray(file["images"][:], dtype=np.uint8)
+        with reading(self.path) as data:
+            return np.asarray(data.get("images", np.uint8, 4)[:], dtype=np.uint8)

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ..artifacts import files
@@ -22,6 +21,7 @@ from ..report.encode import Pixels
 from ..report.page_data import ImageCounts, Neighbours, RunPage, Trace
 from ..report.run_page import COPIES, SAMPLES, run_page
 from ..store.folders import write_text
+from ..store.hdf5 import reading
 from ..store.store import Artifact
 from .finished import RUNS, Run, open_run
 
@@ -74,8 +74,20 @@ def _rewrite_comparison(folder: Path) -> Path:
     if not (folder / PICTURES).is_file():
         raise InputError(f"{folder / PICTURES} is not there; compare again")
     names = [variant["name"] for variant in record["variants"]]
-    samples = dict(zip(names, np.load(folder / PICTURES), strict=True))
+    samples = dict(zip(names, _pictures(folder / PICTURES, len(names)), strict=True))
     return write_comparison_page(folder, record, samples)
+
+
+def _pictures(file: Path, count: int) -> Pixels:
+    """A comparison's samples. InputError for a damaged file, or one that is not ours."""
+    try:
+        pictures = np.load(file, mmap_mode="r", allow_pickle=False)  # shapes before bytes
+        sound = pictures.dtype == np.uint8 and pictures.ndim == 5 and len(pictures) == count
+    except Exception as error:  # numpy parses Python to read the header
+        raise InputError(f"{file} is damaged ({error}); compare again") from error
+    if not sound:
+        raise InputError(f"{file} is damaged: it does not hold {count} variants; compare again")
+    return np.asarray(pictures)
 
 
 def _page_data(run: Run) -> RunPage:
@@ -105,13 +117,15 @@ def _counts(images: Images) -> ImageCounts:
 
 
 def _samples(artifact: Artifact) -> Pixels:
-    with h5py.File(artifact.path / files.SAMPLES) as data:
-        return np.asarray(data["images"][:SAMPLES], np.uint8)
+    with reading(artifact.path / files.SAMPLES) as data:
+        return np.asarray(data.get("images", np.uint8, 4)[:SAMPLES], np.uint8)
 
 
 def _trace(artifact: Artifact) -> Trace:
-    with h5py.File(artifact.path / files.TRACE) as data:
-        return Trace(**{name: data[name][:] for name in ("x", "x0", "image", "rates")})
+    kinds = {"x": 4, "x0": 4, "image": 3}
+    with reading(artifact.path / files.TRACE) as data:
+        pixels = {name: data.get(name, np.uint8, count)[:] for name, count in kinds.items()}
+        return Trace(**pixels, rates=data.get("rates", np.float64, 2)[:])
 
 
 def _neighbours(artifact: Artifact, images: Path) -> Neighbours:
@@ -119,5 +133,6 @@ def _neighbours(artifact: Artifact, images: Path) -> Neighbours:
     text = (artifact.path / files.NEIGHBOURS).read_text(encoding="utf-8")
     record: NeighboursRecord = json.loads(text)
     shown = {i for item in record["items"][:COPIES] for i in item["indices"]}
-    with h5py.File(images) as data:
-        return Neighbours(record, {i: np.asarray(data["images"][i], np.uint8) for i in shown})
+    with reading(images) as data:
+        pixels = data.get("images", np.uint8, 4)
+        return Neighbours(record, {i: np.asarray(pixels[i], np.uint8) for i in shown})

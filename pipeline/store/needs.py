@@ -71,7 +71,7 @@ class Needs:
         try:
             write_json(self._file(run), {"folder": str(run), "keys": sorted(keys)})
         except OSError as error:
-            if error.errno not in (errno.EROFS, errno.EACCES):
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOENT):
                 raise
             log.warning("%s cannot be written, so gc there will not know of %s", self.folder, run)
             self._run = None

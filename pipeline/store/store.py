@@ -7,6 +7,7 @@ nothing reads and ``gc`` removes.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -45,6 +46,9 @@ from .needs import Needs
 log = logging.getLogger(__name__)
 
 FRESH = "made anew, as --fresh asks"
+
+
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,8 @@ class Store:
             try:
                 for name in ("artifacts", "workspaces", "locks", "needs"):
                     make_folder(self.root / name)
-            except OSError:
-                if not (self.root / "artifacts").is_dir():
+            except OSError as error:
+                if error.errno not in READ_ONLY or not (self.root / "artifacts").is_dir():
                     raise
             # It is used as long as this object lives; gc must be alone, so that it cannot remove
             # what a run that has not yet written its run.json is using.
@@ -113,6 +117,7 @@ class Store:
                 artifact, harm = self._look(kind, key)  # another may have built it meanwhile
                 if artifact and not anew:
                     return artifact
+                refuse_other_format(self._folder("artifacts", kind, key))
                 why = harm or (FRESH if anew else self.explain(kind, ingredients))
                 final = self._folder("artifacts", kind, key)
                 # What is there is damaged or to be built anew, unless another built it meanwhile.
@@ -191,7 +196,7 @@ class Store:
         """All artifacts, workspaces and unfinished folders, by kind and age."""
         records = []
         for base in ("artifacts", "workspaces"):
-            for folder in self.root.glob(f"{base}/*/*"):
+            for folder in filter(Path.is_dir, self.root.glob(f"{base}/*/*")):
                 with suppress(FileNotFoundError):  # another process gave it its final name
                     records.append(record_of(folder))
         return sorted(records, key=lambda record: (record.kind, record.created))

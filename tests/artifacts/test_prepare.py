@@ -279,7 +279,7 @@ class TestImages:
         data = bytearray(written.read_bytes())
         data[data.index(pixels[:64])] ^= 1
         written.write_bytes(data)
-        with pytest.raises(OSError, match="filter returned failure"):
+        with pytest.raises(InputError, match=r"is damaged: .*filter returned failure"):
             Images(written).batch([0])
 
 
