@@ -17,6 +17,9 @@ from .errors import InputError
 Plain = dict[str, Any]
 """Plain data as JSON has it, whose keys a stage or a recipe decides."""
 
+HISTORY = "history.jsonl"
+"""The file of a run's validations, one a line."""
+
 
 class ScoreRecord(TypedDict):
     """A metric's value; what the metric does not have, an error or parts, is left out."""
@@ -294,6 +297,6 @@ def _is_part(key: str, head: str, protocols: Mapping[str, Plain]) -> bool:
 
 def read_history(folder: Path) -> list[HistoryRecord]:
     """The validations that ``history.jsonl`` in this folder holds, oldest first."""
-    file = folder / "history.jsonl"
+    file = folder / HISTORY
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return [HistoryRecord.of(json.loads(line)) for line in lines]

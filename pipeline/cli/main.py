@@ -93,6 +93,7 @@ def cli() -> None:
 @plugin
 @click.option("--dry-run", is_flag=True, help="Check everything, data and sizes too; then stop.")
 @click.option("--fresh", is_flag=True, help="Make everything anew, whatever is in the store.")
+@click.option("--replace", is_flag=True, help="Let --name take the place of another recipe's run.")
 @store
 @device
 @as_json

@@ -16,6 +16,7 @@ from ..errors import Failed
 from ..format import clock
 from ..plugin.registry import Registry
 from ..progress import note, progress
+from ..runs.claim import folder_for
 from ..runs.command import run_command, run_name
 from ..runs.finished import RUNS
 from ..runs.results import RunResult
@@ -72,8 +73,9 @@ def _trial(variant: Variant, seed: int, registry: Registry) -> Trial:
     if wanted.finished and wanted.run:
         name, named, folder = wanted.run.name, False, wanted.run
     else:
-        name, named = run_name(wanted.loaded), wanted.run is not None
-        folder = RUNS / name
+        usual = run_name(wanted.loaded)
+        folder = RUNS / usual if wanted.run else folder_for(wanted.loaded)
+        name, named = folder.name, wanted.run is not None or folder.name != usual
     return Trial(
         variant.name, seed, wanted.file, wanted.overrides, name, named, folder, wanted.finished
     )

@@ -20,7 +20,7 @@ def name_changes(recipe: object, data: object, changes: Mapping[Path, str]) -> l
     ends = Counter(end for path in _paths(data) for end in _ends(path))
     names = []
     for path, value in changes.items():
-        if not _io_only(recipe, data, path):
+        if not is_io_only(recipe, data, path):
             end = next((e for e in _ends(path) if ends[e] == 1), path)
             value = re.sub(r"[^\w.+,-]+", "-", re.sub(r"[][{}\"'\s]", "", value))
             names.append(f"{'.'.join(end)}={value}")
@@ -45,7 +45,7 @@ def _stages(data: object) -> list[tuple[str, object]]:
     return [(item["name"], item) for item in items if isinstance(item, dict) and "name" in item]
 
 
-def _io_only(value: object, data: object, path: Path) -> bool:
+def is_io_only(value: object, data: object, path: Path) -> bool:
     """Whether the option at this path, or one that holds it, says only where something is."""
     for step in path:
         if isinstance(value, (list, tuple)) and isinstance(data, list):

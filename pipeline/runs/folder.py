@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import shutil
@@ -22,26 +23,25 @@ from ..diffusion.labels import captions, chosen_labels
 from ..diffusion.measure import score_record
 from ..diffusion.model import ModelFacts, model_facts
 from ..machine import machine, versions
-from ..progress import note
 from ..recipe.load import Loaded
-from ..recipe.show import recipe_as_yaml, spec_differences
 from ..records import (
+    HISTORY,
     ArtifactRecord,
     ChosenRecord,
     FindingRecord,
     FreshScore,
     HistoryRecord,
-    Plain,
     RunRecord,
     ScoreRecord,
     SelectionRecord,
     read_history,
 )
-from ..store.folders import write_text
+from ..store.folders import make_folder, replacing, write_text
 from ..store.store import Artifact
 from ..training.trackers import Trackers
+from .claim import is_finished, take
 from .diagnose import diagnose
-from .finished import DIAGNOSIS, RECIPE, RUN
+from .finished import DIAGNOSIS, RUN
 from .metrics import directions
 
 
@@ -99,27 +99,21 @@ class RunFolder:
         self.trackers = Trackers(names, path, loaded.data) if names else None
 
     def begin(self) -> None:
-        """Make the folder, or clear it if it is another recipe's; the store keeps its results."""
-        before = recipe_in(self.path)
-        if before != self.loaded.data:
-            if before:
-                changes = "; ".join(spec_differences(before, self.loaded.data))
-                note(f"{self.path} was a run with another recipe ({changes}): replaced")
-            pages = ("scores.json", "samples.png", "history.jsonl", "report.html")
-            for old in (RUN, DIAGNOSIS, *pages):
-                (self.path / old).unlink(missing_ok=True)
-            shutil.rmtree(self.path / "grids", ignore_errors=True)
-            shutil.rmtree(self.path / "trackers", ignore_errors=True)
-        elif not self.session.store.fresh:
+        """Take the folder, and note that the run needs what it has used of the store and will."""
+        if is_finished(self.path) and not self.session.store.fresh:
             self.trackers = None  # have been told all of this finished run
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / RECIPE, recipe_as_yaml(self.loaded))
+        take(self.path, self.loaded)
         self.session.store.needs.begin(self.path)
 
     def watch(self, views: Path) -> None:
-        """Copy what training has measured so far."""
-        shutil.copy(views / "history.jsonl", self.path)
-        shutil.copytree(views / "grids", self.path / "grids", dirs_exist_ok=True)
+        """Copy what training has measured so far, and nothing else stays."""
+        _copy(views / HISTORY, self.path / HISTORY)
+        grids = self.path / "grids"
+        make_folder(grids)
+        for grid in (views / "grids").iterdir():
+            _copy(grid, grids / grid.name)
+        for other in {path.name for path in grids.iterdir()} - set(os.listdir(views / "grids")):
+            (grids / other).unlink()
         if self.trackers:
             self.trackers.tell(views)
 
@@ -194,10 +188,11 @@ class RunFolder:
         return [finding.record() for finding in findings]
 
 
-def recipe_in(folder: Path) -> Plain | None:
-    """The resolved recipe of the finished run in this folder; None where there is none."""
-    file = folder / RUN
-    return json.loads(file.read_text())["recipe"] if file.is_file() else None
+def _copy(file: Path, to: Path) -> None:
+    """Copy a file, unless it is there as it is."""
+    if not (to.is_file() and filecmp.cmp(file, to, shallow=False)):
+        with replacing(to) as partial:
+            shutil.copyfile(file, partial)
 
 
 def _artifact_record(artifact: Artifact) -> ArtifactRecord:

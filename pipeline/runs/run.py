@@ -23,9 +23,10 @@ from ..store.store import Artifact
 from ..training.trackers import check_trackers
 from ..training.validate import Measure
 from .cache import open_store
-from .command import run_command, run_name
+from .claim import claimed, folder_for, is_finished
+from .command import run_command
 from .finished import RUNS, Run
-from .folder import RunArtifacts, RunFolder, recipe_in
+from .folder import RunArtifacts, RunFolder
 from .metrics import by_name, features_of, metrics_in
 from .page import write_run_page
 from .probe import probe
@@ -43,8 +44,12 @@ def run(
     fresh: bool = False,
     store: Path | None = None,
     device: str = "auto",
+    replace: bool = False,
 ) -> RunResult | DryRunResult:
     """Go the whole way of the data, into ``runs/<name>/``; what the store has is not made again.
+
+    Without a ``name`` a recipe finds its own run again, or takes the next free name. The name of
+    another recipe's run is refused unless ``replace`` is given.
 
     ``overrides`` are like ``train.epochs=80``, ``plugins`` are files of plugins. ``dry_run`` stops
     after the checks; ``fresh`` makes everything anew. Returns what ``run.json`` holds, with the
@@ -54,19 +59,19 @@ def run(
     loaded = load(recipe, overrides, registry=registry, name=name)
     if loaded.recipe.train.trackers:
         check_trackers(loaded.recipe.train.trackers)
-    path = RUNS / (run_name(loaded) if name is None else name)
-    # What has run to its end needs no probe.
-    if dry_run or recipe_in(path) != loaded.data:
-        probed = probe(loaded.recipe)
-        if dry_run:
-            return {"name": path.name, "recipe": loaded.data, "probe": probed}
+    if dry_run:
+        path = folder_for(loaded) if name is None else RUNS / name
+        return {"name": path.name, "recipe": loaded.data, "probe": probe(loaded.recipe)}
     started = time.monotonic()
-    session = Session(registry, open_store(store, fresh), choose_device(device))
     command = run_command(recipe, overrides, name, plugins, store, device)
-    folder = RunFolder(path, loaded, session, plugins, command)
-    artifacts = make_all(loaded.recipe, session, folder)
-    record = folder.finish(artifacts)
-    write_run_page(Run(path, record, tuple(plugins), session.store.root))
+    with claimed(loaded, name, replace) as path:
+        if not is_finished(path):
+            probe(loaded.recipe)
+        session = Session(registry, open_store(store, fresh), choose_device(device))
+        folder = RunFolder(path, loaded, session, plugins, command)
+        artifacts = make_all(loaded.recipe, session, folder)
+        record = folder.finish(artifacts)
+        write_run_page(Run(path, record, tuple(plugins), session.store.root))
     return {
         **record,
         "folder": str(path),

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..diagnosis.diagnosis import find_in_training
 from ..progress import note
 from ..recipe.schema import Ema
-from ..records import HistoryRecord, read_history
+from ..records import HISTORY, HistoryRecord, read_history
 from ..store.folders import write_text
 
 
@@ -31,7 +31,7 @@ class History:
 
     def append(self, record: HistoryRecord) -> None:
         """Keep one more validation."""
-        with (self.folder / "history.jsonl").open("a") as file:
+        with (self.folder / HISTORY).open("a") as file:
             file.write(json.dumps(record.flat(), allow_nan=False) + "\n")
         self.records.append(record)
 
@@ -46,7 +46,7 @@ class History:
             if record not in usual:
                 self.grid(record.step).unlink(missing_ok=True)
         lines = [json.dumps(record.flat()) + "\n" for record in usual]
-        write_text(self.folder / "history.jsonl", "".join(lines))
+        write_text(self.folder / HISTORY, "".join(lines))
         self.records = usual
 
 

@@ -247,7 +247,7 @@ def test_what_cannot_be_drawn_is_refused(conditional, capsys) -> None:
 
 def test_names_with_commas_are_given_as_a_list() -> None:
     read = Classes().convert
-    assert read("rose, 3", None, None) == ["rose", "3"]
+    assert read("rose, 3", None, None) == ["rose", " 3"]
     assert read('["tench, Tinca tinca", 3]', None, None) == ["tench, Tinca tinca", "3"]
 
 

@@ -27,13 +27,15 @@ def test_a_failing_rerun_leaves_the_finished_run(after_first: Path) -> None:
         STAGES.read_text().replace("return _Projector(hash", "raise SystemError('none')  # ")
     )
     with pytest.raises(Exception, match="none"):
-        commands.run("tiny.yaml", changes, name="tiny", plugins=[Path("projection.py")])
+        commands.run(
+            "tiny.yaml", changes, name="tiny", replace=True, plugins=[Path("projection.py")]
+        )
     assert content(Path("runs/tiny")) == before
 
 
 def test_another_recipe_in_the_same_folder_replaces_what_was_there(after_first: Path) -> None:
     with pytest.raises(Failed):
-        run("train.optimizer.lr=1e30", name="tiny")
+        run("train.optimizer.lr=1e30", name="tiny", replace=True)
     assert not Path("runs/tiny/run.json").exists()
     with pytest.raises(InputError, match="not finished"):
         draw()
