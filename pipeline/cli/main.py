@@ -184,7 +184,7 @@ def evaluate_command(as_json: bool, **options: Any) -> None:
 
     with output(as_json) as give:
         scored = evaluate(**options)
-        give(scored, summary.scores_summary(scored["scores"]))
+        give(scored, summary.evaluate_summary(scored))
 
 
 @cli.command("report", epilog="\b\nExample:\n  pipeline report flowers_ddim runs/flowers32_ddim")

@@ -20,6 +20,7 @@ from ..records import (
 from ..runs.results import (
     CompareResult,
     DryRunResult,
+    EvaluateResult,
     PlanResult,
     RunResult,
     SampleResult,
@@ -128,6 +129,12 @@ def sample_summary(sample: SampleResult) -> str:
         f"  grid    {sample['grid']}\n"
         f"  images  {sample['folder']}/images/"
     )
+
+
+def evaluate_summary(scored: EvaluateResult) -> str:
+    """The end of ``pipeline evaluate``."""
+    findings = [diagnosis_summary(scored["diagnosis"])] if scored["diagnosis"] else []
+    return "\n".join([scores_summary(scored["scores"]), *findings])
 
 
 def scores_summary(scores: Mapping[str, ScoreRecord]) -> str:

@@ -45,6 +45,8 @@ mend."""
 FEW_IMAGES = 100
 """Fewer make scores that are mostly chance. For recipes/flowers32_small.yaml, KID is 7.6 ± 0.2 on
 1,638 images; 100 would make that ± 0.9, more than one upsampler gains over another there."""
+ENOUGH = f"{FEW_IMAGES} at least, better 1000"
+"""How many to ask for."""
 
 
 def predicting_zero(history: History) -> Finding | None:
@@ -152,18 +154,18 @@ def untrusted_metrics(history: History) -> list[Finding]:
     """Scores of so few images, or so uncertain, that their curve tells nothing."""
     findings = []
     for name, score in history[-1].scores.items():
-        few = too_few(name, score["protocol"], "train.validate.num_images")
+        few = too_few(name, score["protocol"], f"set train.validate.num_images to {ENOUGH}")
         findings.append(few or _within_noise(name, history))
     return [finding for finding in findings if finding]
 
 
-def too_few(name: str, protocol: Mapping[str, object], key: str) -> Finding | None:
+def too_few(name: str, protocol: Mapping[str, object], more: str) -> Finding | None:
     """A metric was measured on fewer than ``FEW_IMAGES`` images, generated or real.
 
-    ``key`` is the recipe's key that sets how many are generated.
+    ``more`` says how more are generated.
     """
     advice = {
-        "generated": ("num_fake", f"set {key} to {FEW_IMAGES} at least, better 1000"),
+        "generated": ("num_fake", more),
         "real": ("num_real", "raise split.validation or add images"),
     }
     counts = {word: protocol.get(count) for word, (count, _) in advice.items()}

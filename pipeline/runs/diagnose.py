@@ -47,5 +47,6 @@ def diagnose(
         pictures.copying(neighbours),
     ]
     for name, score in scores.items():
-        findings.append(curves.too_few(name, score["protocol"], "evaluate.num_images"))
+        more = f"set evaluate.num_images to {curves.ENOUGH}"
+        findings.append(curves.too_few(name, score["protocol"], more))
     return [*find_in_training(history, ema), *(finding for finding in findings if finding)]

@@ -6,16 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from PIL.Image import Image as Picture, open as open_picture
+
 from ..artifacts.embed import Part, embed
 from ..artifacts.prepare import prepare_images, read_images
 from ..artifacts.sample import draw_samples
 from ..artifacts.score import read_score, score
 from ..artifacts.session import Session
+from ..diagnosis.curves import ENOUGH, too_few
+from ..diagnosis.finding import Finding
 from ..diffusion.measure import score_record
 from ..errors import InputError
+from ..format import evenly
 from ..machine import choose_device
 from ..plugin.contracts import Features, Metric
+from ..plugin.data import Source
 from ..plugin.registry import Registry
+from ..progress import note
 from ..recipe.build import build_stage
 from ..recipe.load import load_folder, spec_of
 from ..recipe.schema import Recipe
@@ -23,7 +30,7 @@ from ..records import Plain, ScoreRecord
 from ..store.store import Artifact
 from .cache import open_store
 from .drawing import check_conditioning
-from .finished import Run, is_run, open_run
+from .finished import RECIPE, RUNS, Run, is_run, open_run
 from .metrics import with_features
 from .requests import scored_protocol, scored_request, scored_split
 from .results import EvaluateResult
@@ -36,9 +43,14 @@ DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "s
 class Side:
     """Images to compare, and what is to be said of them in the protocol."""
 
+    name: str
     images: Artifact
     part: Part
+    shape: tuple[int, ...]
+    """Of the images that are scored: channels, height, width."""
     protocol: Plain = field(default_factory=dict)
+    folder: Plain | None = None
+    """How big a folder's images are as they stand there, and how they are preprocessed."""
 
 
 def evaluate(
@@ -60,8 +72,10 @@ def evaluate(
 ) -> EvaluateResult:
     """Score a run's samples, or a folder's images, ``against`` a folder or a run's real images.
 
-    A run is compared with its own real images unless ``against`` says otherwise. A folder's images
-    are preprocessed as the run's are; without a run, cropped to squares and resized to ``size``.
+    An existing folder comes before a run of its name. A run is compared with its own real images
+    unless ``against`` says otherwise. A folder's images are preprocessed as the run's are; with
+    ``size``, cropped to squares and resized. InputError where the two sides end up of unlike sizes,
+    or a folder's images would be enlarged without ``size``.
     ``num_images`` to ``seed`` change how a run's samples are drawn. ``metrics``, ``features``,
     ``spacing`` and ``sampler`` are names, or texts like ``{name: ddim, eta: 1}``.
     """
@@ -77,19 +91,24 @@ def evaluate(
         raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
     pairs = with_features(built, features, recipe, session.registry)
     fake = _drawn(run, drawing) if run else _folder(what, size, recipe, session)
-    real = _real(against, run, other, size, session) or fake  # that no metric looks at
+    real = _real(against, run, other, size, session)
+    if real:
+        _refuse_unlike(fake, real)
+    scores = _scores(pairs, real or fake, fake, session)  # without, no metric looks at them
     return {
         "what": str(what),
         "against": str(against or what),
-        "scores": _scores(pairs, real, fake, session),
+        "scores": scores,
+        "diagnosis": [finding.record() for finding in _findings(fake, real, scores)],
     }
 
 
 def _scores(
     pairs: Mapping[str, tuple[Metric, Features]], real: Side, fake: Side, session: Session
 ) -> dict[str, ScoreRecord]:
-    shape = read_images(real.images).shape
-    protocol = {"resolution": list(shape[1:]), **fake.protocol, **real.protocol}
+    protocol = {**fake.protocol, **real.protocol, "resolution": list(fake.shape[1:])}
+    if folders := {k: s.folder for k, s in (("fake", fake), ("real", real)) if s.folder}:
+        protocol["folders"] = folders
     scores = {}
     for name, (metric, features) in pairs.items():
         sides = [embed(side.images, side.part, features, session) for side in (real, fake)]
@@ -109,6 +128,9 @@ def _opened(
     path: Path | None, plugins: Sequence[Path], store: Path | None, device: str
 ) -> Run | None:
     if path is None or not is_run(path):
+        return None
+    if path.is_dir() and not (path / RECIPE).is_file():
+        note(f"{path}: the folder here is taken; write {RUNS / path} for the run of this name")
         return None
     return open_run(path, plugins=plugins, store=store, device=device)
 
@@ -133,8 +155,8 @@ def _check(
     if drawing and not run:
         names = ", ".join("--" + name.replace("_", "-") for name in drawing)
         raise InputError(f"{names}: {what} is a folder, nothing is drawn for it")
-    if size and (run or other):
-        raise InputError("--size: beside a run, images have the run's resolution")
+    if size and run and (other or not against):
+        raise InputError("--size: is for the images of folders; those of a run have its resolution")
     scale = drawing.get("guidance_scale")
     if run and isinstance(scale, int | float):
         check_conditioning(run.recipe["train"], None, scale)
@@ -150,7 +172,8 @@ def _drawn(run: Run, drawing: Mapping[str, int | float | str]) -> Side:
     }
     request = replace(scored_request(run.checked_recipe, images), **{**drawing, **stages})
     samples = draw_samples(run.artifact("model"), request, run.session)
-    return Side(samples, "all", scored_protocol(request, run.session.registry, images))
+    protocol = scored_protocol(request, run.session.registry, images)
+    return Side(run.name, samples, "all", images.shape, protocol)
 
 
 def _real(
@@ -163,11 +186,64 @@ def _real(
     if known is None:
         return None
     split = scored_split(known.checked_recipe)
-    return Side(known.artifact("images"), split, {"split": split})
+    shape = known.images().shape
+    return Side(known.name, known.artifact("images"), split, shape, {"split": split})
 
 
 def _folder(path: Path, size: int | None, recipe: Recipe | None, session: Session) -> Side:
-    """A folder's images, all of them, preprocessed as the run's are."""
+    """A folder's images, all of them, preprocessed as ``size`` or else the run's recipe asks."""
     folder = load_folder(path, size, session.registry)
-    stages = recipe.preprocess if recipe else folder.preprocess
-    return Side(prepare_images(folder.dataset, stages, None, session), "train", {"split": "all"})
+    stages = recipe.preprocess if recipe and size is None else folder.preprocess
+    images = prepare_images(folder.dataset, stages, None, session)
+    shape, sizes = read_images(images).shape, _sizes(folder.dataset())
+    if size is None and min(sizes[0]) < min(shape[1:]):
+        raise InputError(
+            f"{path}: has images of {_words(sizes[0])}, which would be enlarged to "
+            f"{_words(shape[1:][::-1])}; give --size {min(shape[1:])} if they should be"
+        )
+    told = {
+        "sizes": [_words(one) for one in dict.fromkeys((sizes[0], sizes[-1]))],
+        "preprocess": [session.registry.spec(stage) for stage in stages],
+    }
+    return Side(str(path), images, "train", shape, {"split": "all"}, told)
+
+
+def _sizes(source: Source) -> list[tuple[int, int]]:
+    """Widths and heights in a dataset, by the number of pixels, of 1,000 images at most."""
+    pictures = [source.image(i) for i in evenly(len(source), 1000)]
+    sizes = {_size(picture) for picture in pictures}
+    return sorted(sizes, key=lambda size: (size[0] * size[1], size))
+
+
+def _size(picture: Path | Picture) -> tuple[int, int]:
+    if isinstance(picture, Path):
+        with open_picture(picture) as opened:
+            return opened.size
+    return picture.size
+
+
+def _words(size: Sequence[int]) -> str:
+    return "×".join(map(str, size))
+
+
+def _refuse_unlike(fake: Side, real: Side) -> None:
+    """InputError where the scored images and the real ones are not of one size."""
+    if fake.shape == real.shape:
+        return
+    (one, two), side = (_words(s.shape[::-1]) for s in (fake, real)), min(real.shape[1:])
+    advice = "compare runs of one resolution"
+    if fake.folder or real.folder:
+        side = min((fake if real.folder and not fake.folder else real).shape[1:])
+        advice = f"give --size {side} to crop a folder's images to squares and resize them"
+    raise InputError(f"{fake.name} has images of {one}, {real.name} of {two}: {advice}")
+
+
+def _findings(fake: Side, real: Side | None, scores: Mapping[str, ScoreRecord]) -> list[Finding]:
+    """Why the scores cannot be trusted, as a run's diagnosis says it."""
+    found = []
+    if real and real.images.key == fake.images.key:
+        what = "These are the same images: their scores tell nothing."
+        found.append(Finding("compared with itself", what, "Give other images with --against."))
+    more = f"add images to {fake.name}" if fake.folder else f"set --num-images to {ENOUGH}"
+    few = [too_few(name, score["protocol"], more) for name, score in scores.items() if real]
+    return [*found, *filter(None, few)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from ..records import ComparisonRecord, Plain, RunRecord, ScoreRecord
+from ..records import ComparisonRecord, FindingRecord, Plain, RunRecord, ScoreRecord
 
 
 class RunResult(RunRecord):
@@ -58,6 +58,7 @@ class EvaluateResult(TypedDict):
     what: str
     against: str
     scores: dict[str, ScoreRecord]
+    diagnosis: list[FindingRecord]
 
 
 class CompareResult(ComparisonRecord):
