@@ -113,6 +113,8 @@ class RunRecord(TypedDict):
     versions: dict[str, str]
     finished: str
     """ISO 8601, UTC."""
+    files: NotRequired[dict[str, str]]
+    """SHA-256 of the other files in the folder that do not change any more."""
 
 
 class CostRecord(TypedDict):
