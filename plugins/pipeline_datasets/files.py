@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,14 @@ class ImageFiles:
 def _content(path: Path, digest: Callable[[Path], str]) -> str:
     """The file's digest. Unreadable files are reported when all are decoded, in one error."""
     try:
-        return digest(path) if path.is_file() else "not a file"
-    except (OSError, InputError) as error:
-        return f"unreadable: {error}"
+        return digest(path) if path.is_file() else unknown_content()
+    except (OSError, InputError):
+        return unknown_content()
+
+
+def unknown_content() -> str:
+    """What stands for content that cannot be read: it equals nothing, and never itself again.
+
+    Should the file be readable a moment later, nothing wrong is ever found under its key.
+    """
+    return secrets.token_hex(32)

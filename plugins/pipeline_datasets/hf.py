@@ -16,6 +16,8 @@ from pydantic import Field
 
 from pipeline import InputError, IOOnly, OptionSets, open_rgb, stage
 
+from .files import unknown_content
+
 _SAVED = ("dataset_dict.json", "state.json")
 """Files of which every folder that ``save_to_disk`` wrote has one."""
 
@@ -229,8 +231,8 @@ def _content(stored: Mapping[str, Any] | None, digest: Callable[[Path], str]) ->
         return hashlib.sha256(stored["bytes"]).hexdigest()
     try:
         return digest(Path(stored["path"]))
-    except (OSError, InputError) as error:
-        return f"unreadable: {error}"
+    except (OSError, InputError):
+        return unknown_content()
 
 
 def _is_place(path: str) -> bool:
