@@ -116,6 +116,8 @@ class RunRecord(TypedDict):
     versions: dict[str, str]
     finished: str
     """ISO 8601, UTC."""
+    files: NotRequired[dict[str, str]]
+    """SHA-256 of the other files in the folder that do not change any more."""
 
 
 class CostRecord(TypedDict):
@@ -298,5 +300,8 @@ def _is_part(key: str, head: str, protocols: Mapping[str, Plain]) -> bool:
 def read_history(folder: Path) -> list[HistoryRecord]:
     """The validations that ``history.jsonl`` in this folder holds, oldest first."""
     file = folder / HISTORY
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [HistoryRecord.of(json.loads(line)) for line in lines]
+    lines = file.read_bytes().splitlines() if file.exists() else []
+    try:
+        return [HistoryRecord.of(json.loads(line)) for line in lines]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is damaged: {error!r}; run the recipe again") from error

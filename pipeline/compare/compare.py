@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shlex
@@ -10,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from ..runs.finished import RUNS, is_run
 from ..runs.metrics import direction
 from ..runs.page import COMPARISON, PICTURES, write_comparison_page
 from ..runs.results import CompareResult, PlanResult
-from ..store.folders import write_text
 from .comparable import cautions, refuse_unlike
 from .cost import measure_cost
 from .scoring import ScoredTrial, score_trial, shared_protocol
@@ -141,14 +140,13 @@ def _write(
     scored = _score_all(subjects, trials, setting)
     record = _record(folder.name, command, subjects, trials, scored, setting)
     record["seconds"] = time.monotonic() - started
-    text = json.dumps(record, indent=2, allow_nan=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / COMPARISON, text + "\n")
     pictures = {name: trials[0].pictures(SHOWN).numpy() for name, trials in scored.items()}
-    np.save(folder / PICTURES, np.stack(list(pictures.values())))
-    written: ComparisonRecord = json.loads(
-        text
-    )  # the same for those who call it and those who read the file
+    make_folder(folder)
+    with replacing(folder / PICTURES) as partial, partial.open("wb") as file:
+        np.save(file, np.stack(list(pictures.values())))
+    write_json(folder / COMPARISON, dict(record))
+    # The same for those who call it and those who read the file.
+    written = cast("ComparisonRecord", read_json(folder / COMPARISON))
     page = write_comparison_page(folder, written, pictures)
     return {**written, "folder": str(folder), "page": str(page)}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,8 @@ from typing import Any, Literal
 from ..artifacts.trajectory import training_key
 from ..errors import InputError
 from ..progress import note
+from ..store.checked import DIGEST, parse_json, read_json
+from ..store.fingerprints import sha256_of
 from ..store.listing import Record
 from ..store.manifest import read_manifest
 from ..store.store import Store
@@ -38,7 +41,7 @@ def cache(
     """
     opened = open_store(store)
     if action == "verify":
-        return opened.verify()
+        return opened.verify() | dict(_damage_in_runs(opened))
     if action == "ls":
         records = opened.ls()
     else:
@@ -61,14 +64,8 @@ def live_keys(store: Store, forget: Sequence[Path] = ()) -> set[str]:
     still there or not. InputError where they do not tell what is needed.
     """
     notes = store.needs.all()
-    places = {RUNS.absolute(), store.root.parent / RUNS, *(run.parent for run in notes)}
     _check_places(store, forget)
-    found = {
-        path.parent
-        for root in (*places, *store.runs())
-        for name in (RECIPE, RUN)
-        for path in root.glob(f"*/{name}")
-    }
+    found = _found(store, notes)
     if not found and not notes:
         raise InputError(
             f"{store.root}: no run that uses this store was found, so nothing says what is needed. "
@@ -82,6 +79,35 @@ def live_keys(store: Store, forget: Sequence[Path] = ()) -> set[str]:
     live = _reached(keys, inputs)
     gone = {run: needed for run, needed in notes.items() if run not in found}
     return _reached(live | _kept_for_gone(gone, live, records, forget), inputs)
+
+
+def _found(store: Store, notes: Iterable[Path]) -> set[Path]:
+    """The folders of runs that are there: here, beside the store, and where it was used from."""
+    noted = {run.parent for run in notes}
+    places = {RUNS.absolute(), store.root.parent / RUNS, *noted, *store.runs()}
+    names = (RECIPE, RUN)
+    return {path.parent for root in places for name in names for path in root.glob(f"*/{name}")}
+
+
+def _damage_in_runs(store: Store) -> Iterator[tuple[str, str]]:
+    """Files of finished runs that are not as they were written, each with what is wrong."""
+    notes: Iterable[Path] = ()
+    with suppress(InputError):  # a damaged note is told by the store
+        notes = store.needs.all()
+    for run in sorted(_found(store, notes)):
+        try:
+            record = parse_json(run / RUN)
+            files = read_json(run / RUN)["files"] if DIGEST in record else {}
+        except FileNotFoundError:
+            continue
+        except (InputError, OSError) as error:
+            yield str(run / RUN), str(error)
+            continue
+        for name, digest in files.items():
+            if not (run / name).is_file():
+                yield str(run / name), "it is missing"
+            elif sha256_of(run / name) != digest:
+                yield str(run / name), "its digest differs"
 
 
 def _check_places(store: Store, forget: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from ..artifacts.session import Session
 from ..errors import InputError
@@ -20,6 +20,7 @@ from ..recipe.load import build_recipe, spec_of
 from ..recipe.schema import Recipe
 from ..records import HistoryRecord, Plain, RunRecord, read_history
 from ..report.notebook import notebook_view
+from ..store.checked import Damaged, read_json
 from ..store.store import Artifact, Store
 
 if TYPE_CHECKING:
@@ -203,14 +204,21 @@ def open_run(
     path = Path(run)
     for folder in (path, RUNS / path):
         if (folder / RUN).is_file():
-            record: RunRecord = json.loads((folder / RUN).read_text())
-            return Run(folder, record, tuple(plugins), store, device)
+            return Run(folder, _record(folder), tuple(plugins), store, device)
     if is_run(path):
         raise InputError(f"{path}: this run has not finished; {_what_to_do(path)}")
     finished = sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))
     raise InputError(
         f"{path}: there is no such run. Finished runs: {', '.join(finished) or 'none'}"
     )
+
+
+def _record(folder: Path) -> RunRecord:
+    """A run's ``run.json``. InputError where it is damaged, which running again mends."""
+    try:
+        return cast("RunRecord", read_json(folder / RUN))
+    except Damaged as error:
+        raise InputError(f"{error}; `pipeline run {folder / RECIPE}` writes it anew") from error
 
 
 def is_run(path: Path) -> bool:

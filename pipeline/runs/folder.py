@@ -36,12 +36,14 @@ from ..records import (
     SelectionRecord,
     read_history,
 )
+from ..store.checked import write_json
+from ..store.fingerprints import sha256_of
 from ..store.folders import make_folder, replacing, write_text
 from ..store.store import Artifact
 from ..training.trackers import Trackers
 from .claim import is_finished, take
 from .diagnose import diagnose
-from .finished import DIAGNOSIS, RUN
+from .finished import DIAGNOSIS, RECIPE, RUN
 from .metrics import directions
 
 
@@ -138,7 +140,12 @@ class RunFolder:
         record = self._record(artifacts, scores, facts)
         if texts:
             record["captions"] = texts
-        write_text(self.path / RUN, _json(record))
+        record["files"] = {
+            path.relative_to(self.path).as_posix(): sha256_of(path)
+            for pattern in (RECIPE, "*.png", "scores.json", HISTORY, "grids/*.png")
+            for path in sorted(self.path.glob(pattern))
+        }
+        write_json(self.path / RUN, dict(record))
         (self.path / DIAGNOSIS).unlink(missing_ok=True)
         return record
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from ..report.comparison_page import comparison_page
 from ..report.encode import Pixels
 from ..report.page_data import ImageCounts, Neighbours, RunPage, Trace
 from ..report.run_page import COPIES, SAMPLES, run_page
+from ..store.checked import Damaged, read_json
 from ..store.folders import write_text
 from ..store.hdf5 import reading
 from ..store.store import Artifact
@@ -70,7 +72,10 @@ def _rewrite(path: Path, store: Path | None) -> Path:
 
 
 def _rewrite_comparison(folder: Path) -> Path:
-    record: ComparisonRecord = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+    try:
+        record = cast("ComparisonRecord", read_json(folder / COMPARISON))
+    except Damaged as error:
+        raise InputError(f"{error}; compare again") from error
     if not (folder / PICTURES).is_file():
         raise InputError(f"{folder / PICTURES} is not there; compare again")
     names = [variant["name"] for variant in record["variants"]]

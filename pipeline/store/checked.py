@@ -24,7 +24,8 @@ class Damaged(InputError, ValueError):
 
 def write_json(path: Path, data: Mapping[str, object]) -> None:
     """Write plain data as JSON with its digest, which ``read_json`` checks. NaN is refused."""
-    write_text(path, json.dumps({DIGEST: _digest(data), **data}, indent=1, allow_nan=False))
+    plain = json.loads(json.dumps(data, allow_nan=False))  # as it will be read: keys as texts
+    write_text(path, json.dumps({DIGEST: _digest(plain), **plain}, indent=1))
 
 
 def read_json(path: Path) -> Plain:

@@ -215,6 +215,7 @@ class Store:
                 elif record.state == "workspace":
                     damaged[name] = damage(record.path, record.key)
                     damaged |= {f"{name}/{file}": harm for file, harm in harms(record.path)}
+            damaged |= {f"needs/{file}": harm for file, harm in harms(self.root / "needs")}
         return {name: harm for name, harm in damaged.items() if harm}
 
     def gc(self, live: Callable[[], Collection[str]], dry_run: bool = False) -> list[Record]:

@@ -38,5 +38,5 @@ def content_of(path: Path, digest: Callable[[Path], str]) -> str | None:
     """The file's digest; None where it cannot be read, which is told when all are decoded."""
     try:
         return digest(path)
-    except InputError:
+    except (OSError, InputError):
         return None

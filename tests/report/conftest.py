@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from pipeline.runs.page import report, write_comparison_page
+from pipeline.store.checked import read_json, write_json
 from pipeline.store.store import Store
 from tests.helpers import tiny
 from tests.helpers.browser import ARGUMENTS, EVIL, NAMES
@@ -39,7 +40,7 @@ def full(first: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pat
     root = tmp_path_factory.mktemp("full")
     shutil.copytree(first["root"], root, dirs_exist_ok=True)
     folder = root / "runs/tiny"
-    about = json.loads((folder / "run.json").read_text())
+    about = read_json(folder / "run.json")
     near = {
         "unit": f"root mean square {EVIL}",
         "items": [
@@ -70,7 +71,7 @@ def full(first: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pat
         "chosen_by": {"name": "kid", "value": 0.5, "standard_error": 0.1, "protocol": {}},
         "fresh": {"kid": 0.6},
     }
-    (folder / "run.json").write_text(json.dumps(about))
+    write_json(folder / "run.json", about)
     recipe = (folder / "recipe.yaml").read_text()
     (folder / "recipe.yaml").write_text(f"{recipe}evil: '{EVIL}'  # {EVIL}\n")
     (page,) = report([folder])

@@ -27,6 +27,7 @@ from pipeline.report.page_data import ImageCounts, RunPage
 from pipeline.report.run_page import run_page
 from pipeline.report.training_curves import loss_names, training_charts
 from pipeline.runs.page import report, write_comparison_page
+from pipeline.store.checked import read_json, write_json
 from tests.helpers.comparisons import comparison, pair, sheets, variant
 from tests.helpers.tiny import run, shell
 
@@ -112,7 +113,7 @@ def test_reports_are_written_again(after_first: Path) -> None:
 def test_what_chose_the_checkpoint(after_first: Path, chosen: dict[str, Any], said: str) -> None:
     file = Path("runs/tiny/run.json")
     selection = {"checkpoint": "best", "step": 1200, "chosen_by": chosen, "fresh": {}}
-    file.write_text(json.dumps({**json.loads(file.read_text()), "selection": selection}))
+    write_json(file, {**read_json(file), "selection": selection})
     report([Path("tiny")])
     text = Path("runs/tiny/report.html").read_text(encoding="utf-8")
     assert "The best checkpoint, of step 1,200, was " + said in text

@@ -186,3 +186,22 @@ def test_the_training_that_a_model_came_from_is_needed(project) -> None:
     for file in Path(".pipeline/needs").iterdir():
         file.unlink()
     assert removed() == []
+
+
+FILES = ("run.json", "samples.png", "scores.json", "history.jsonl", "recipe.yaml", "grids/*3.png")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_verify_reads_the_folders_of_runs(after_first: Path, name: str) -> None:
+    assert cache("verify") == {}
+    [file] = Path("runs/tiny").glob(name)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    [(where, why)] = cache("verify").items()
+    assert where == str(file.absolute())
+    assert "digest differs" in why or "JSON" in why
+    file.write_bytes(b"")
+    assert len(cache("verify")) == 1
+    file.unlink()
+    assert len(cache("verify")) == (name != "run.json")

@@ -34,9 +34,7 @@ def score(what: str, against: str, **options: Any) -> dict[str, Any]:
 def test_unlike_sizes_are_refused_and_size_makes_them_like(here: Path) -> None:
     folder("wide", 24, 16)
     folder("square", 16, 16)
-    with pytest.raises(
-        InputError, match="wide has images of 24×16×3, square of 16×16×3: give --"
-    ):
+    with pytest.raises(InputError, match="wide has images of 24×16×3, square of 16×16×3: give --"):
         score("wide", "square")
     protocol = score("wide", "square", size=16)["protocol"]
     assert protocol["resolution"] == [16, 16]

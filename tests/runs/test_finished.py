@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline import InputError
 from pipeline.commands import open_run
+from pipeline.store.checked import read_json, write_json
 from tests.helpers.tiny import STAGES, draw
 
 
@@ -50,8 +51,8 @@ def test_pictures_are_those_that_the_command_draws(after_first: Path) -> None:
 def test_what_a_notebook_shows(after_first: Path) -> None:
     file = after_first / "runs/tiny/run.json"
     evil = '"><script>alert(1)</script>'
-    about = json.loads(file.read_text())
-    file.write_text(json.dumps({**about, "name": evil}))
+    about = read_json(file)
+    write_json(file, {**about, "name": evil})
     run = open_run("tiny")
     tags: list[str] = []
     words: list[str] = []
@@ -70,7 +71,7 @@ def test_what_a_notebook_shows(after_first: Path) -> None:
 
 def test_without_scores_there_are_none(after_first: Path) -> None:
     file = after_first / "runs/tiny/run.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "scores": {}}))
+    write_json(file, {**read_json(file), "scores": {}})
     run = open_run("tiny")
     assert run.scores == []
     assert "<table" not in run._repr_html_()

@@ -4,7 +4,13 @@ import pytest
 
 from pipeline.store.checked import read_json, read_lines, write_json, write_lines
 
-DATA = {"step": 6, "losses": {"loss": [0.1, 3]}, "record": None, "name": "é"}
+DATA = {
+    "step": 6,
+    "by_number": {"9": 1, "10": 2},
+    "losses": {"loss": [0.1, 3]},
+    "record": None,
+    "name": "é",
+}
 LINES = ['{"step": 1}', '{"step": 2}']
 
 
@@ -41,3 +47,8 @@ def test_no_flipped_bit_and_no_cut_is_read_as_something_else(tmp_path, write):
             assert read(path) == given
         except ValueError:
             continue
+
+
+def test_keys_that_are_numbers_become_texts_before_they_are_digested(tmp_path):
+    write_json(tmp_path / "a.json", {"runs": {10: 1, 9: (2, 3)}})
+    assert read_json(tmp_path / "a.json") == {"runs": {"10": 1, "9": [2, 3]}}

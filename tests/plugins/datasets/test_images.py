@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipeline import InputError
 from pipeline.plugin.draws import Draws
+from pipeline.store.store import Store
 from pipeline_augmentations.horizontal_flip import HorizontalFlip
 from pipeline_datasets import flowers102
 from pipeline_datasets.flowers102 import CLASS_NAMES, Flowers102
@@ -294,3 +295,25 @@ class TestHorizontalFlip:
     def test_probability_has_bounds(self) -> None:
         with pytest.raises(ValueError, match="less than or equal to 1"):
             HorizontalFlip(probability=1.5)
+
+
+class TestContent:
+    """What a photo's key is made from is its bytes, and nothing else."""
+
+    def source(self, root: Path) -> Any:
+        for name in "ab":
+            save(root / f"{name}.png")
+        return ImageFolder(root=root)()
+
+    @pytest.mark.parametrize("harm", [b"rubbish!!!" * 500, b""])
+    def test_other_photos_have_another_key_whatever_the_memory_of_digests_is(
+        self, tmp_path: Path, harm: bytes
+    ) -> None:
+        store = Store(tmp_path / "store")
+        (store.root / "digests.sqlite").write_bytes(harm)
+        source = self.source(tmp_path / "photos")
+        before = source.fingerprint(store.digest)
+        assert source.fingerprint(Store(store.root).digest) == before
+        for path in source.paths:
+            Image.new("RGB", (8, 8), "black").save(path)
+        assert source.fingerprint(Store(store.root).digest) != before
