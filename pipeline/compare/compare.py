@@ -26,6 +26,8 @@ from ..runs.finished import RUNS, is_run
 from ..runs.metrics import direction
 from ..runs.page import COMPARISON, PICTURES, write_comparison_page
 from ..runs.results import CompareResult, PlanResult
+from ..store.checked import read_json, write_json
+from ..store.folders import make_folder, replacing
 from .comparable import cautions, refuse_unlike
 from .cost import measure_cost
 from .scoring import ScoredTrial, score_trial, shared_protocol
