@@ -16,11 +16,13 @@ from ..diffusion.model import save_model
 from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.schema import Recipe
-from ..records import Plain
-from ..store.manifest import key_of
+from ..records import HISTORY, Plain
+from ..store.manifest import MANIFEST, key_of
 from ..store.store import Artifact, Store
+from ..store.weights import is_whole, read_state
 from ..training import checkpoint
 from ..training.batches import Batches
+from ..training.history import kept_records
 from ..training.loop import Training, Watch
 from ..training.validate import Measure
 from .prepare import read_images
@@ -41,8 +43,9 @@ def train(
     ingredients = {**trajectory, "validate": choice, "steps": steps}
 
     def build(folder: Path) -> None:
-        with _workspace(session.store, trajectory, steps) as workspace:
-            views = workspace / "validations" / key_of("validate", choice)[:16]
+        every = settings.validate.every.in_steps(batches.per_epoch)
+        found = _workspace(session.store, trajectory, choice, every, steps)
+        with found as (workspace, views):
             registry, device = session.registry, session.device
             training = Training(
                 recipe, reader, batches, measures, registry, device, workspace, views
@@ -50,7 +53,7 @@ def train(
             choices = training.run(steps, watch)
             save_model(folder, recipe, session.registry, training.model, choices)
             shutil.copytree(views / "grids", folder / "grids")
-            shutil.copy(views / "history.jsonl", folder)
+            shutil.copy(views / HISTORY, folder)
 
     return session.store.get_or_build("model", ingredients, build)
 
@@ -73,12 +76,48 @@ def _choice(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> 
 
 
 @contextmanager
-def _workspace(store: Store, trajectory: Plain, steps: int) -> Iterator[Path]:
-    """The folder to train in: the one that grows, unless it has already grown beyond ``steps``."""
-    with store.workspace("training", trajectory) as folder:
-        if checkpoint.newest_step(folder) <= steps:
-            yield folder
-            return
-    note(f"this training has already gone beyond step {steps}: trained again from the start")
-    with store.workspace("training", {**trajectory, "ends": steps}) as folder:
-        yield folder
+def _workspace(
+    store: Store, trajectory: Plain, choice: Plain, every: int, steps: int
+) -> Iterator[tuple[Path, Path]]:
+    """The folder to train in, and in it that of this way to validate.
+
+    It is the training that grows, where going on gives what a training from the start would give:
+    history, best weights and all. Otherwise the training is made again, in a folder of its own.
+    """
+    others: list[Plain] = [{}, {"validate": choice}, {"validate": choice, "ends": steps}]
+    for other in others:
+        with store.workspace("training", {**trajectory, **other}) as folder:
+            views = folder / "validations" / key_of("validate", choice)[:16]
+            if hindrance := _hindrance(folder, views, every, steps):
+                note(f"this training {hindrance}: trained again from the start")
+            if hindrance and other is others[-1]:
+                for old in folder.iterdir():  # nothing else goes on from here
+                    if old.name != MANIFEST:
+                        shutil.rmtree(old) if old.is_dir() else old.unlink()
+            if not hindrance or other is others[-1]:
+                yield folder, views
+                return
+
+
+def _hindrance(folder: Path, views: Path, every: int, steps: int) -> str:
+    """Why going on from the last checkpoint would not give what the start gives; "" if it would."""
+    kept = checkpoint.newest(folder)
+    step = kept["step"]
+    if step > steps:
+        return f"has already gone beyond step {steps}"
+    try:
+        validated = {record.step for record in kept_records(views)}
+    except ValueError as error:
+        return f"cannot go on ({error})"
+    if validated & set(range(every, step + 1, every)):
+        if not is_whole(views / "best"):
+            return f"cannot go on ({views / 'best'} is damaged)"
+        if read_state(views / "best")["record"]["step"] > steps:
+            return f"has already gone beyond step {steps}"
+    missing = set(range(every, step, every)) - validated
+    # Losses are summed from one validation to the next: these sums must begin at our last one.
+    begun = step - kept["losses"]["count"] if step else -every
+    due = step % every == 0
+    if missing or (not (due and step in validated) and begun != (step - 1) // every * every):
+        return f"was validated in another way until step {step}"
+    return ""

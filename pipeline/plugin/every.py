@@ -34,6 +34,10 @@ class Every:
     def __str__(self) -> str:
         return f"{self.amount} {self.unit}" + "s" * (self.amount != 1)
 
+    def in_steps(self, per_epoch: int) -> int:
+        """So many steps, for an interval of epochs or steps, where an epoch has ``per_epoch``."""
+        return self.amount * (per_epoch if self.unit == "epoch" else 1)
+
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: object) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(cls.parse)

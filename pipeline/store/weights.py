@@ -77,6 +77,16 @@ def read_state(path: Path) -> Plain:
     return _without_names(_read_json(path))
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a pair is there and as it was written."""
+    try:
+        state = _read_json(path)
+        data = path.with_name(state.get("file", path.name + ".safetensors"))
+        return bool(state.get("sha256") == sha256_of(data))
+    except (ValueError, OSError):
+        return False
+
+
 def remove_weights(path: Path) -> None:
     """Remove a pair, the JSON first: what is left of it by a kill no longer counts."""
     data = _data_of(path)

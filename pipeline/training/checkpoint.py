@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from ..progress import note
 from ..records import Plain
-from ..store.weights import read_weights, write_weights
+from ..store.weights import is_whole, read_state, read_weights, remove_weights, write_weights
 
 KEEP = 2
 """How many checkpoints are kept: the newest, and one before it should the newest be damaged."""
@@ -23,8 +25,7 @@ def save(
     """Write the checkpoint of ``step`` and remove all but the last ``KEEP``."""
     write_weights(folder / f"step-{step:08d}", tensors, {"step": step, **state})
     for old in _steps(folder)[KEEP:]:
-        for suffix in (".json", ".safetensors"):
-            old.with_name(old.name + suffix).unlink(missing_ok=True)
+        remove_weights(old)
 
 
 def latest(folder: Path) -> tuple[dict[str, Tensor], Plain] | None:
@@ -37,26 +38,88 @@ def latest(folder: Path) -> tuple[dict[str, Tensor], Plain] | None:
     return None
 
 
-def newest_step(folder: Path) -> int:
-    """The step of the newest checkpoint; 0 when there is none."""
-    steps = _steps(folder)
-    return int(steps[0].name.removeprefix("step-")) if steps else 0
+def newest(folder: Path) -> Plain:
+    """The state of the newest checkpoint that is whole, without its tensors; step 0 without one."""
+    for path in _steps(folder):
+        if is_whole(path):
+            return read_state(path)
+    return {"step": 0}
 
 
-def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state, which is tensors in all of torch's optimizers, by ``index.name``."""
-    state = optimizer.state_dict()["state"]
-    return {f"{i}.{k}": v for i, entries in state.items() for k, v in entries.items()}
+# An optimizer's state --------------------------------------------------------------------------
+
+Groups = list[dict[str, object]]
 
 
-def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what ``optimizer_tensors`` gave; options stay those of the recipe."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+def groups_of(optimizer: Optimizer) -> Groups:
+    """What an optimizer keeps of each group of parameters: its options, and perhaps state."""
+    return [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+
+
+def optimizer_state(optimizer: Optimizer, new: Groups) -> tuple[dict[str, Tensor], Plain]:
+    """An optimizer's state, as tensors by ``index.name`` and as plain data.
+
+    ``new`` is what ``groups_of`` gave when it was new: what differs is state too, as schedule-free
+    optimizers keep it there. ValueError for state that is neither tensors nor plain data.
+    """
+    tensors: dict[str, Tensor] = {}
+    plain: Plain = {"state": {}, "groups": {}}
+    values = {
+        "state": {
+            f"{i}.{k}": v
+            for i, entries in optimizer.state_dict()["state"].items()
+            for k, v in entries.items()
+        },
+        "groups": {
+            f"{i}.{k}": v
+            for i, (group, before) in enumerate(zip(groups_of(optimizer), new, strict=True))
+            for k, v in group.items()
+            if k != "lr" and not (k in before and _same(v, before[k]))
+        },
+    }
+    for part, entries in values.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[name if part == "state" else f"group.{name}"] = value
+            elif _is_plain(value):
+                plain[part][name] = value
+            else:
+                raise ValueError(f"{name.partition('.')[2]} is a {type(value).__name__}: {value!r}")
+    return tensors, plain
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], plain: Plain) -> None:
+    """Put back what ``optimizer_state`` gave into a new optimizer; options are the recipe's."""
+    state: dict[int, dict[str, object]] = {}
     groups = optimizer.state_dict()["param_groups"]
+    inside = {f"group.{name}": value for name, value in plain["groups"].items()}
+    for key, value in [*tensors.items(), *plain["state"].items(), *inside.items()]:
+        entries: dict[str, object]
+        if key.startswith("group."):
+            index, name = key.removeprefix("group.").split(".", 1)
+            entries = groups[int(index)]
+        else:
+            index, name = key.split(".", 1)
+            entries = state.setdefault(int(index), {})
+        entries[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, Tensor) or isinstance(other, Tensor):
+        both = isinstance(one, Tensor) and isinstance(other, Tensor)
+        return both and torch.equal(one, other)  # type: ignore[arg-type]
+    return type(one) is type(other) and one == other
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | str) or _is_finite(value)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _steps(folder: Path) -> list[Path]:

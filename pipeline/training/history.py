@@ -9,17 +9,25 @@ from pathlib import Path
 from ..diagnosis.diagnosis import find_in_training
 from ..progress import note
 from ..recipe.schema import Ema
-from ..records import HISTORY, HistoryRecord, read_history
-from ..store.folders import write_text
+from ..records import HISTORY, HistoryRecord
+from ..store.checked import read_json, write_json
+from ..store.folders import make_folder, write_text
+
+CHECKED = "history.json"
+"""The same records as in ``history.jsonl``, with a digest: what training goes on from."""
 
 
 class History:
-    """``history.jsonl`` and ``grids/`` in a folder; records are validations, oldest first."""
+    """The validations of a training in a folder, oldest first, and ``grids/`` beside them.
+
+    ``history.jsonl`` is for people and pages. Damaged (a ValueError) where what is there is not as
+    it was written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "grids").mkdir(parents=True, exist_ok=True)
-        self.records = read_history(folder)
+        make_folder(folder / "grids")
+        self.records = kept_records(folder)
 
     def grid(self, step: int) -> Path:
         """The file of the grid that was drawn at this step."""
@@ -31,9 +39,7 @@ class History:
 
     def append(self, record: HistoryRecord) -> None:
         """Keep one more validation."""
-        with (self.folder / HISTORY).open("a") as file:
-            file.write(json.dumps(record.flat(), allow_nan=False) + "\n")
-        self.records.append(record)
+        self._keep([*self.records, record])
 
     def keep_only(self, step: int, every: int, total: int) -> None:
         """Drop what a training straight to ``total`` would not have at ``step``.
@@ -42,12 +48,25 @@ class History:
         """
         reached = [record for record in self.records if record.step <= step]
         usual = [r for r in reached if r.step % every == 0 or r.step == total]
-        for record in self.records:
-            if record not in usual:
-                self.grid(record.step).unlink(missing_ok=True)
-        lines = [json.dumps(record.flat()) + "\n" for record in usual]
+        dropped = [record for record in self.records if record not in usual]
+        self._keep(usual)
+        for record in dropped:
+            self.grid(record.step).unlink(missing_ok=True)
+
+    def _keep(self, records: list[HistoryRecord]) -> None:
+        flat = [record.flat() for record in records]
+        write_json(self.folder / CHECKED, {"records": flat})
+        lines = [json.dumps(line, allow_nan=False) + "\n" for line in flat]
         write_text(self.folder / HISTORY, "".join(lines))
-        self.records = usual
+        self.records = records
+
+
+def kept_records(folder: Path) -> list[HistoryRecord]:
+    """The validations in a training's folder. Damaged, a ValueError, if they are not as written."""
+    file = folder / CHECKED
+    if not file.exists():
+        return []
+    return [HistoryRecord.of(line) for line in read_json(file)["records"]]
 
 
 def say_news(history: Sequence[HistoryRecord], ema: Ema) -> None:

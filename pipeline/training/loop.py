@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +16,13 @@ from ..diffusion.ema import EmaNetwork
 from ..diffusion.images import Images, Indices
 from ..diffusion.labels import dropped
 from ..diffusion.model import Checkpointed, Choice, Model, build_network
+from ..errors import Failed
 from ..plugin.draws import Draws, stream
-from ..plugin.every import Every
 from ..plugin.registry import Registry
 from ..progress import note, progress
 from ..recipe.schema import Recipe
-from ..records import HistoryRecord
-from ..store.weights import read_weights, with_prefix, without_prefix, write_weights
+from ..records import HistoryRecord, Plain
+from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
 from . import checkpoint
 from .batches import Batches, in_batches
 from .history import History, say_news
@@ -67,6 +66,7 @@ class Training:
         self.network = build_network(recipe, images.shape, names, device)
         self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
         self.optimizer = self.settings.optimizer(self.network.parameters())
+        self.new_groups = checkpoint.groups_of(self.optimizer)
         self.full_lrs = [group["lr"] for group in self.optimizer.param_groups]
         codec_state = self._restore_or_fit_codec()
         self.model = Model(
@@ -82,12 +82,10 @@ class Training:
 
     def run(self, total: int, watch: Watch) -> dict[Choice, Checkpointed]:
         """Train up to ``total`` steps; the best and the last weights with their records."""
-        every = _in_steps(self.settings.validate.every, self.batches.per_epoch)
+        every = self.settings.validate.every.in_steps(self.batches.per_epoch)
         self.history.keep_only(self.step, every, total)
         if self.step:
             note(f"training goes on from step {self.step}")
-            if self.step >= every and not self.history.records:
-                note("it was validated in another way until here: best is the best from now on")
         with stopping_softly() as stop, progress("training", total, self.step) as bar:
             self._validate_if_due(total, every, watch, stop)  # stopped before it had been
             while self.step < total:
@@ -209,8 +207,10 @@ class Training:
 
     def _best_record(self) -> HistoryRecord | None:
         """The record of the best weights that were kept, without reading the weights."""
-        file = self.views / "best.json"
-        return HistoryRecord.of(json.loads(file.read_text())["record"]) if file.exists() else None
+        best = self.views / "best"
+        if not best.with_suffix(".json").exists():
+            return None
+        return HistoryRecord.of(read_state(best)["record"])
 
     def _choices(self, last: HistoryRecord) -> dict[Choice, Checkpointed]:
         now: Checkpointed = (self._weights(), last.flat())
@@ -230,7 +230,8 @@ class Training:
         tensors, state = kept
         self.network.load_state_dict(without_prefix("raw", tensors))
         self.ema.average.load_state_dict(without_prefix("ema", tensors))
-        checkpoint.restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
+        saved = without_prefix("optimizer", tensors)
+        checkpoint.restore_optimizer(self.optimizer, saved, state["optimizer"])
         self.step, self.losses = state["step"], LossSums(**state["losses"])
         self.seconds, self.waited = state["seconds"], state["waited"]
         return without_prefix("codec", tensors)
@@ -244,12 +245,22 @@ class Training:
     def _save(self) -> None:
         self.losses.means(self.step)  # refuses to save what has become NaN
         self._refuse_diverged()
-        optimizer = checkpoint.optimizer_tensors(self.optimizer)
+        optimizer, plain = self._optimizer_state()
         codec = with_prefix("codec", self.model.codec_state)
         tensors = {**self._weights(), **with_prefix("optimizer", optimizer), **codec}
+        state = {"losses": self.losses.state(), "optimizer": plain}
         times = {"seconds": self.seconds, "waited": self.waited}
-        checkpoint.save(self.folder, self.step, tensors, {"losses": self.losses.state(), **times})
+        checkpoint.save(self.folder, self.step, tensors, {**state, **times})
         self.saved = time.monotonic()
+
+    def _optimizer_state(self) -> tuple[dict[str, Tensor], Plain]:
+        try:
+            return checkpoint.optimizer_state(self.optimizer, self.new_groups)
+        except ValueError as error:
+            name = type(self.optimizer).__name__
+            raise Failed(
+                f"the state of {name} cannot be saved, so it cannot go on: {error}"
+            ) from None
 
     def _checkpoint_due(self) -> bool:
         every = self.settings.checkpoint_every
@@ -259,14 +270,13 @@ class Training:
         return time.monotonic() - self.saved > seconds
 
     def _refuse_diverged(self) -> None:
-        """Raises Diverged for weights that are not finite: the loss tells only a step later."""
-        for name, tensor in self.network.state_dict().items():
+        """Raises Diverged for weights that are not finite: the loss tells only a step later.
+
+        Their averages and all buffers are looked at too: a checkpoint of them would never go on.
+        """
+        for name, tensor in self._weights().items():
             if not tensor.isfinite().all():
-                raise Diverged(f"{name} is no longer finite", self.step)
-
-
-def _in_steps(every: Every, per_epoch: int) -> int:
-    return every.amount * (per_epoch if every.unit == "epoch" else 1)
+                raise Diverged(f"{name.partition('.')[2]} is no longer finite", self.step)
 
 
 def _line(record: HistoryRecord) -> str:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next safe point."""
+"""Ctrl-C, SIGTERM and a closed terminal as a wish to stop at the next safe point."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class Stop:
             raise Interrupted(self.signum, message)
 
 
+def _signals() -> list[int]:
+    """What asks to stop. Under nohup a closed terminal does not, and Windows tells of none."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+    return list(map(int, signals))
+
+
 @contextmanager
 def stopping_softly() -> Iterator[Stop]:
     """Let the first signal only set ``signum``, unless ``at_once``; a second one stops."""
@@ -39,7 +47,7 @@ def stopping_softly() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, ask) for s in _signals()}
     try:
         yield stop
     finally:

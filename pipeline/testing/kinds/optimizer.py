@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ...plugin.contracts import Optimizer
-from ...training.checkpoint import optimizer_tensors, restore_optimizer
+from ...training.checkpoint import groups_of, optimizer_state, restore_optimizer
 from ..context import Check, Context, Wrong
 
 STEPS = 200
@@ -83,13 +84,14 @@ def resumes(stage: Optimizer, _: Context) -> str:
     first = _Quadratic(stage, torch.float32)
     first.run(5)
     second = _Quadratic(stage, torch.float32, _copies(first.parameters))
-    restore_optimizer(second.optimizer, load(_saved(first.optimizer)))
+    tensors, plain = _saved(first)
+    restore_optimizer(second.optimizer, load(tensors), json.loads(plain))
     resumed = second.run(7)
     if not all(torch.equal(a, b) for a, b in zip(straight, resumed, strict=True)):
         raise Wrong(
             f"after 5 steps, a checkpoint and 7 more the weights differ by "
             f"{_distance(straight, resumed):.3g} from 12 steps at once: part of its state is "
-            "not in state_dict()"
+            "neither in state_dict()['state'] nor in its param_groups"
         )
     return "5 steps, a checkpoint and 7 more are 12 steps, bit for bit"
 
@@ -124,6 +126,7 @@ class _Quadratic:
     ) -> None:
         self.parameters = [nn.Parameter(v) for v in values] if values else _parameters(dtype)
         self.optimizer = stage(self.parameters)
+        self.new_groups = groups_of(self.optimizer)
 
     def _error(self) -> Tensor:
         errors = []
@@ -158,13 +161,14 @@ def _parameters(dtype: torch.dtype) -> list[nn.Parameter]:
     return [nn.Parameter(start) for start in starts]
 
 
-def _saved(optimizer: torch.optim.Optimizer) -> bytes:
+def _saved(problem: _Quadratic) -> tuple[bytes, str]:
     """Its state as a checkpoint keeps it. Raises Wrong where it cannot be kept."""
     try:
-        return save(optimizer_tensors(optimizer))
+        tensors, plain = optimizer_state(problem.optimizer, problem.new_groups)
+        return save(tensors), json.dumps(plain, allow_nan=False)
     except Exception as error:
         raise Wrong(
-            "its state cannot be kept in a checkpoint, which holds tensors only: "
+            "its state cannot be kept in a checkpoint, which holds tensors, numbers and texts: "
             f"{type(error).__name__}: {error}"
         ) from error
 
