@@ -44,13 +44,13 @@ def list_store(as_json: bool, store: Path | None) -> None:
 @store
 @as_json
 def verify_store(as_json: bool, store: Path | None) -> None:
-    """Read everything and check it against its digests. Exit code 1 when something is damaged."""
+    """Read everything, runs too, and check it against its digests. Exit code 1 for damage."""
     from ..runs.cache import cache
 
     with output(as_json) as give:
         damaged = cache("verify", store=store)
         lines = [f"{name}: {damage}" for name, damage in damaged.items()]
-        give(damaged, "\n".join(lines) or "all artifacts are as they were written")
+        give(damaged, "\n".join(lines) or "all is as it was written")
     if damaged:
         sys.exit(1)
 

@@ -83,7 +83,8 @@ class Run:
         if not path.is_dir():
             raise InputError(f"{path}: the store of run {self.name} is not there; give --store")
         store = Store(path)
-        store.needs.add(self.folder, [a["key"] for a in self.record["artifacts"].values()])
+        if self.folder.absolute().parent != store.root.parent / RUNS:  # gc looks there anyway
+            store.needs.add(self.folder, [a["key"] for a in self.record["artifacts"].values()])
         return store
 
     @cached_property
