@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from .finished import DIAGNOSIS, RECIPE, RUN, RUNS
 
 LOCKS = ".locks"
 """The folder under ``runs/`` whose files say who is at work on a run."""
+CHOOSING = ".choosing"
+"""The lock of those who look for a folder."""
 
 OURS = ("grids", "trackers", "samples-*", "*.html", "scores.json", "samples.png", "history.jsonl")
 """What a replaced run takes with it, beside its recipe, its record and its diagnosis."""
@@ -32,7 +35,15 @@ OURS = ("grids", "trackers", "samples-*", "*.html", "scores.json", "samples.png"
 
 def folder_for(loaded: Loaded) -> Path:
     """The folder of this recipe's run, without a name given: its own, or the next that is free."""
-    return next(folder for folder in _folders(loaded) if _is_for(folder, loaded))
+    name = run_name(loaded)
+    numbered = re.compile(re.escape(name) + r"(-\d+)?")
+    there = [path for path in RUNS.glob("[!.]*") if numbered.fullmatch(path.name)]
+    for folder in sorted(there, key=lambda path: (len(path.name), path.name)):
+        recipe = recipe_in(folder)
+        if recipe is not None and not _differences(recipe, loaded):
+            return folder
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(RUNS / name for name in names if _is_free(RUNS / name))
 
 
 @contextmanager
@@ -42,35 +53,27 @@ def claimed(loaded: Loaded, name: str | None, replace: bool) -> Iterator[Path]:
     Two that run the same recipe wait for each other, and the second finds all done. InputError for
     a ``name`` that another recipe's run has, unless it may ``replace`` that.
     """
-    for folder in _folders(loaded) if name is None else [RUNS / name]:
-        if name is None and not _is_for(folder, loaded):
-            continue
-        make_folder(RUNS / LOCKS)
-        with locked(RUNS / LOCKS / folder.name, partial(_say_waiting, folder)):
-            if not _is_for(folder, loaded):  # the name is taken, perhaps just now
-                if name is None:
-                    continue
-                _refuse_other(folder, loaded, replace)
-            if recipe_in(folder) is None:
-                with _begun(folder, loaded):
-                    yield folder
+    make_folder(RUNS / LOCKS)
+    while True:
+        with locked(RUNS / LOCKS / CHOOSING, lambda _: None):
+            folder = folder_for(loaded) if name is None else RUNS / name
+            new = _is_free(folder)
+            if new:
+                make_folder(folder)
+                write_text(folder / RECIPE, recipe_as_yaml(loaded))
             else:
+                _check(folder, loaded, replace)
+        with locked(RUNS / LOCKS / folder.name, partial(_say_waiting, folder)):
+            if recipe_in(folder) is None:  # another gave it up meanwhile
+                continue
+            if new and folder.name != (name or run_name(loaded)):
+                note(f"{RUNS / run_name(loaded)} is another recipe's run: this one is {folder}")
+            try:
                 yield folder
-        return
-
-
-@contextmanager
-def _begun(folder: Path, loaded: Loaded) -> Iterator[None]:
-    """Let the folder hold the recipe, so that others see whose it is; not where nothing comes."""
-    if folder.name != run_name(loaded) and loaded.recipe.name != folder.name:
-        note(f"{RUNS / run_name(loaded)} is another recipe's run: this one is {folder}")
-    make_folder(folder)
-    write_text(folder / RECIPE, recipe_as_yaml(loaded))
-    try:
-        yield
-    finally:
-        if [path.name for path in folder.iterdir()] == [RECIPE]:
-            shutil.rmtree(folder)
+            finally:
+                if [path.name for path in folder.iterdir()] == [RECIPE]:
+                    shutil.rmtree(folder)  # nothing came of it
+            return
 
 
 def take(folder: Path, loaded: Loaded) -> None:
@@ -96,9 +99,10 @@ def recipe_in(folder: Path) -> Plain | None:
     return None
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether the folder holds the record of a finished run."""
-    return _finished_recipe(folder) is not None
+def has_finished(folder: Path, loaded: Loaded) -> bool:
+    """Whether the folder holds a finished run of this recipe."""
+    recipe = _finished_recipe(folder)
+    return recipe is not None and not _differences(recipe, loaded)
 
 
 def _finished_recipe(folder: Path) -> Plain | None:
@@ -118,22 +122,11 @@ def _recipe_file(folder: Path) -> Plain | None:
     return node.plain if node and node.mapping else None
 
 
-def _folders(loaded: Loaded) -> Iterator[Path]:
-    """``runs/NAME``, ``runs/NAME-2``, ``runs/NAME-3``, …"""
-    name = run_name(loaded)
-    return (RUNS / (name if number == 1 else f"{name}-{number}") for number in count(1))
-
-
-def _is_for(folder: Path, loaded: Loaded) -> bool:
-    """Whether the folder is free, or holds a run of this recipe."""
-    recipe = recipe_in(folder)
-    if recipe is None:
-        return not (folder.is_symlink() or folder.exists()) or _is_empty(folder)
-    return not _differences(recipe, loaded)
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def _is_free(folder: Path) -> bool:
+    """Whether nothing is there, or an empty folder."""
+    if folder.is_dir() and not folder.is_symlink():
+        return not any(folder.iterdir())
+    return not (folder.is_symlink() or folder.exists())
 
 
 def _differences(recipe: Plain, loaded: Loaded) -> list[str]:
@@ -145,14 +138,14 @@ def _differences(recipe: Plain, loaded: Loaded) -> list[str]:
     return [line for line in told if line.partition(": ")[0] in counts]
 
 
-def _refuse_other(folder: Path, loaded: Loaded, replace: bool) -> None:
-    """InputError for what a name may not take the place of."""
+def _check(folder: Path, loaded: Loaded, replace: bool) -> None:
+    """InputError for a folder whose place this run may not take."""
     before = recipe_in(folder)
     if before is None:
         raise InputError(f"{folder}: is there and is no run; choose another --name")
-    if not replace:
+    if (differences := _differences(before, loaded)) and not replace:
         raise InputError(
-            f"{folder}: is the run of another recipe ({'; '.join(_differences(before, loaded))}). "
+            f"{folder}: is the run of another recipe ({'; '.join(differences)}). "
             "Give another --name, or --replace to put this run in its place, with all that it holds"
         )
 

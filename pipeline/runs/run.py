@@ -23,7 +23,7 @@ from ..store.store import Artifact
 from ..training.trackers import check_trackers
 from ..training.validate import Measure
 from .cache import open_store
-from .claim import claimed, folder_for, is_finished
+from .claim import claimed, folder_for, has_finished
 from .command import run_command
 from .finished import RUNS, Run
 from .folder import RunArtifacts, RunFolder
@@ -62,12 +62,12 @@ def run(
     if dry_run:
         path = folder_for(loaded) if name is None else RUNS / name
         return {"name": path.name, "recipe": loaded.data, "probe": probe(loaded.recipe)}
+    if not has_finished(folder_for(loaded) if name is None else RUNS / name, loaded):
+        probe(loaded.recipe)  # before anything is made
+    session = Session(registry, open_store(store, fresh), choose_device(device))
     started = time.monotonic()
     command = run_command(recipe, overrides, name, plugins, store, device)
     with claimed(loaded, name, replace) as path:
-        if not is_finished(path):
-            probe(loaded.recipe)
-        session = Session(registry, open_store(store, fresh), choose_device(device))
         folder = RunFolder(path, loaded, session, plugins, command)
         artifacts = make_all(loaded.recipe, session, folder)
         record = folder.finish(artifacts)

@@ -13,6 +13,7 @@ import pytest
 from pipeline import InputError, commands
 from pipeline.compare.variants import Variant
 from pipeline.errors import Failed
+from pipeline.store.checked import read_json
 from pipeline.store.store import Store
 from tests.helpers.tiny import main, run, shell
 from tests.helpers.trials import COST, SWAP, compare, set_cost
@@ -41,7 +42,7 @@ def test_a_comparison_holds_its_runs_scores_and_their_differences(done: dict[str
     assert first["cost"]["nfe"] == 2
     assert first["cost"]["steps"] == 7
     folder = done["root"] / done["folder"]
-    kept = json.loads((folder / "compare.json").read_text())
+    kept = read_json(folder / "compare.json")
     assert kept == {k: v for k, v in done.items() if k not in ("folder", "page", "root")}
     assert "bilinear" in (done["root"] / done["page"]).read_text()
 

@@ -143,7 +143,7 @@ def stopped_run() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.runs.run.train", stop)
-        run("seed=1", name="tiny")
+        run("seed=1", name="tiny", replace=True)
 
 
 def test_a_comparison_by_its_folder(after_first: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_comparison_by_its_folder(after_first: Path) -> None:
     data["pairs"] = [pair("a", "b", [0.1], "a")]
     Path("runs/two").mkdir()
     np.save("runs/two/pictures.npy", np.stack([sheets(data)[name] for name in ("a", "b")]))
-    Path("runs/two/compare.json").write_text(json.dumps(data))
+    write_json(Path("runs/two/compare.json"), data)
     (found,) = commands.report([Path("two")])
     text = Path(found["report"]).read_text(encoding="utf-8")
     assert found["report"] == "runs/two/compare.html"

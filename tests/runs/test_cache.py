@@ -10,6 +10,7 @@ from pipeline.artifacts.trajectory import training_key
 from pipeline.errors import InputError
 from pipeline.runs.cache import cache
 from pipeline.runs.finished import open_run
+from pipeline.store.checked import write_json
 from pipeline.store.store import Store
 
 
@@ -37,7 +38,7 @@ def make_run(folder: Path, seed: int, *, finish: bool = True, noted: bool = True
             "artifacts": named,
             "store": os.path.relpath(".pipeline", folder),
         }
-        (folder / "run.json").write_text(json.dumps(record))
+        write_json(folder / "run.json", record)
 
 
 def kinds() -> list[str]:

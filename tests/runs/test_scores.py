@@ -105,6 +105,7 @@ def test_logits_that_are_given_are_taken_by_all_metrics(here: Path) -> None:
 
 
 def test_evaluate_demands_logits_before_any_work(after_first: Path, passes, capsys) -> None:
+    assert open_run("tiny").session  # notes in the store that the run is here now
     before = sorted(Path(".pipeline").rglob("*"))
     for words, parts in (
         (["--metric", "inception_score"], ["projection gives features", "efficientnet_lite0"]),
