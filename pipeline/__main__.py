@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
@@ -22,6 +23,7 @@ def main() -> NoReturn:
     """Run the command line; exit codes: 0 done, 1 failed, 2 wrong input, 130/143 interrupted."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
+    _say_what_can_be_said()
     try:
         cli(standalone_mode=False)
         code = 0
@@ -34,6 +36,8 @@ def main() -> NoReturn:
         code = _told(error, 2)
     except Failed as error:
         code = _told(f"failed: {error}", 1)
+    except SystemExit as error:
+        code = _told(f"failed: a plugin called exit({error.code!r})", 1)
     except (KeyboardInterrupt, click.Abort):
         code = _told("interrupted; the same command goes on from there", 130)
     except Interrupted as error:
@@ -44,6 +48,13 @@ def main() -> NoReturn:
             raise
         code = _told(f"failed: {fault}", 1)
     sys.exit(code)
+
+
+def _say_what_can_be_said() -> None:
+    """Let a console that lacks × or … show ? instead: no reason to fail at the end of a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _told(message: object, code: int) -> int:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-FOLDER = click.Path(path_type=Path)
+
+class Place(click.Path):
+    """A path, in which ``~`` is the home folder also where no shell has said so."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The path."""
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
+FOLDER = Place(path_type=Path)
 store = click.option(
     "--store", type=FOLDER, help="Where artifacts are kept  [default: $PIPELINE_STORE or .pipeline]"
 )

@@ -105,7 +105,7 @@ def swapped_values(text: str) -> list[str]:
 
 def _run(source: str) -> Path | None:
     """The folder of a finished run; None for a recipe. InputError for an unfinished run."""
-    path = Path(source)
+    path = Path(source).expanduser()
     if path.is_file() or not is_run(path):
         return None
     open_run(path)  # says what to do where it has not finished

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pluggy
 
-from ..errors import InputError
+from ..errors import InputError, Interrupted
 from . import hookspecs
 from .identity import code_identity
 from .nearest import did_you_mean
@@ -59,7 +59,8 @@ class Entry:
         said = f"{self.kind} {self.name!r} of {self.provider}"
         try:
             cls = _resolve(self.target)
-        except Exception as error:  # a plugin's module may fail in any way
+        except BaseException as error:  # a plugin's module may fail in any way
+            _let_stop(error)
             raise InputError(f"{said} cannot be imported: {_reason(error)}") from error
         if not is_stage_class(cls):
             raise InputError(f"{said} is no stage: {self.target} is not a class made by @stage")
@@ -98,8 +99,8 @@ class Registry:
             provider = Provider(point.value, *known)
             try:
                 registry.add(point.load(), provider)
-            except (Exception, SystemExit) as error:
-                # One broken package must not break the command.
+            except BaseException as error:  # one broken package must not break the command
+                _let_stop(error)
                 registry.broken.append(Broken(provider, _reason(error)))
         for file in plugin_files:
             registry.add_file(Path(file))
@@ -120,7 +121,8 @@ class Registry:
             count = self.add(load_file(file), Provider(str(file)))
         except FileNotFoundError as error:
             raise InputError(f"plugin {file}: no such file") from error
-        except Exception as error:
+        except BaseException as error:
+            _let_stop(error)
             raise InputError(f"plugin {file}: {_reason(error)}") from error
         if not count:
             hooks = ", ".join(KINDS.values())
@@ -232,6 +234,7 @@ def _resolve(target: type | str) -> object:
 
 def load_file(file: Path) -> ModuleType:
     """Run a file as a module whose name depends on the file only, so that pickling finds it."""
+    file = file.expanduser()
     if not file.is_file():
         raise FileNotFoundError(file)
     digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
@@ -251,6 +254,12 @@ def load_file(file: Path) -> ModuleType:
 def _home(cls: type) -> tuple[str, str]:
     """The module and name of a class, which stay when its file is loaded again."""
     return cls.__module__, cls.__qualname__
+
+
+def _let_stop(error: BaseException) -> None:
+    """Raise again what is the user's wish and no fault of a plugin's: Ctrl-C or SIGTERM."""
+    if type(error) is KeyboardInterrupt or isinstance(error, Interrupted):
+        raise error
 
 
 def _reason(error: BaseException) -> str:

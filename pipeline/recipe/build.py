@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -169,6 +171,8 @@ class Builder:
         kinds = atoms(option.hint)
         if kinds <= {str, NoneType} and node.value is not None:
             return node.texts
+        if Path in kinds and isinstance(node.value, str):
+            return os.path.expanduser(node.texts)
         if not kinds <= {int, float, bool, NoneType}:
             return node.plain
         wrong = [(at, leaf) for at, leaf in _leaves(node, path) if not _has_type(leaf.value, kinds)]

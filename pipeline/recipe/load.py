@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 _DEFAULT = Node(None, Origin("default"))
 """What stands in the tree for a value that nobody gave."""
+
+SUFFIXES = (".yaml", ".yml")
 
 FOLDER = Path(__file__).with_name("folder.yaml")
 """How a folder of images is read; the engine itself names no stage for it."""
@@ -120,17 +123,17 @@ def usual_preprocess() -> str:
 
 def find(path_or_name: str | Path) -> Path:
     """The file of a recipe, given by path or as the name of a packaged one."""
-    path = Path(path_or_name)
-    if path.is_file():
+    path = Path(path_or_name).expanduser()
+    if os.path.isfile(path):  # false also for names that no file can have
         return path
     packaged = {file.stem: file for folder in PACKAGED for file in sorted(folder.glob("*.yaml"))}
     if str(path_or_name) in packaged:
         return packaged[str(path_or_name)]
-    beside = [str(f) for f in sorted(path.parent.glob("*.yaml"))] if path.suffix else []
+    beside = [str(f) for f in sorted(path.parent.glob("*.yaml"))] if path.suffix in SUFFIXES else []
     possible = [*beside, *packaged]
     near = nearest(str(path), possible) or nearest(path.stem, packaged)
     meant = f"; did you mean {near}?" if near else "."
-    what = "is a folder, not a recipe" if path.is_dir() else "there is no such recipe"
+    what = "is a folder, not a recipe" if os.path.isdir(path) else "there is no such recipe"
     raise InputError(f"{path}: {what}{meant} There are: {', '.join(possible) or 'none'}")
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..format import byte_size
 from ..plugin.nearest import did_you_mean
 from .complaints import join
 from .tree import Node, Origin, Problem
-from .yaml12 import flow, parse
+from .yaml12 import MAX_DEPTH, flow, parse
+
+MAX_BYTES = 1_000_000
+"""Of a recipe's file: no recipe comes near, and a wrong file is not read into memory."""
+MAX_CHAIN = 50
+"""Recipes that extend each other."""
 
 
 def read(file: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> Node | None:
@@ -17,6 +23,8 @@ def read(file: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> N
     A parent's ``name`` is not inherited: it names the parent's runs.
     """
     try:
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise OSError(f"it has {byte_size(size)}, and a recipe a few kB")
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         problems.append(Problem(Origin(str(file)), "", f"cannot be read: {error}"))
@@ -30,7 +38,7 @@ def read(file: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> N
     tree = _without("extends", node)
     if named is None:
         return tree
-    parent = _parent(file, named, problems, (*chain, file.resolve()))
+    parent = _parent(file, named, problems, (*chain, Path(os.path.realpath(file))))
     return _overlay(_without("name", parent), tree) if parent else tree
 
 
@@ -49,16 +57,22 @@ def _parent(
     if not isinstance(named.value, str):
         wrong(f"should be the path of another recipe, got {flow(named.plain)}")
         return None
-    path = Path(os.path.normpath(file.parent / named.value))
-    if path.resolve() in chain:
-        circle = [*chain[chain.index(path.resolve()) :], path.resolve()]
-        wrong(f"goes in a circle: {' -> '.join(p.name for p in circle)}")
-    elif not path.is_file():
-        meant = did_you_mean(path.name, [p.name for p in path.parent.glob("*.y*ml")], quote=str)
+    path = Path(os.path.normpath(file.parent / os.path.expanduser(named.value)))
+    if not os.path.isfile(path):  # false also for names that no file can have
+        others = {p.name for p in path.parent.glob("*.y*ml")} - {path.name}
+        meant = did_you_mean(path.name, others, quote=str)
         wrong(f"there is no file {path} (paths are relative to this recipe){meant}")
-    else:
-        return read(path, problems, chain)
-    return None
+        return None
+    real = Path(os.path.realpath(path))
+    if real in chain:
+        wrong(
+            f"goes in a circle: {' -> '.join(p.name for p in [*chain[chain.index(real) :], real])}"
+        )
+        return None
+    if len(chain) >= MAX_CHAIN:
+        wrong(f"is a chain of more than {MAX_CHAIN} recipes")
+        return None
+    return read(path, problems, chain)
 
 
 def merge(old: Node, new: Node) -> Node:
@@ -89,6 +103,9 @@ def override(tree: Node, text: str, problems: list[Problem]) -> tuple[Node, list
     at = Origin(f"--set {text}")
     path, equals, value = text.partition("=")
     steps = path.strip().split(".")
+    if len(steps) > MAX_DEPTH:
+        problems.append(Problem(Origin("--set"), "", f"a key of {len(steps)} parts"))
+        return tree, []
     if not equals or not all(steps):
         problems.append(Problem(at, "", "should be like backbone.upsampler=nearest"))
         return tree, []

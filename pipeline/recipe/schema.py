@@ -21,7 +21,10 @@ from ..plugin.data import Augmentation, Codec, Dataset, Preprocessor
 from ..plugin.every import Every, Units
 from ..plugin.stage import IOOnly, Stage, stage
 
-Guidance = Annotated[float, Field(ge=0)]
+MAX_GUIDANCE = 100.0
+"""The largest scale: a hundred times what a label adds is beyond any use."""
+
+Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE)]
 """The scale of classifier-free guidance; 1 is off."""
 
 Tracker = Literal[

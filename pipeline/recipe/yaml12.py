@@ -41,7 +41,11 @@ def parse(
     ``at`` stands as the origin of all values, for text that comes from no file.
     """
     try:
-        return _Composer(text, source, problems, at).document()
+        node = _Composer(text, source, problems, at).document()
+        if at and (comment := _after_the_end(text)):
+            message = f"{comment!r} would be a comment; put the value in quotes"
+            problems.append(Problem(at, "", message))
+        return node
     except _Stop:
         pass
     except yaml.MarkedYAMLError as error:
@@ -155,7 +159,7 @@ class _Composer:
         values: dict[str, Node] = {}
         keys: dict[str, Origin] = {}
         while not isinstance(at := next(self.events), yaml.MappingEndEvent):
-            key = self.node(at, path).value
+            key = self.node(at, (*path, "?")).value  # keys may be nested, too deeply as well
             plain = isinstance(at, yaml.ScalarEvent) and at.implicit[0]
             value = self.node(next(self.events), (*path, str(key)))
             if not isinstance(key, str):
@@ -194,6 +198,13 @@ class _Composer:
         mark = event.start_mark
         assert mark is not None  # PyYAML's parsers always set it
         return self.at or Origin(self.source, mark.line + 1, mark.column + 1)
+
+
+def _after_the_end(text: str) -> str:
+    """What YAML passes over after the last value: a comment."""
+    tokens = list(yaml.scan(text, Loader=_Parser))
+    end = max((t.end_mark.index for t in tokens[:-1]), default=0)
+    return text[end:].strip()
 
 
 def _bad_character(text: str) -> tuple[int, int]:

@@ -54,7 +54,8 @@ def cache(
 
 def open_store(given: Path | None, fresh: bool = False) -> Store:
     """The store that is given, that of PIPELINE_STORE, or ``.pipeline`` beside ``runs``."""
-    return Store(given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline"), fresh=fresh)
+    root = given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline")
+    return Store(root.expanduser(), fresh=fresh)
 
 
 def live_keys(store: Store, forget: Sequence[Path] = ()) -> set[str]:

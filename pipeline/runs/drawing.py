@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from ..errors import InputError
 from ..plugin.contracts import Sampler, Spacing
 from ..plugin.options import options as options_of_section
 from ..plugin.registry import Registry
-from ..recipe.schema import Sample
+from ..recipe.schema import MAX_GUIDANCE, Sample
 from ..records import Plain
 from ..store.store import Artifact
 from .pictures import png, write_pictures
@@ -173,8 +172,9 @@ def check_conditioning(
     train: Mapping[str, Any], classes: Sequence[int | str] | None, guidance_scale: float
 ) -> None:
     """InputError for what a network that was trained so (a recipe's ``train``) cannot do."""
-    if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
-        raise InputError(f"--guidance-scale {guidance_scale:g}: should be a number of at least 0")
+    if not 0 <= guidance_scale <= MAX_GUIDANCE:
+        asked = f"--guidance-scale {guidance_scale:g}"
+        raise InputError(f"{asked}: should be a number from 0 to {MAX_GUIDANCE:g}")
     if classes and guidance_scale == 0:
         raise InputError("--guidance-scale 0 draws without regard to classes: leave out --classes")
     guided = guidance_scale != 1

@@ -79,7 +79,8 @@ class Run:
     @cached_property
     def store(self) -> Store:
         """The store that it points to. InputError where it is not there."""
-        path = self.store_path or Path(os.path.normpath(self.folder / self.record["store"]))
+        given = self.store_path and self.store_path.expanduser()
+        path = given or Path(os.path.normpath(self.folder / self.record["store"]))
         if not path.is_dir():
             raise InputError(f"{path}: the store of run {self.name} is not there; give --store")
         store = Store(path)
@@ -202,7 +203,7 @@ def open_run(
     ``plugins`` are the plugin files that it was made with, ``store`` is where its artifacts are now
     if not where they were. InputError where there is no such run or it has not finished.
     """
-    path = Path(run)
+    path = Path(run).expanduser()
     for folder in (path, RUNS / path):
         if (folder / RUN).is_file():
             return Run(folder, _record(folder), tuple(plugins), store, device)

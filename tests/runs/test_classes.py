@@ -228,7 +228,9 @@ def test_what_cannot_be_drawn_is_refused(conditional, capsys) -> None:
         assert main("sample", "tiny", "--guidance-scale", scale) == 2
         assert "Traceback" not in capsys.readouterr().err
     refused = [
-        ({"guidance_scale": -1.0}, "at least 0"),
+        ({"guidance_scale": -1.0}, "from 0 to 100"),
+        ({"guidance_scale": 1e20}, "from 0 to 100"),
+        ({"guidance_scale": 1e300}, "from 0 to 100"),
         ({"guidance_scale": 0.0, "classes": [1]}, "without regard to classes"),
         ({"classes": [0, 1, 2], "num_images": 2}, "names 3 classes for 2 images"),
         ({"classes": [0, 1, 2], "interpolate": 4, "grid": (4, 2)}, "names 3 classes for 2 rows"),
