@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import NoReturn
 
 import click
 
 from .cli.main import cli
-from .errors import Failed, InputError, Interrupted, fault_of
+from .errors import ENDS_WITH_STDIN, Failed, InputError, Interrupted, fault_of
 
 
 def _terminate(signum: int, _: FrameType | None) -> NoReturn:
     raise Interrupted(signum, "terminated; the same command goes on from there")
 
 
+def _listen() -> None:
+    """Stop softly when the system, the terminal or the process that started this one asks to."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)  # a closed terminal; under nohup it is ignored
+    if os.environ.pop(ENDS_WITH_STDIN, None):
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+
+
+def _end_with_stdin() -> None:
+    """Ask this process to stop when the one that started it is gone, whatever ended that."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> NoReturn:
     """Run the command line; exit codes: 0 done, 1 failed, 2 wrong input, 130/143 interrupted."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    signal.signal(signal.SIGTERM, _terminate)
+    _listen()
     _say_what_can_be_said()
     try:
         cli(standalone_mode=False)

@@ -16,6 +16,10 @@ MEMORY = (
 """What libraries say, in small letters, when they get no memory."""
 
 
+ENDS_WITH_STDIN = "PIPELINE_ENDS_WITH_STDIN"
+"""The variable of the environment that makes a process stop softly when its stdin ends."""
+
+
 class InputError(Exception):
     """Wrong input. Names the file, key or image and says what to do. Exit code 2."""
 

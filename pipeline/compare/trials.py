@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ..errors import Failed
+from ..errors import ENDS_WITH_STDIN, Failed
 from ..format import clock
 from ..plugin.registry import Registry
 from ..progress import note, progress
@@ -162,10 +162,10 @@ def _start(
     with log.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, "-m", *shlex.split(trial.command(setting))],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # which closes when this process is gone, and so ends the trial
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**environment, ENDS_WITH_STDIN: "1"},
             start_new_session=True,  # Ctrl-C reaches this process, which then stops them softly
         )
 

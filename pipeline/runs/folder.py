@@ -41,7 +41,7 @@ from ..store.fingerprints import sha256_of
 from ..store.folders import make_folder, replacing, write_text
 from ..store.store import Artifact
 from ..training.trackers import Trackers
-from .claim import has_finished, take
+from .claim import has_finished, recipe_in, take
 from .diagnose import diagnose
 from .finished import DIAGNOSIS, RECIPE, RUN
 from .metrics import directions
@@ -102,8 +102,12 @@ class RunFolder:
 
     def begin(self) -> None:
         """Take the folder, and note that the run needs what it has used of the store and will."""
-        if has_finished(self.path, self.loaded) and not self.session.store.fresh:
-            self.trackers = None  # have been told all of this finished run
+        if has_finished(self.path, self.loaded):
+            told = (recipe_in(self.path) or {})["train"]["trackers"]
+            if told != self.loaded.data["train"]["trackers"]:
+                shutil.rmtree(self.path / "trackers", ignore_errors=True)  # told anew
+            elif not self.session.store.fresh:
+                self.trackers = None  # have been told all of this finished run
         take(self.path, self.loaded)
         self.session.store.needs.begin(self.path)
 

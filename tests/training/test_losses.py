@@ -79,7 +79,7 @@ def test_names_that_clash_are_refused_in_the_first_step(here: Path, change: str,
 def test_names_that_clash_are_refused_in_the_first_step_after_a_stop(here: Path) -> None:
     run("train.max_steps=4", name="tiny")
     with pytest.raises(InputError, match=r"the metrics \(step\)"):
-        run("train.validate.metrics=[step]", "augment.trip.step=5", name="tiny")
+        run("train.validate.metrics=[step]", "augment.trip.step=5", name="tiny", replace=True)
 
 
 def record(losses: tuple[str, ...], *scores: str) -> HistoryRecord:
