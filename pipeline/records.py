@@ -259,11 +259,7 @@ class HistoryRecord:
         protocols = rest.pop("protocol", {})
         scores = {name: _score(name, rest, protocols) for name in sorted(protocols, key=len)[::-1]}
         raw, validation, train = (
-            {
-                name.removeprefix(head): rest.pop(name)
-                for name in list(rest)
-                if name.startswith(head)
-            }
+            {name.removeprefix(head): rest.pop(name) for name in [*rest] if name.startswith(head)}
             for head in ("validation_raw_", "validation_", "train_")
         )
         highest = train.pop("highest_loss", None)
@@ -284,7 +280,7 @@ def _score(name: str, rest: Plain, protocols: Mapping[str, Plain]) -> ScoreRecor
     parts = {
         key.removeprefix(head): rest.pop(key)
         for key in list(rest)
-        if _is_part(key, head, protocols)
+        if key.startswith(head) and key not in protocols
     }
     if "standard_error" in parts:
         score["standard_error"] = parts.pop("standard_error")
@@ -293,15 +289,11 @@ def _score(name: str, rest: Plain, protocols: Mapping[str, Plain]) -> ScoreRecor
     return score
 
 
-def _is_part(key: str, head: str, protocols: Mapping[str, Plain]) -> bool:
-    return key.startswith(head) and key not in protocols
-
-
 def read_history(folder: Path) -> list[HistoryRecord]:
     """The validations that ``history.jsonl`` in this folder holds, oldest first."""
     file = folder / HISTORY
-    lines = file.read_bytes().splitlines() if file.exists() else []
     try:
+        lines = file.read_bytes().splitlines() if file.exists() else []
         return [HistoryRecord.of(json.loads(line)) for line in lines]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged: {error!r}; run the recipe again") from error

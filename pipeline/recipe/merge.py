@@ -12,7 +12,7 @@ from .tree import Node, Origin, Problem
 from .yaml12 import MAX_DEPTH, flow, parse
 
 MAX_BYTES = 1_000_000
-"""Of a recipe's file: no recipe comes near, and a wrong file is not read into memory."""
+"""The most that a recipe's file may have: a wrong one is not read into memory."""
 MAX_CHAIN = 50
 """Recipes that extend each other."""
 

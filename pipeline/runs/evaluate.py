@@ -47,7 +47,7 @@ class Side:
     images: Artifact
     part: Part
     shape: tuple[int, ...]
-    """Of the images that are scored: channels, height, width."""
+    """Channels, height and width of the images that are scored."""
     protocol: Plain = field(default_factory=dict)
     folder: Plain | None = None
     """How big a folder's images are as they stand there, and how they are preprocessed."""
@@ -74,10 +74,9 @@ def evaluate(
 
     An existing folder comes before a run of its name. A run is compared with its own real images
     unless ``against`` says otherwise. A folder's images are preprocessed as the run's are; with
-    ``size``, cropped to squares and resized. InputError where the two sides end up of unlike sizes,
-    or a folder's images would be enlarged without ``size``.
-    ``num_images`` to ``seed`` change how a run's samples are drawn. ``metrics``, ``features``,
-    ``spacing`` and ``sampler`` are names, or texts like ``{name: ddim, eta: 1}``.
+    ``size``, cropped to squares and resized. Unlike sizes are an InputError, and so are images that
+    would be enlarged without it. ``num_images`` to ``seed`` change how a run's samples are drawn.
+    ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or like ``{name: ddim, eta: 1}``.
     """
     given = (num_images, num_steps, spacing, sampler, guidance_scale, seed)
     drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}
@@ -87,13 +86,11 @@ def evaluate(
     recipe = known.checked_recipe if known else None
     session = known.session if known else _session(plugins, store, device)
     built = _metrics(metrics, session)
-    if not (run or against) and any(metric.ideal is not None for metric in built):
-        raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
+    _check_sides(what, known or against, built)
     pairs = with_features(built, features, recipe, session.registry)
     fake = _drawn(run, drawing) if run else _folder(what, size, recipe, session)
     real = _real(against, run, other, size, session)
-    if real:
-        _refuse_unlike(fake, real)
+    _refuse_unlike(fake, real or fake)
     scores = _scores(pairs, real or fake, fake, session)  # without, no metric looks at them
     return {
         "what": str(what),
@@ -101,6 +98,12 @@ def evaluate(
         "scores": scores,
         "diagnosis": [finding.record() for finding in _findings(fake, real, scores)],
     }
+
+
+def _check_sides(what: Path, other: object, metrics: Sequence[Metric]) -> None:
+    """InputError where a metric that compares has nothing to compare with."""
+    if not other and any(metric.ideal is not None for metric in metrics):
+        raise InputError(f"{what} is a folder of images: say with --against what to compare it to")
 
 
 def _scores(

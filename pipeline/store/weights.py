@@ -21,7 +21,7 @@ from .fingerprints import sha256_of
 from .folders import replacing
 
 FORMAT = 2
-"""Of the JSON: raise it when what it means changes. Until 2 there was neither it nor a digest."""
+"""Raise it when what the JSON means changes. Until 2 there was neither it nor a digest."""
 
 _DTYPES = {
     torch.bool: "BOOL",
