@@ -76,7 +76,7 @@ def evaluate(
     unless ``against`` says otherwise. A folder's images are preprocessed as the run's are; with
     ``size``, cropped to squares and resized. Unlike sizes are an InputError, and so are images that
     would be enlarged without it. ``num_images`` to ``seed`` change how a run's samples are drawn.
-    ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or like ``{name: ddim, eta: 1}``.
+    ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or like ``{name: ddim}``.
     """
     given = (num_images, num_steps, spacing, sampler, guidance_scale, seed)
     drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}
