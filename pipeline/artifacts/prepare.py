@@ -30,6 +30,7 @@ from ..store.hdf5 import check_disk, writing
 from ..store.store import Artifact
 from ..store.unchanged import Unchanged
 from .files import IMAGES
+from .room import Room, pixels_of
 from .session import Session
 
 T = TypeVar("T")
@@ -112,9 +113,13 @@ def write_images(
     One InputError names every image that cannot be used, or two that differ in shape.
     """
 
+    room = Room()
+
     def work(index: int) -> Bytes | InputError:
         try:
-            return preprocessed(source.image(index), preprocess)
+            picture = source.image(index)
+            with room.holding(pixels_of(picture), str(picture)):
+                return preprocessed(picture, preprocess)
         except InputError as error:
             return error
 

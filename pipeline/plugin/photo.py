@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from ..errors import InputError
+
+# Above 89 megapixels Pillow warns, with its own file and line; above twice as many it refuses.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 def open_rgb(picture: Path | Image.Image) -> Image.Image:
