@@ -30,7 +30,7 @@ from ..store.hdf5 import check_disk, writing
 from ..store.store import Artifact
 from ..store.unchanged import Unchanged
 from .files import IMAGES
-from .room import Room, pixels_of
+from .room import LARGE, Room, give_back, pixels_of
 from .session import Session
 
 T = TypeVar("T")
@@ -95,11 +95,15 @@ def split_indices(parts: Sequence[str], split: Split) -> npt.NDArray[np.bool_]:
 
 def preprocessed(picture: Path | Picture, preprocess: Iterable[Preprocessor]) -> Bytes:
     """Decode once, preprocess in float32, round once. uint8 (C, H, W)."""
-    image = to_tensor(open_rgb(picture))
+    pixels = np.array(open_rgb(picture))
+    if pixels.size > LARGE:
+        give_back()  # the picture's memory, before four times as much is needed
+    image = to_tensor(pixels)
+    del pixels
     for stage in preprocess:
         image = stage(image)
-    pixels: Bytes = (image.clamp(0, 1) * 255).round().byte().contiguous().numpy()
-    return pixels
+    result: Bytes = (image.clamp(0, 1) * 255).round().byte().contiguous().numpy()
+    return result
 
 
 def write_images(

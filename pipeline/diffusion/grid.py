@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -92,9 +93,10 @@ def _write(sheet: Image.Image, cells: _Cells, index: int, lines: Sequence[str], 
         draw.text((left, top + cells.height + number * LINE), line, "black", font)
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
-    """An RGB picture as float32 (3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div_(255)
+def to_tensor(picture: Image.Image | npt.NDArray[np.uint8]) -> Tensor:
+    """An RGB picture, or its pixels (H, W, 3), as float32 (3, H, W) in [0, 1]."""
+    pixels = picture if isinstance(picture, np.ndarray) else np.array(picture)
+    return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(255)
 
 
 def to_picture(image: Tensor) -> Image.Image:
