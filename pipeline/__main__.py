@@ -32,7 +32,8 @@ def _listen() -> None:
 
 def _end_with_stdin() -> None:
     """Ask this process to stop when the one that started it is gone, whatever ended that."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # not sys.stdin, whose lock this thread would hold at the end
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
