@@ -35,7 +35,8 @@ def test_a_trial_ends_with_whatever_started_it(end: signal.Signals) -> None:
     mark = f"import os; os.environ[{ENDS_WITH_STDIN!r}] = '1'"
     child = f"{mark}; {wait}; print(1, flush=1); m.main()"
     start = (
-        "import subprocess, sys, time; "
+        "import signal, subprocess, sys, time; "  # a job in the background ignores some
+        "[signal.signal(s, signal.SIG_DFL) for s in (signal.SIGHUP, signal.SIGINT)]; "
         f"p = subprocess.Popen([sys.executable, '-c', {child!r}], stdin=subprocess.PIPE, "
         "stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid, flush=True); time.sleep(60)"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.runs.page import report
+from pipeline.store.checked import write_json
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from pipeline.runs.page import report
 )
 def test_a_damaged_pictures_npy_is_one_line(tmp_path: Path, content: bytes | str) -> None:
     record = {"variants": [{"name": "a"}, {"name": "b"}]}
-    (tmp_path / "compare.json").write_text(json.dumps(record))
+    write_json(tmp_path / "compare.json", record)
     file = tmp_path / "pictures.npy"
     if isinstance(content, bytes):
         file.write_bytes(content)
