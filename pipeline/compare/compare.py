@@ -21,6 +21,7 @@ from ..plugin.contracts import Metric
 from ..plugin.registry import Registry
 from ..records import ComparisonRecord, CostRecord, MetricRecord, VariantRecord
 from ..runs.cache import open_store
+from ..runs.claim import check_place
 from ..runs.command import shell_options, short_name
 from ..runs.finished import RUNS, is_run
 from ..runs.metrics import direction
@@ -121,6 +122,7 @@ def _folder(name: str) -> Path:
     """The comparison's folder. InputError where it is a run's."""
     if not re.fullmatch(r"\w[\w.+=,-]*", name):
         raise InputError(f"--name {name}: may have letters, digits and _ . + = , - in it")
+    check_place(name)
     if is_run(RUNS / name):
         raise InputError(f"--name {name}: is a run's already; give the comparison another")
     return RUNS / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -29,8 +30,19 @@ LOCKS = ".locks"
 CHOOSING = ".choosing"
 """The lock of those who look for a folder."""
 
+LONGEST = 200
+"""Bytes of a name: no file system takes more than 255, and locks and logs add to it."""
+
 OURS = ("grids", "trackers", "samples-*", "*.html", "scores.json", "samples.png", "history.jsonl")
 """What a replaced run takes with it, beside its recipe, its record and its diagnosis."""
+
+
+def check_place(name: str | None) -> None:
+    """InputError where no folder of this name can be in ``runs/``."""
+    if (RUNS.exists() or RUNS.is_symlink()) and not RUNS.is_dir():
+        raise InputError(f"{RUNS}: is not a folder; move it away, or work in another folder")
+    if name is not None and len(os.fsencode(name)) > LONGEST:
+        raise InputError(f"--name: has {len(os.fsencode(name))} bytes; {LONGEST} at most")
 
 
 def folder_for(loaded: Loaded) -> Path:

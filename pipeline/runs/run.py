@@ -23,7 +23,7 @@ from ..store.store import Artifact
 from ..training.trackers import check_trackers
 from ..training.validate import Measure
 from .cache import open_store
-from .claim import claimed, folder_for, has_finished
+from .claim import check_place, claimed, folder_for, has_finished
 from .command import run_command
 from .finished import RUNS, Run
 from .folder import RunArtifacts, RunFolder
@@ -48,15 +48,15 @@ def run(
 ) -> RunResult | DryRunResult:
     """Go the whole way of the data, into ``runs/<name>/``; what the store has is not made again.
 
-    Without a ``name`` a recipe finds its own run again, or takes the next free name. The name of
-    another recipe's run is refused unless ``replace`` is given.
-
-    ``overrides`` are like ``train.epochs=80``, ``plugins`` are files of plugins. ``dry_run`` stops
-    after the checks; ``fresh`` makes everything anew. Returns what ``run.json`` holds, with the
-    run's folder, the store, the sizes of artifacts in bytes and the seconds it took.
+    Without a ``name`` a recipe finds its own run again, or takes the next free name; the name of
+    another recipe's run is refused unless ``replace`` is given. ``overrides`` are like
+    ``train.epochs=80``, ``plugins`` are files of plugins. ``dry_run`` stops after the checks;
+    ``fresh`` makes everything anew. Returns what ``run.json`` holds, with the run's folder, the
+    store, the sizes of artifacts in bytes and the seconds it took.
     """
     registry = Registry.load(plugins)
     loaded = load(recipe, overrides, registry=registry, name=name)
+    check_place(name)
     if loaded.recipe.train.trackers:
         check_trackers(loaded.recipe.train.trackers)
     if dry_run:

@@ -14,7 +14,7 @@ import pytest
 from pipeline import InputError
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.load import Loaded, load
-from pipeline.runs.claim import claimed, folder_for, take
+from pipeline.runs.claim import check_place, claimed, folder_for, take
 from tests.helpers.tiny import RECIPE, STAGES
 
 
@@ -130,6 +130,18 @@ def test_a_folder_that_is_no_run_is_not_touched(recipe) -> None:
         with pytest.raises(InputError, match="runs/tiny: is there and is no run"):
             finish(recipe(1, name="tiny"), name="tiny", replace=replace)
     assert [path.name for path in Path("runs/tiny").iterdir()] == ["letter.txt"]
+
+
+def test_where_no_run_can_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_place("花" * 66)
+    with pytest.raises(InputError, match="--name: has 300 bytes; 200 at most"):
+        check_place("n" * 300)
+    for place in (lambda: Path("runs").touch(), lambda: Path("runs").symlink_to("nowhere")):
+        place()
+        with pytest.raises(InputError, match="runs: is not a folder; move it away"):
+            check_place(None)
+        Path("runs").unlink()
 
 
 def test_two_recipes_at_once_never_share_a_folder(recipe) -> None:
