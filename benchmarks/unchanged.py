@@ -165,7 +165,8 @@ def outcome(folder: Path) -> dict[str, str]:
         found[drawn.name] = _digest(dict(_pixels(drawn)))
     for name in ("evaluate", "evaluate-folders"):
         if (file := folder / f"{name}.out").exists():
-            found[name] = _digest(json.loads(file.read_text())["scores"])
+            scores = json.loads(file.read_text())["scores"]
+            found[name] = _digest({metric: _numbers(score) for metric, score in scores.items()})
     if (file := folder / "runs/compared/compare.json").exists():
         data = json.loads(file.read_text())
         scores = [variant["scores"] for variant in data["variants"]]
@@ -187,8 +188,14 @@ def _contents(artifact: Path) -> dict[str, Any]:
     found = {str(p.relative_to(artifact)): readers[p.suffix](p) for p in files}
     for name in ("score.json", "neighbours.json"):
         if (artifact / name).exists():
-            found[name] = json.loads((artifact / name).read_text())
+            found[name] = _numbers(json.loads((artifact / name).read_text()))
     return found
+
+
+def _numbers(record: dict[str, Any]) -> dict[str, Any]:
+    """A score without what only newer revisions tell of how a folder's images were prepared."""
+    protocol = {k: v for k, v in record.get("protocol", {}).items() if k != "folders"}
+    return {**record, "protocol": protocol}
 
 
 def _datasets(file: Path) -> Iterator[tuple[str, Any]]:
