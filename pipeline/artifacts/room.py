@@ -65,6 +65,8 @@ def pixels_of(picture: Path | Image.Image) -> int:
     """The pixels of a picture, by its file's header; 0 where that cannot be read."""
     if isinstance(picture, Image.Image):
         return picture.width * picture.height
+    if not picture.is_file():  # a pipe would be waited for
+        return 0
     try:
         with Image.open(picture) as image:
             return image.width * image.height
