@@ -17,6 +17,7 @@ from ..runs.metrics import with_features
 from ..runs.probe import probe
 from ..runs.requests import scored_request, scored_split
 from ..store.store import Artifact
+from ..training.batches import Batches
 from .cost import measure_cost
 from .setting import Setting
 from .variants import Variant
@@ -87,7 +88,10 @@ def with_budget(subject: Subject, setting: Setting) -> Subject:
         amount = max(1, amount * 60 / seconds)
         note(f"{variant.name}: {int(amount):,} steps fit into the budget")
     steps, settings = int(amount), variant.loaded.recipe.train
-    per_epoch = probe(variant.loaded.recipe)["steps_per_epoch"]
+    train = read_images(subject.images).indices("train")
+    per_epoch = Batches(
+        train, variant.loaded.recipe.seed, settings.batch_size, settings.repeats
+    ).per_epoch
     more = [f"train.max_steps={steps}"]
     if settings.epochs * per_epoch < steps:
         more.append(f"train.epochs={math.ceil(steps / per_epoch)}")

@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
+import psutil
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from ..artifacts.prepare import preprocessed, split_indices
 from ..diffusion.labels import chosen_labels
 from ..errors import InputError
-from ..plugin.contracts import Metric
+from ..format import byte_size
 from ..plugin.data import Source
-from ..plugin.values import Rates
+from ..plugin.values import NO_CLASS, Rates
+from ..progress import note
 from ..recipe.schema import Recipe
 from ..training.batches import Batches
+from .rehearsal import Shape, rehearse
 from .results import ProbeRecord
 
 Mask = npt.NDArray[np.bool_]
 
+MAX_IMAGES = 20_000_000
+"""Images of a dataset: to split more would take minutes."""
+MAX_PARTS = 40_000
+"""Layers and weights of a network: deep ones have a few thousand."""
+TRIES = 100
+"""Images that are opened in search of one that can be read."""
+ROWS = 64
+"""Images of the batch that is tried, at most."""
+
 
 def probe(recipe: Recipe) -> ProbeRecord:
-    """List the dataset, preprocess its first image, run the backbone on torch's meta device.
+    """List the dataset and push one batch of its shape through every stage of the run.
 
-    Raises InputError for sizes that the network cannot take, and for too few images.
+    The network runs on torch's meta device, which has sizes and no numbers; the other stages run as
+    they will. Raises InputError for sizes that a stage cannot take, for too few images, and for
+    what this machine cannot hold.
     """
     source = recipe.dataset()
-    if not len(source):
-        raise InputError("the dataset is empty")
+    _check_source(source)
     validation = split_indices(source.parts, recipe.split)
-    first = preprocessed(source.image(0), recipe.preprocess).shape
-    shape = (first[0], first[1], first[2])
-    network = _tried_network(recipe, shape, _num_classes(recipe, source))
-    _try_metrics(recipe, validation)
+    image = _first_image(source, recipe)
+    shape = (image.shape[0], image.shape[1], image.shape[2])
+    names = _class_names(recipe, source)
     train = (~validation).nonzero()[0]
     settings = recipe.train
     per_epoch = Batches(train, recipe.seed, settings.batch_size, settings.repeats).per_epoch
+    _check_memory(recipe, shape)
+    network = _tried_network(recipe, shape, len(names) if names else None)
+    counts = {"validation": int(validation.sum()), "train": len(train)}
+    labels = torch.tensor([NO_CLASS if n is None else n for n in source.labels[:ROWS]])
+    rehearse(recipe, _batch(image, settings.batch_size), labels if names else None, names, counts)
+    recipe.train.optimizer(network.parameters())
+    _check_learning_rates(recipe, settings.steps(per_epoch))
+    if names:
+        _tell_unseen(source, validation, names)
     return ProbeRecord(
         num_images=len(source),
         num_train=len(train),
@@ -46,7 +75,48 @@ def probe(recipe: Recipe) -> ProbeRecord:
     )
 
 
-def _num_classes(recipe: Recipe, source: Source) -> int | None:
+# The dataset --------------------------------------------------------------------------------------
+
+
+def _check_source(source: Source) -> None:
+    """InputError for a dataset that is empty, too large, or at odds with itself."""
+    count = len(source)
+    if not count:
+        raise InputError("the dataset is empty")
+    if count > MAX_IMAGES:
+        raise InputError(f"the dataset has {count:,} images; {MAX_IMAGES:,} at most")
+    if {len(source.labels), len(source.parts)} != {count}:
+        raise InputError(
+            f"the dataset has {count} images, {len(source.labels)} labels and "
+            f"{len(source.parts)} parts: it needs one of each for every image"
+        )
+
+
+def _first_image(source: Source, recipe: Recipe) -> Tensor:
+    """The first image that can be read, preprocessed: uint8 (C, H, W).
+
+    Those before it are named when all images are prepared. InputError where there is none.
+    """
+    errors = []
+    for index in range(min(len(source), TRIES)):
+        try:
+            return torch.from_numpy(preprocessed(source.image(index), recipe.preprocess))
+        except InputError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _batch(image: Tensor, size: int) -> Tensor:
+    """A batch of the real size, but for a bound: the image, and noise of its shape."""
+    pixels = np.random.default_rng(0).integers(
+        256, size=(min(size, ROWS), *image.shape), dtype=np.uint8
+    )
+    batch = torch.from_numpy(pixels)
+    batch[0] = image
+    return batch
+
+
+def _class_names(recipe: Recipe, source: Source) -> Sequence[str] | None:
     """None without ``condition``. InputError for a dataset without classes, and unknown ones."""
     if recipe.train.condition is None:
         return None
@@ -56,19 +126,67 @@ def _num_classes(recipe: Recipe, source: Source) -> int | None:
             "train.condition class: the dataset has no classes; leave it out, or use a dataset "
             "with classes (`pipeline plugins` lists them; folders of images can have sub-folders)"
         )
+    highest = max(label for label in source.labels if label is not None)
+    if highest >= len(names):
+        raise InputError(f"the dataset has a label {highest} and names {len(names)} classes")
     try:
         chosen_labels(recipe.sample.classes, names)
     except InputError as error:
         raise InputError(f"sample.classes: {error}") from error
-    return len(names)
+    return names
 
 
-def _tried_network(
-    recipe: Recipe, shape: tuple[int, int, int], num_classes: int | None
-) -> nn.Module:
+def _tell_unseen(source: Source, validation: Mask, names: Sequence[str]) -> None:
+    """Say which classes training will not see."""
+    pairs = zip(source.labels, validation.tolist(), strict=True)
+    seen = {label for label, held in pairs if not held}
+    unseen = [name for label, name in enumerate(names) if label not in seen]
+    if unseen:
+        more = ", …" * (len(unseen) > 10)
+        note(
+            f"no image of these classes is in training, so what is drawn of them means nothing: "
+            f"{', '.join(unseen[:10])}{more}"
+        )
+
+
+def _check_memory(recipe: Recipe, shape: Shape) -> None:
+    """InputError where one option alone asks for more images at once than the machine can hold."""
+    train, scored = recipe.train, recipe.evaluate
+    columns, rows = train.validate.grid
+    wanted = {
+        "train.batch_size": 4 * train.batch_size,  # float32
+        "train.validate.grid": columns * rows,
+        "train.validate.num_images": train.validate.num_images or 0,
+        "sample.num_images": recipe.sample.num_images,
+        "evaluate.num_images": (scored.num_images if scored else None) or 0,
+    }
+    memory = psutil.virtual_memory().total
+    channels, height, width = shape
+    for key, count in wanted.items():
+        if count * channels * height * width > memory:
+            raise InputError(
+                f"{key}: images of {width}×{height} would take "
+                f"{byte_size(count * channels * height * width)} at once, and this machine has "
+                f"{byte_size(memory)} of memory; ask for fewer"
+            )
+
+
+def _check_learning_rates(recipe: Recipe, steps: int) -> None:
+    """InputError for a schedule that has no learning rate for some time of the training."""
+    for step in (0, steps // 2, steps - 1):
+        factor = recipe.train.lr_schedule(step)
+        if not math.isfinite(factor):
+            raise InputError(f"train.lr_schedule: gives {factor} at step {step}")
+
+
+# The network --------------------------------------------------------------------------------------
+
+
+def _tried_network(recipe: Recipe, shape: Shape, num_classes: int | None) -> nn.Module:
     """The network, without memory for its weights, after it took an image of this shape."""
     with torch.device("meta"), torch.no_grad():
-        network = recipe.backbone(shape, num_classes).eval()
+        with _bounded():
+            network = recipe.backbone(shape, num_classes).eval()
         x = torch.empty(1, *shape)
         label = torch.zeros(1, dtype=torch.int64) if num_classes else None
         for rates in _ends(recipe):
@@ -78,32 +196,41 @@ def _tried_network(
     return network
 
 
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """InputError for a network that grows beyond any use, as soon as it does."""
+    parts = size = 0
+    memory = psutil.virtual_memory().total
+
+    def count(_: nn.Module, name: str, part: object) -> None:
+        nonlocal parts, size
+        parts += 1
+        size += part.numel() * part.element_size() if isinstance(part, Tensor) else 0
+        if parts > MAX_PARTS:
+            raise InputError(f"backbone: has more than {MAX_PARTS:,} layers; make it smaller")
+        if size > memory:
+            raise InputError(
+                f"backbone: its weights take more than the {byte_size(memory)} of memory that this "
+                "machine has; make it smaller"
+            )
+
+    hooks = [
+        register_module_module_registration_hook(count),
+        register_module_parameter_registration_hook(count),
+    ]
+    try:
+        yield
+    except Exception as error:
+        overflown = "overflow" in str(error).lower()  # torch raises several types for it
+        if not overflown and not isinstance(error, MemoryError):
+            raise
+        raise InputError("backbone: has sizes beyond any computer; make it smaller") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _ends(recipe: Recipe) -> list[Rates[float]]:
     """The schedule's rates where sampling starts, and at t = 0."""
     rates = recipe.schedule(torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu"))
     return [Rates(a, b) for a, b in zip(rates.signal.tolist(), rates.noise.tolist(), strict=True)]
-
-
-def _try_metrics(recipe: Recipe, validation: Mask) -> None:
-    """Call each metric on random features of the real counts: too few images are told now."""
-    counts = {"validation": int(validation.sum()), "train": int((~validation).sum())}
-    settings, scored = recipe.train.validate, recipe.evaluate
-    if settings.metrics and counts["validation"] < 2:
-        raise InputError(
-            f"{len(validation)} images: metrics need 2 validation images, split.validation "
-            f"{recipe.split.validation} leaves {counts['validation']}; raise it or add images"
-        )
-    for metric in settings.metrics:
-        _try_metric("train.validate.metrics", metric, counts["validation"], settings.num_images)
-    for metric in scored.metrics if scored else ():
-        assert scored
-        _try_metric("evaluate.metrics", metric, counts[scored.split], scored.num_images)
-
-
-def _try_metric(key: str, metric: Metric, num_real: int, num_fake: int | None) -> None:
-    """Raises InputError with the recipe's key."""
-    noise = torch.Generator().manual_seed(0)
-    try:
-        metric(*(torch.randn(n, 4, generator=noise) for n in (num_real, num_fake or num_real)))
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from error

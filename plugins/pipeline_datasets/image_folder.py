@@ -17,10 +17,11 @@ class ImageFolder:
     """All files below a folder; its sub-folders, if there are any, are the classes.
 
     Photos directly in ``root`` have no labels. Photos in sub-folders, at any depth, have the
-    sub-folder of ``root`` they are in as their class. Both at once are refused. Images and classes
-    are in the order of their names, whatever the order on the disk. Files and folders whose name
-    starts with a dot are ignored; every other file must be an image that Pillow opens with 8 bits
-    a channel: those that are not are named, with the reason, when the images are prepared.
+    sub-folder of ``root`` they are in as their class. Both at once are refused, and so is a class
+    without a photo. Images and classes are in the order of their names, whatever the order on the
+    disk. Files and folders whose name starts with a dot are ignored; every other file must be an
+    image that Pillow opens with 8 bits a channel: those that are not are named, with the reason,
+    when the images are prepared.
     """
 
     root: Annotated[Path, IOOnly()]
@@ -45,12 +46,25 @@ class ImageFolder:
                 "move these into a class folder or elsewhere"
             )
         class_names = sorted({folder for folder in folders if folder is not None})
+        if class_names:
+            _check_filled(self.root, class_names)
         index = {name: label for label, name in enumerate(class_names)}
         return ImageFiles(
             paths=[self.root / path for path in paths],
             labels=[None if folder is None else index[folder] for folder in folders],
             parts=["all"] * len(paths),
             class_names=class_names,
+        )
+
+
+def _check_filled(root: Path, class_names: list[str]) -> None:
+    """InputError for class folders in which there is no photo."""
+    with os.scandir(root) as entries:
+        folders = {entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."}
+    if empty := sorted(folders - set(class_names)):
+        raise InputError(
+            f"{root}: no photos are in the class folders {', '.join(empty[:5])}"
+            f"{', …' * (len(empty) > 5)}; put some there, or remove these folders"
         )
 
 
