@@ -29,10 +29,12 @@ BATCH = 64
 def embed(images: Artifact, part: Part, features: Features, session: Session) -> Artifact:
     """The features of prepared images or of samples, row i of image i of their part."""
     extractor = session.extractor(features)
+    inputs = {"samples": images.key} if part == "all" else {"images": images.content}
     ingredients = {
         "features": session.registry.describe(features),
         "extractor": extractor.id,  # holds the weights' digest
-        "inputs": {"samples" if part == "all" else "images": images.key},
+        "versions": {"torch": torch.__version__},
+        "inputs": inputs,
         "split": part,
     }
 

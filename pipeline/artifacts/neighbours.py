@@ -65,7 +65,8 @@ def neighbours(
         "features": session.registry.describe(features) if features else None,
         "extractor": session.extractor(features).id if features else None,
         "counts": {"samples": SHOWN, "nearest": NEAREST, "for scale": FOR_SCALE},
-        "inputs": {name: artifact.key for name, artifact in inputs.items()},
+        "inputs": {name: artifact.key for name, artifact in inputs.items()}
+        | {"images": images.content},
     }
 
     def build(folder: Path) -> None:

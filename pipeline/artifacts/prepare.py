@@ -21,11 +21,12 @@ from ..diffusion.images import Bytes, Images
 from ..errors import InputError
 from ..machine import cores
 from ..plugin.data import Dataset, Preprocessor, Source
-from ..plugin.photo import open_rgb
+from ..plugin.photo import decoder_versions, open_rgb
 from ..plugin.stage import options_of
 from ..progress import track
 from ..recipe.load import usual_preprocess
 from ..recipe.schema import Recipe, Split
+from ..records import Plain
 from ..store.hdf5 import check_disk, writing
 from ..store.store import Artifact
 from ..store.unchanged import Unchanged
@@ -55,6 +56,7 @@ def prepare_images(
         "dataset": session.registry.describe(dataset) | content,
         "preprocess": [session.registry.describe(stage) for stage in preprocess],
         "split": options_of(split) if split else None,
+        "versions": _versions(preprocess),
     }
 
     def build(folder: Path) -> None:
@@ -64,6 +66,15 @@ def prepare_images(
         files.check()
 
     return session.store.get_or_build("images", ingredients, build)
+
+
+def _versions(preprocess: Sequence[Preprocessor]) -> Plain:
+    """Versions of what decodes and preprocesses: another may round in another way.
+
+    A new one makes the images anew. Where they come out the same, all that was made of them stays.
+    """
+    resizer = {"torch": torch.__version__} if preprocess else {}
+    return {**decoder_versions(), **resizer}
 
 
 def read_images(images: Artifact) -> Images:

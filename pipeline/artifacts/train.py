@@ -16,7 +16,7 @@ from ..diffusion.model import save_model
 from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.schema import Recipe
-from ..records import HISTORY, Plain
+from ..records import HISTORY, Plain, TrainingRecord
 from ..store.manifest import MANIFEST, key_of
 from ..store.store import Artifact, Store
 from ..store.weights import is_whole, read_state
@@ -45,13 +45,16 @@ def train(
     def build(folder: Path) -> None:
         every = settings.validate.every.in_steps(batches.per_epoch)
         found = _workspace(session.store, trajectory, choice, every, steps)
-        with found as (workspace, views):
+        with found as (workspace, views, apart):
             registry, device = session.registry, session.device
             training = Training(
                 recipe, reader, batches, measures, registry, device, workspace, views
             )
             choices = training.run(steps, watch)
-            save_model(folder, recipe, session.registry, training.model, choices)
+            record = TrainingRecord(stretches=training.stretches)
+            if apart:
+                record["apart"] = f"a training of these steps {apart}"
+            save_model(folder, recipe, registry, training.model, choices, record)
             shutil.copytree(views / "grids", folder / "grids")
             shutil.copy(views / HISTORY, folder)
 
@@ -78,13 +81,14 @@ def _choice(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> 
 @contextmanager
 def _workspace(
     store: Store, trajectory: Plain, choice: Plain, every: int, steps: int
-) -> Iterator[tuple[Path, Path]]:
-    """The folder to train in, and in it that of this way to validate.
+) -> Iterator[tuple[Path, Path, str]]:
+    """The folder to train in, in it that of this way to validate, and why it is another one.
 
     It is the training that grows, where going on gives what a training from the start would give:
     history, best weights and all. Otherwise the training is made again, in a folder of its own.
     """
     others: list[Plain] = [{}, {"validate": choice}, {"validate": choice, "ends": steps}]
+    apart = ""
     for other in others:
         with store.workspace("training", {**trajectory, **other}) as folder:
             views = folder / "validations" / key_of("validate", choice)[:16]
@@ -95,8 +99,9 @@ def _workspace(
                     if old.name != MANIFEST:
                         shutil.rmtree(old) if old.is_dir() else old.unlink()
             if not hindrance or other is others[-1]:
-                yield folder, views
+                yield folder, views, apart
                 return
+            apart = apart or hindrance
 
 
 def _hindrance(folder: Path, views: Path, every: int, steps: int) -> str:

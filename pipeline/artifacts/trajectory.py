@@ -35,7 +35,7 @@ def trajectory_of(recipe: Recipe, registry: Registry, images: Artifact) -> Plain
             "ema": options_of(settings.ema),
         },
         "seed": recipe.seed,
-        "inputs": {"images": images.key},
+        "inputs": {"images": images.content},
     }
 
 

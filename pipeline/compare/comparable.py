@@ -29,7 +29,7 @@ def refuse_unlike(subjects: Sequence[Subject], setting: Setting) -> None:
 
 def _unlike(a: Subject, b: Subject, first: Plain, second: Plain) -> list[str]:
     why = [f"{key} {first[key]} and {second[key]}" for key in first if first[key] != second[key]]
-    if a.images.key != b.images.key and first["resolution"] == second["resolution"]:
+    if a.images.content != b.images.content and first["resolution"] == second["resolution"]:
         one, other = ({k: s.variant.loaded.data[k] for k in DATA} for s in (a, b))
         changes = "; ".join(spec_differences(one, other)) or "the files differ"
         why.append(f"other real images ({changes})")

@@ -18,7 +18,7 @@ from ..plugin.values import NO_CLASS, Prediction, Rates
 from ..progress import note
 from ..recipe.build import build_stage
 from ..recipe.schema import Recipe
-from ..records import Plain
+from ..records import Plain, TrainingRecord
 from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
 from .images import Images, Indices
 
@@ -107,6 +107,7 @@ def save_model(
     registry: Registry,
     model: Model,
     choices: Mapping[Choice, Checkpointed],
+    training: TrainingRecord,
 ) -> None:
     """Into the folder ``path``: best and last weights (EMA and raw), codec state, stages."""
     stages = {kind: getattr(recipe, kind) for kind in STAGES}
@@ -115,6 +116,7 @@ def save_model(
         "code": {kind: registry.describe(stage)["code"] for kind, stage in stages.items()},
         "shape": list(model.shape),
         "class_names": model.class_names,
+        "training": training,
     }
     for choice, (tensors, record) in choices.items():
         everything = {**tensors, **with_prefix("codec", model.codec_state)}
@@ -150,6 +152,10 @@ def load_model(
     )
 
 
+NOT_TOLD = TrainingRecord(stretches=[])
+"""The training of a model that an older version saved."""
+
+
 class ModelFacts(NamedTuple):
     """What can be told of a saved model without its weights."""
 
@@ -159,6 +165,7 @@ class ModelFacts(NamedTuple):
     """None: the network knows no classes."""
     best: Plain
     """The record of the best checkpoint's validation, as a line of ``history.jsonl``."""
+    training: TrainingRecord
 
     def count_parameters(self, backbone: Backbone) -> int:
         """How many weights its network trains; needs no memory for them."""
@@ -171,7 +178,12 @@ class ModelFacts(NamedTuple):
 def model_facts(path: Path) -> ModelFacts:
     """The facts of the model in the folder that ``save_model`` wrote."""
     facts = read_state(path / "best")
-    return ModelFacts(tuple(facts["shape"]), facts["class_names"], facts["record"])
+    return ModelFacts(
+        tuple(facts["shape"]),
+        facts["class_names"],
+        facts["record"],
+        facts.get("training", NOT_TOLD),
+    )
 
 
 def _on_device(network: nn.Module, device: str) -> nn.Module:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, __version__, features
 
 from ..errors import InputError
 
 # Above 89 megapixels Pillow warns, with its own file and line; above twice as many it refuses.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+
+def decoder_versions() -> dict[str, str | None]:
+    """Versions of what decodes photos: another may round the pixels of a JPEG in another way."""
+    lossy = ("jpg", "libjpeg_turbo", "jpg_2000", "webp")
+    return {"pillow": __version__, **{name: features.version(name) for name in lossy}}
 
 
 def open_rgb(picture: Path | Image.Image) -> Image.Image:

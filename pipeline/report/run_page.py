@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..diagnosis.pictures import NearestRecord
 from ..format import REACH, byte_size, clock, evenly, measured
-from ..records import HistoryRecord, ScoreRecord, SelectionRecord
+from ..records import HistoryRecord, RunRecord, ScoreRecord, SelectionRecord
 from . import wording
 from .encode import encode, png
 from .histograms import histograms
@@ -49,12 +49,16 @@ def run_page(page: RunPage) -> str:
         diagnosis=record["diagnosis"],
         recipe=_recipe(page.recipe),
         artifacts=_artifacts(page),
-        machine=wording.machine_words(record["machine"]),
+        machine=wording.machine_words(record["machine"]) | _training(record),
         versions=record["versions"],
         command=record["command"],
         again=_again(page),
         finished=record["finished"],
     )
+
+
+def _training(record: RunRecord) -> dict[str, str]:
+    return wording.training_words(record["training"]) if "training" in record else {}
 
 
 def _samples(page: RunPage) -> Section:

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..format import REACH, byte_size, clock, measured
-from ..records import DirectionRecord, HistoryRecord, MachineRecord, Plain, RunRecord, ScoreRecord
+from ..records import (
+    DirectionRecord,
+    HistoryRecord,
+    MachineRecord,
+    Plain,
+    RunRecord,
+    ScoreRecord,
+    TrainingRecord,
+)
 from .page_data import ImageCounts
 
 
@@ -128,6 +136,16 @@ def spaced(name: str) -> str:
 def machine_words(machine: MachineRecord) -> dict[str, object]:
     """The machine's record with its memory in words."""
     return {**machine, "memory": byte_size(machine["memory"])}
+
+
+def training_words(training: TrainingRecord) -> dict[str, str]:
+    """On what a model was trained, and why from the start, if that is not plain."""
+    stretches = [
+        f"from step {s['first_step']} on {s['device']}, {s['threads']} threads, torch {s['torch']}"
+        for s in training["stretches"]
+    ]
+    words = {"trained": "; ".join(stretches).replace(" 1 threads", " 1 thread")}
+    return words | ({"from the start": training["apart"]} if "apart" in training else {})
 
 
 def _stage_words(spec: Mapping[str, object]) -> str:

@@ -17,7 +17,7 @@ from ..progress import note
 from ..store.checked import DIGEST, parse_json, read_json
 from ..store.fingerprints import sha256_of
 from ..store.listing import Record
-from ..store.manifest import read_manifest
+from ..store.manifest import content_of, read_manifest
 from ..store.store import Store
 from .finished import RECIPE, RUN, RUNS
 
@@ -192,12 +192,17 @@ def _seconds(time: str) -> float:
 
 
 def _inputs(store: Store) -> dict[str, list[str]]:
-    """For each artifact the keys of what it was made from; a model's training may go on."""
+    """For each artifact the keys of what it was made from; a model's training may go on.
+
+    Prepared images are named by their content, which stands for the newest artifact that holds it.
+    """
     inputs: dict[str, list[str]] = {}
     for record in store.ls():
         manifest = read_manifest(record.path)
         ingredients = manifest["ingredients"] if manifest else {}
         inputs[record.key] = list(ingredients.get("inputs", {}).values())
+        if manifest and record.kind == "images":
+            inputs[content_of(manifest)] = [record.key]
         if record.kind == "model":
             inputs[record.key].append(training_key(ingredients))
     return inputs

@@ -244,7 +244,7 @@ def _refuse_unlike(fake: Side, real: Side) -> None:
 def _findings(fake: Side, real: Side | None, scores: Mapping[str, ScoreRecord]) -> list[Finding]:
     """Why the scores cannot be trusted, as a run's diagnosis says it."""
     found = []
-    if real and real.images.key == fake.images.key:
+    if real and real.images.content == fake.images.content:
         what = "These are the same images: their scores tell nothing."
         found.append(Finding("compared with itself", what, "Give other images with --against."))
     more = f"add images to {fake.name}" if fake.folder else f"set --num-images to {ENOUGH}"

@@ -175,6 +175,7 @@ class RunFolder:
             "scores": scores,
             "metrics": directions(recipe, session.registry),
             "parameters": facts.count_parameters(recipe.backbone),
+            "training": facts.training,
             "selection": _selection(HistoryRecord.of(facts.best), scores),
             "diagnosis": self._diagnosis(artifacts, scores),
             "device": session.device,

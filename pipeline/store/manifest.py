@@ -89,6 +89,12 @@ def key_of(kind: str, ingredients: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def content_of(manifest: Manifest) -> str:
+    """SHA-256 of an artifact's files and their names, without how they were made."""
+    digests = {name: file["sha256"] for name, file in manifest["files"].items()}
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
 def files_in(folder: Path) -> list[Path]:
     """All files below ``folder`` except its manifest, sorted."""
     return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)

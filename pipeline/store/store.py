@@ -34,6 +34,7 @@ from .manifest import (
     MANIFEST,
     Manifest,
     canonical,
+    content_of,
     damage,
     files_in,
     key_of,
@@ -66,6 +67,11 @@ class Artifact:
     def size(self) -> int:
         """Bytes on disk."""
         return size_of(self.path)
+
+    @property
+    def content(self) -> str:
+        """A digest of its files: what was made in another way may hold the same."""
+        return content_of(self.manifest)
 
     @property
     def manifest(self) -> Manifest:
@@ -238,6 +244,7 @@ class Store:
                 tidy(record.path)
         for run in self.needs.all():  # it may be working on another store at this moment
             remove_leftovers(run, seconds=3600)
+        remove_leftovers(self.needs.folder)
         for lock in (self.root / "locks").iterdir():
             lock.unlink()
 

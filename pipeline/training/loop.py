@@ -21,13 +21,14 @@ from ..plugin.draws import Draws, stream
 from ..plugin.registry import Registry
 from ..progress import note, progress
 from ..recipe.schema import Recipe
-from ..records import HistoryRecord, Plain
+from ..records import HistoryRecord, Plain, StretchRecord
 from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
 from . import checkpoint
 from .batches import Batches, in_batches
 from .history import History, say_news
 from .losses import LossSums
 from .signals import Stop, stopping_softly
+from .stretches import stretches_with
 from .validate import (
     Measure,
     is_better,
@@ -68,7 +69,9 @@ class Training:
         self.optimizer = self.settings.optimizer(self.network.parameters())
         self.new_groups = checkpoint.groups_of(self.optimizer)
         self.full_lrs = [group["lr"] for group in self.optimizer.param_groups]
+        self.stretches: list[StretchRecord] = []
         codec_state = self._restore_or_fit_codec()
+        self.stretches = stretches_with(self.stretches, self.step, device)
         self.model = Model(
             network=self.ema.average,
             schedule=recipe.schedule,
@@ -234,6 +237,7 @@ class Training:
         checkpoint.restore_optimizer(self.optimizer, saved, state["optimizer"])
         self.step, self.losses = state["step"], LossSums(**state["losses"])
         self.seconds, self.waited = state["seconds"], state["waited"]
+        self.stretches = state["stretches"]
         return without_prefix("codec", tensors)
 
     def _weights(self) -> dict[str, Tensor]:
@@ -248,7 +252,8 @@ class Training:
         optimizer, plain = self._optimizer_state()
         codec = with_prefix("codec", self.model.codec_state)
         tensors = {**self._weights(), **with_prefix("optimizer", optimizer), **codec}
-        state = {"losses": self.losses.state(), "optimizer": plain}
+        sums = self.losses.state()
+        state = {"losses": sums, "optimizer": plain, "stretches": self.stretches}
         times = {"seconds": self.seconds, "waited": self.waited}
         checkpoint.save(self.folder, self.step, tensors, {**state, **times})
         self.saved = time.monotonic()

@@ -26,7 +26,7 @@ def make_run(folder: Path, seed: int, *, finish: bool = True, noted: bool = True
     (folder / "recipe.yaml").write_text("seed: 1")
     if noted:
         store.needs.begin(folder)
-    trajectory = {"seed": seed, "inputs": {"images": images.key}}
+    trajectory = {"seed": seed, "inputs": {"images": images.content}}
     with store.workspace("training", trajectory) as workspace:
         (workspace / "step-1.json").write_text("{}")
     if finish:

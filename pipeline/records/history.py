@@ -1,8 +1,4 @@
-"""The JSON that a run and a comparison leave for people, typed, each in one place.
-
-``run.json`` is a ``RunRecord``, a line of ``history.jsonl`` a ``HistoryRecord``, ``scores.json``
-maps metrics to ``ScoreRecord``, and ``compare.json`` is a ``ComparisonRecord``.
-"""
+"""``history.jsonl``."""
 
 from __future__ import annotations
 
@@ -10,188 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
 
-from .errors import InputError
-
-Plain = dict[str, Any]
-"""Plain data as JSON has it, whose keys a stage or a recipe decides."""
+from ..errors import InputError
+from .run import Plain, ScoreRecord
 
 HISTORY = "history.jsonl"
 """The file of a run's validations, one a line."""
-
-
-class ScoreRecord(TypedDict):
-    """A metric's value; what the metric does not have, an error or parts, is left out."""
-
-    value: float
-    standard_error: NotRequired[float]
-    parts: NotRequired[dict[str, float]]
-    """Further values that ``value`` was made from, such as precision and recall."""
-    protocol: Plain
-    """How it was measured: values compare where this is equal."""
-
-
-class DirectionRecord(TypedDict):
-    """Which way a metric is better."""
-
-    higher_is_better: bool
-    ideal: float | None
-    """The value for equal distributions; None where the metric looks at one side only."""
-
-
-class ArtifactRecord(TypedDict):
-    """Where an artifact is in the store, and why it was built."""
-
-    kind: str
-    key: str
-    reused: bool
-    why: str
-
-
-class FreshScore(TypedDict):
-    """A score on samples that did not choose the checkpoint."""
-
-    value: float
-    standard_error: NotRequired[float]
-
-
-class ChosenRecord(FreshScore):
-    """The measurement that chose the best checkpoint."""
-
-    name: str
-    protocol: NotRequired[Plain]
-
-
-class SelectionRecord(TypedDict):
-    """Which checkpoint is the best, by what, and how it scores on fresh samples."""
-
-    checkpoint: str
-    step: int
-    chosen_by: ChosenRecord
-    fresh: dict[str, FreshScore]
-
-
-class FindingRecord(TypedDict):
-    """One finding of the diagnosis."""
-
-    name: str
-    what: str
-    do: str
-
-
-class MachineRecord(TypedDict):
-    """What a run was made on."""
-
-    cpu: str
-    cores: int
-    memory: int
-    """Bytes."""
-    device: str
-    python: str
-    platform: str
-
-
-class RunRecord(TypedDict):
-    """``run.json`` of a finished run."""
-
-    name: str
-    recipe: Plain
-    """Every value, defaults too."""
-    store: str
-    """Relative to the run's folder."""
-    artifacts: dict[str, ArtifactRecord]
-    scores: dict[str, ScoreRecord]
-    metrics: dict[str, DirectionRecord]
-    parameters: int
-    captions: NotRequired[list[str]]
-    """The class of each sample, where there are classes."""
-    selection: SelectionRecord
-    diagnosis: list[FindingRecord]
-    device: str
-    machine: MachineRecord
-    plugins: list[str]
-    """Plugin files that it was made with."""
-    command: str
-    versions: dict[str, str]
-    finished: str
-    """ISO 8601, UTC."""
-    files: NotRequired[dict[str, str]]
-    """SHA-256 of the other files in the folder that do not change any more."""
-
-
-class CostRecord(TypedDict):
-    """What a variant costs; ``steps`` and ``nfe`` are its own, the others were measured."""
-
-    parameters: int
-    seconds_a_step: float
-    images_per_second: float
-    peak_memory: int
-    """Bytes."""
-    steps: NotRequired[int]
-    nfe: NotRequired[int]
-
-
-class VariantRecord(TypedDict):
-    """A variant with its trials, one for each training seed."""
-
-    name: str
-    changes: list[str]
-    recipe: str
-    runs: list[str]
-    scores: dict[str, list[ScoreRecord]]
-    cost: CostRecord
-
-
-class ErrorRecord(TypedDict):
-    """A difference's error from one source: training seeds or finite samples."""
-
-    standard_error: float
-    interval: tuple[float, float]
-    p: float
-    method: NotRequired[str]
-    degrees_of_freedom: NotRequired[float]
-    smallest_seen: NotRequired[float]
-
-
-class PairRecord(TypedDict):
-    """Two variants by one metric: the second's value minus the first's, and the verdict."""
-
-    metric: str
-    first: str
-    second: str
-    difference: float
-    by_seed: list[float]
-    finite_samples: ErrorRecord | None
-    training_seeds: ErrorRecord | None
-    p_corrected: float | None
-    better: str | None
-    verdict: str
-
-
-class MetricRecord(DirectionRecord):
-    """A metric of a comparison."""
-
-    protocol: Plain
-    """What the protocols of all trials have in common."""
-    correction: str | None
-
-
-class ComparisonRecord(TypedDict):
-    """``compare.json``."""
-
-    name: str
-    command: str
-    finished: str
-    machine: MachineRecord
-    versions: dict[str, str]
-    seconds: float
-    seeds: list[int]
-    budget: str | None
-    notes: list[str]
-    metrics: dict[str, MetricRecord]
-    variants: list[VariantRecord]
-    pairs: list[PairRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +73,7 @@ class HistoryRecord:
             yield "loss_of_zeros", self.loss_of_zeros
 
     @classmethod
-    def of(cls, line: Mapping[str, Any]) -> HistoryRecord:
+    def of(cls, line: Plain) -> HistoryRecord:
         """The record of a line that ``flat`` made."""
         rest = dict(line)
         protocols = rest.pop("protocol", {})

@@ -1,0 +1,81 @@
+"""``compare.json``."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+from .run import DirectionRecord, MachineRecord, Plain, ScoreRecord
+
+
+class CostRecord(TypedDict):
+    """What a variant costs; ``steps`` and ``nfe`` are its own, the others were measured."""
+
+    parameters: int
+    seconds_a_step: float
+    images_per_second: float
+    peak_memory: int
+    """Bytes."""
+    steps: NotRequired[int]
+    nfe: NotRequired[int]
+
+
+class VariantRecord(TypedDict):
+    """A variant with its trials, one for each training seed."""
+
+    name: str
+    changes: list[str]
+    recipe: str
+    runs: list[str]
+    scores: dict[str, list[ScoreRecord]]
+    cost: CostRecord
+
+
+class ErrorRecord(TypedDict):
+    """A difference's error from one source: training seeds or finite samples."""
+
+    standard_error: float
+    interval: tuple[float, float]
+    p: float
+    method: NotRequired[str]
+    degrees_of_freedom: NotRequired[float]
+    smallest_seen: NotRequired[float]
+
+
+class PairRecord(TypedDict):
+    """Two variants by one metric: the second's value minus the first's, and the verdict."""
+
+    metric: str
+    first: str
+    second: str
+    difference: float
+    by_seed: list[float]
+    finite_samples: ErrorRecord | None
+    training_seeds: ErrorRecord | None
+    p_corrected: float | None
+    better: str | None
+    verdict: str
+
+
+class MetricRecord(DirectionRecord):
+    """A metric of a comparison."""
+
+    protocol: Plain
+    """What the protocols of all trials have in common."""
+    correction: str | None
+
+
+class ComparisonRecord(TypedDict):
+    """``compare.json``."""
+
+    name: str
+    command: str
+    finished: str
+    machine: MachineRecord
+    versions: dict[str, str]
+    seconds: float
+    seeds: list[int]
+    budget: str | None
+    notes: list[str]
+    metrics: dict[str, MetricRecord]
+    variants: list[VariantRecord]
+    pairs: list[PairRecord]
