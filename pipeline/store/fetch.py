@@ -76,9 +76,8 @@ def _download(url: str, partial: Path, name: str, size: int, sha256: str) -> str
     if answer.headers.get_content_type() == "text/html" or b"<html" in start[:1000].lower():
         return "an HTML page came, as of a network's log-in page"
     if done != size:
-        return (
-            f"{done:,} of {size:,} bytes came" if done < size else f"more than {size:,} bytes came"
-        )
+        came = f"{done:,} of" if done < size else "more than"
+        return f"{came} {size:,} bytes came"
     return f"other bytes came, of a SHA-256 that starts with {digest.hexdigest()[:8]}"
 
 

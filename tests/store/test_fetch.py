@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -200,6 +201,18 @@ def test_a_server_that_falls_silent_is_a_cut(
     with pytest.raises(InputError, match="1,000 of 153,600 bytes came"):
         fetch(url, tmp_path / "labels.mat", **PINS)
     assert names(tmp_path) == []
+
+
+def test_an_endless_answer_is_not_read_to_its_end(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(_: object) -> Iterator[bytes]:
+        yield from repeat(b"x" * 1000, 155)
+        raise AssertionError("read on")
+
+    monkeypatch.setattr(fetching, "_blocks", endless)
+    with pytest.raises(InputError, match="more than 153,600 bytes came"):
+        fetch(server.give("labels.mat", b""), tmp_path / "labels.mat", **PINS)
 
 
 def test_a_name_that_is_looked_up_for_ever_is_given_up(
