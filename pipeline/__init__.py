@@ -76,6 +76,9 @@ if TYPE_CHECKING:
         Rates as Rates,
         Score as Score,
     )
+    from .store.fetch import (
+        fetch as fetch,
+    )
 
 _HOMES = {  # each name of the face, with the module that has it
     # To make a class a stage, and to register it
@@ -119,6 +122,7 @@ _HOMES = {  # each name of the face, with the module that has it
     "Metric": "plugin.contracts",
     "PairedMetric": "plugin.contracts",
     # Helpers
+    "fetch": "store.fetch",
     "open_rgb": "plugin.photo",
     "time_of": "plugin.times",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torchvision.models import Inception3
 
 from tests.helpers import tiny
 from tests.helpers.paths import REAL
+from tests.helpers.server import Server, serving
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,6 +57,14 @@ def after_first(first: dict[str, Any], here: Path) -> Path:
     """A working folder in which the tiny recipe has been run."""
     shutil.copytree(first["root"], here, dirs_exist_ok=True)
     return here
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server on this machine, asked without a proxy."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

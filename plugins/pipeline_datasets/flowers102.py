@@ -5,28 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import tarfile
 import tempfile
-import urllib.request
 from pathlib import Path
-from threading import Thread
 from typing import Annotated, Any
 
-from pipeline import InputError, IOOnly, stage
+from pipeline import InputError, IOOnly, fetch, stage
 
 from .files import ImageFiles
 
 ARCHIVE, LABELS, PARTS = "102flowers.tgz", "imagelabels.mat", "setid.mat"
-MD5 = {
-    ARCHIVE: "52808999861908f626f3c1f4e79d11fa",
-    LABELS: "e0620be6f572b9609742df49c70aed4d",
-    PARTS: "a5357ecc9cb78c4bef273ce3793fc85c",
+SIZE = {ARCHIVE: 344_862_509, LABELS: 502, PARTS: 14_989}
+SHA256 = {
+    ARCHIVE: "2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246",
+    LABELS: "4903e94206bac23bf772aadf06451916df56b58fc483a62db32a97b82656651d",
+    PARTS: "46b8678f91fd95d3c8f4feab80d271a6c834a1dd896fe29fd3e6ad9ce5c8dccd",
 }
+"""As in tensorflow_datasets/url_checksums/oxford_flowers102.txt, revision 24211da0508a, of
+https://github.com/tensorflow/datasets; those of the .mat files were computed from the files too."""
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 _PARTS = {"train": "trnid", "val": "valid", "test": "tstid"}
-_SECONDS = 10.0
-"""How long the server may be silent."""
 
 
 @stage
@@ -40,9 +38,10 @@ class Flowers102:
     root: Annotated[Path, IOOnly()] = Path("data")
     """The folder that holds, or will hold, ``flowers-102``."""
     download: Annotated[bool, IOOnly()] = True
-    """Fetch what is missing (345 MB); false never touches the network."""
+    """Fetch what is missing (345 MB) or wrong, which is kept beside the right file as ``….wrong``;
+    false never touches the network."""
     verify: Annotated[bool, IOOnly()] = True
-    """Check the MD5 of the archive and of the .mat files; false reads any tree of this form."""
+    """Check the SHA-256 of the archive and of the .mat files; false reads any tree of this form."""
 
     def __call__(self) -> ImageFiles:
         """List the photos. Raises InputError when they are not there and cannot be fetched."""
@@ -51,7 +50,9 @@ class Flowers102:
         if self._faults(folder):
             try:
                 self._complete(folder)
-            except Exception as error:  # of the network, the archive or the disk: all end here
+            except InputError as error:
+                cause = str(error)
+            except Exception as error:  # of the archive or the disk: all end here
                 cause = f"{type(error).__name__}: {error}"
         if faults := self._faults(folder):
             raise InputError(_advice(folder, [*faults, cause] if cause else faults))
@@ -62,32 +63,32 @@ class Flowers102:
         faults = []
         if not (folder / "jpg").is_dir():
             damaged = (folder / ARCHIVE).is_file() and not self._intact(folder / ARCHIVE)
-            faults.append(f"{ARCHIVE} has another MD5" if damaged else "jpg/ is missing")
+            faults.append(f"{ARCHIVE} has another SHA-256" if damaged else "jpg/ is missing")
         for name in (LABELS, PARTS):
             if not (folder / name).is_file():
                 faults.append(f"{name} is missing")
             elif not self._intact(folder / name):
-                faults.append(f"{name} has another MD5; verify: false reads it anyway")
+                faults.append(f"{name} has another SHA-256; verify: false reads it anyway")
         return faults
 
     def _intact(self, path: Path) -> bool:
-        return path.is_file() and (not self.verify or _md5(path) == MD5[path.name])
+        return path.is_file() and (not self.verify or _sha256(path) == SHA256[path.name])
 
     def _complete(self, folder: Path) -> None:
-        """Fetch what is missing, no more: nothing that is there is replaced but a bad archive."""
-        wanted = [name for name in (LABELS, PARTS) if not (folder / name).is_file()]
+        """Fetch what is missing or, with ``verify``, wrong; nothing that is right is touched."""
+        wanted = [name for name in (LABELS, PARTS) if not self._intact(folder / name)]
         no_photos = not (folder / "jpg").exists()
         if no_photos and not self._intact(folder / ARCHIVE):
             wanted.append(ARCHIVE)
-        if self.download and wanted:
-            _download(folder, wanted)
+        for name in wanted if self.download else ():
+            fetch(URL + name, folder / name, size=SIZE[name], sha256=SHA256[name])
         if no_photos and self._intact(folder / ARCHIVE):
             _extract(folder / ARCHIVE, folder)
 
 
-def _md5(path: Path) -> str:
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _extract(archive: Path, folder: Path) -> None:
@@ -96,42 +97,10 @@ def _extract(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(temporary, filter="data")
+        os.sync()  # the photos are on the disk before the folder has its name
         os.rename(temporary / "jpg", folder / "jpg")
     finally:
         shutil.rmtree(temporary)
-
-
-def _download(folder: Path, names: list[str]) -> None:
-    """Download and verify by torchvision; a server that is silent for some seconds ends it."""
-    _reach(URL + names[0])
-    from torchvision.datasets.utils import download_url
-
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_SECONDS)
-    try:
-        for name in names:
-            download_url(URL + name, folder, md5=MD5[name])
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _reach(url: str) -> None:
-    """Raise OSError unless the server answers soon. In a thread: name look-ups have no timeout."""
-    answers: list[OSError | None] = []
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS)
-            answers.append(None)
-        except OSError as error:
-            answers.append(error)
-
-    thread = Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_SECONDS)
-    answer = answers[0] if answers else TimeoutError(f"no answer in {_SECONDS:.0f} s")
-    if answer is not None:
-        raise OSError(f"{url}: {answer}") from answer
 
 
 def _advice(folder: Path, faults: list[str]) -> str:

@@ -21,6 +21,7 @@ URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth"
 )
+FILE_SIZE = 95_628_359
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 SIZE = 299
 
@@ -58,7 +59,8 @@ class InceptionFID:
 
     def __call__(self) -> NetworkExtractor:
         """Load the weights. Raises InputError when they cannot be had: never other weights."""
-        network, digest = load(self.weights or official(URL, SHA256), Inception2015)
+        file = self.weights or official(URL, size=FILE_SIZE, sha256=SHA256)
+        network, digest = load(file, Inception2015)
         logits = self.output == "logits"
 
         def run(x: Tensor) -> Tensor:

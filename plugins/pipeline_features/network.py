@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline import InputError, Output
+from pipeline import InputError, Output, fetch
 
 OTHERWISE = (
     "set features.weights to a copy of that file, "
@@ -110,30 +109,17 @@ def load(file: Path, build: Callable[[], Any]) -> tuple[Any, str]:
     return network, hashlib.sha256(content).hexdigest()[:12]
 
 
-def official(url: str, digest: str) -> Path:
+def official(url: str, *, size: int, sha256: str) -> Path:
     """The file of a URL in torch.hub's cache, downloaded if need be and checked either way.
 
-    ``digest`` is its SHA-256 or the start of it. InputError where the file is another one.
+    Another file of this name is kept beside the right one: although the folder is a cache, people
+    put weights there by hand. InputError where the file cannot be had.
     """
     file = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
-    if not file.exists():
-        _download(url, file, digest)
-    actual = hashlib.sha256(file.read_bytes()).hexdigest()
-    if not actual.startswith(digest):
-        raise InputError(
-            f"{file} is not {url}: its SHA-256 starts with {actual[:8]}; delete it, or {OTHERWISE}"
-        )
-    return file
-
-
-def _download(url: str, file: Path, digest: str) -> None:
-    """Download to a temporary neighbour, check, rename. Gives up after 10 s without an answer."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(10)  # torch.hub sets none, and would wait for ever
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), digest)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{url} cannot be downloaded ({error}): {OTHERWISE}") from error
-    finally:
-        socket.setdefaulttimeout(before)
+        fetch(url, file, size=size, sha256=sha256)
+    except (OSError, InputError) as error:
+        wrong = isinstance(error, InputError) and file.exists()
+        there = f"{file} is another file, and " if wrong else ""
+        raise InputError(f"{there}{error}; or {OTHERWISE}") from error
+    return file

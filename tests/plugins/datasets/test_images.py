@@ -6,7 +6,6 @@ import hashlib
 import subprocess
 import sys
 import tarfile
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from PIL import Image
 
 from pipeline import InputError
 from pipeline.plugin.draws import Draws
+from pipeline.store import fetch
 from pipeline.store.store import Store
 from pipeline_augmentations.horizontal_flip import HorizontalFlip
-from pipeline_datasets import flowers102
 from pipeline_datasets.flowers102 import CLASS_NAMES, Flowers102
 from pipeline_datasets.image_folder import ImageFolder
 from pipeline_datasets.procedural_flowers import SPECIES, ProceduralFlowers
@@ -79,16 +78,22 @@ class TestFlowers102:
     ) -> None:
         from threading import Event
 
-        monkeypatch.setattr(flowers102, "_SECONDS", 0.05)
+        monkeypatch.setattr(fetch, "SECONDS", 0.05)
         monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Event().wait(20))
         with pytest.raises(InputError, match="no answer"):
             Flowers102(root=tmp_path)()
 
-    def test_verify_notices_another_mat(self, flowers_tree: Path, offline: list[str]) -> None:
-        with pytest.raises(InputError, match=r"imagelabels\.mat has another MD5") as caught:
-            Flowers102(root=flowers_tree)()
-        assert "setid.mat has another MD5" in str(caught.value)
-        assert not offline  # what is there is never replaced
+    @pytest.mark.parametrize("download", [True, False])
+    def test_verify_notices_another_mat(
+        self, flowers_tree: Path, offline: list[str], download: bool
+    ) -> None:
+        folder = flowers_tree / "flowers-102"
+        before = {path.name: path.stat().st_ino for path in folder.iterdir()}
+        with pytest.raises(InputError, match=r"imagelabels\.mat has another SHA-256") as caught:
+            Flowers102(root=flowers_tree, download=download)()
+        assert "setid.mat has another SHA-256; verify: false reads it" in str(caught.value)
+        assert bool(offline) == download
+        assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
 
     def test_an_archive_is_extracted_without_network(
         self, flowers_tree: Path, offline: list[str]
@@ -107,7 +112,7 @@ class TestFlowers102:
         folder = flowers_tree / "flowers-102"
         (folder / "jpg").rename(folder / "elsewhere")
         (folder / "102flowers.tgz").write_bytes(b"half")
-        with pytest.raises(InputError, match=r"102flowers\.tgz has another MD5"):
+        with pytest.raises(InputError, match=r"102flowers\.tgz has another SHA-256"):
             Flowers102(root=flowers_tree, download=False)()
 
     def test_missing_photos_are_named_together(self, flowers_tree: Path) -> None:

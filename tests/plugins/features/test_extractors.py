@@ -13,6 +13,7 @@ from torch import Tensor
 from pipeline import InputError
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
+from pipeline_features import inception_v3
 from pipeline_features.efficientnet_lite0 import EfficientNetLite0
 from pipeline_features.inception_v3 import InceptionV3
 from tests.helpers.means import pictures
@@ -144,7 +145,8 @@ def test_wrong_weights_are_an_error_that_names_the_file(inception_file, tmp_path
         assert "\n" not in str(error.value)
 
 
-def test_official_weights_that_cannot_be_had_are_an_error(monkeypatch, tmp_path):
+@pytest.mark.parametrize("there", [None, b"another file"])
+def test_official_weights_that_cannot_be_had_are_an_error(monkeypatch, tmp_path, there):
     def nowhere(*_: object) -> None:
         raise socket.gaierror("no network")
 
@@ -152,21 +154,27 @@ def test_official_weights_that_cannot_be_had_are_an_error(monkeypatch, tmp_path)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    cached = tmp_path / "checkpoints" / "inception_v3_google-0cc3c7bd.pth"
+    if there:
+        cached.parent.mkdir()
+        cached.write_bytes(there)
     with pytest.raises(InputError) as error:
         InceptionV3()()
-    for part in ("inception_v3_google-0cc3c7bd.pth", "features.weights", "efficientnet_lite0"):
+    for part in (cached.name, "features.weights", "efficientnet_lite0"):
         assert part in str(error.value)
+    assert (f"{cached} is another file" in str(error.value)) == bool(there)
     assert socket.getdefaulttimeout() is None
-    assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
+    files = [f for f in tmp_path.rglob("*") if f.is_file()]
+    assert {f: f.read_bytes() for f in files} == ({cached: there} if there else {})
 
 
-def test_another_file_in_the_cache_is_refused(monkeypatch, inception_file, tmp_path):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    cached = tmp_path / "checkpoints" / "inception_v3_google-0cc3c7bd.pth"
-    cached.parent.mkdir()
-    cached.write_bytes(inception_file.read_bytes())
-    with pytest.raises(InputError, match="delete it"):
-        InceptionV3()()
+def test_the_official_file_is_torchvisions():
+    from torchvision.models import Inception_V3_Weights
+
+    theirs = Inception_V3_Weights.IMAGENET1K_V1.url
+    assert theirs == inception_v3.URL
+    assert Path(inception_v3.URL).stem.endswith(f"-{inception_v3.SHA256[:8]}")
+    assert len(inception_v3.SHA256) == 64
 
 
 def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch):

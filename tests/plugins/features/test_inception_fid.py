@@ -1,6 +1,7 @@
 """The 2015 Inception against torch-fidelity's, with the same random weights and the same images."""
 
 import hashlib
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pipeline.recipe.build import build_stage
 from pipeline_features import inception_fid
 from pipeline_features.inception_fid import InceptionFID, tensorflow1
 from tests.helpers.inception import LAYERS, SIZES, pictures
+from tests.helpers.server import LOGIN, Answer
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -55,24 +57,46 @@ def test_the_official_file_is_torch_fidelitys():
     assert len(inception_fid.SHA256) == 64
 
 
-def test_the_official_file_is_checked_and_used(weights, ours, monkeypatch, tmp_path):
+@pytest.fixture
+def cached(server, weights, monkeypatch, tmp_path):
+    """Where torch.hub keeps the file, which a server here has: the random weights."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    cached = tmp_path / "checkpoints/weights-inception-2015-12-05-6726825d.pth"
-    cached.parent.mkdir()
-    cached.write_bytes(weights.read_bytes())
-    with pytest.raises(InputError, match="delete it, or set features"):
-        InceptionFID()()
-    monkeypatch.setattr(inception_fid, "SHA256", hashlib.sha256(weights.read_bytes()).hexdigest())
+    content = weights.read_bytes()
+    monkeypatch.setattr(inception_fid, "URL", server.give("inception.pth", content))
+    monkeypatch.setattr(inception_fid, "FILE_SIZE", len(content))
+    monkeypatch.setattr(inception_fid, "SHA256", hashlib.sha256(content).hexdigest())
+    return tmp_path / "checkpoints/inception.pth"
+
+
+def test_the_official_file_is_downloaded_once_checked_and_used(cached, server, ours):
     before = torch.get_rng_state()
-    assert InceptionFID()().id == ours[2048].id
+    for _ in range(2):
+        assert InceptionFID()().id == ours[2048].id
     assert torch.equal(torch.get_rng_state(), before)
+    assert server.asked == ["inception.pth"]
+
+
+def test_a_wrong_file_in_the_cache_is_kept_beside_the_right_one(cached, ours):
+    cached.parent.mkdir()
+    cached.write_bytes(LOGIN)
+    assert InceptionFID()().id == ours[2048].id
+    assert cached.with_name("inception.pth.wrong").read_bytes() == LOGIN
+
+
+def test_a_log_in_page_never_gets_into_the_cache(cached, server):
+    server.give("inception.pth", Answer(LOGIN, kind="text/html"))
+    with pytest.raises(InputError) as error:
+        InceptionFID()()
+    for part in (inception_fid.URL, "an HTML page came", "features.weights", "efficientnet_lite0"):
+        assert part in str(error.value)
+    assert list(cached.parent.iterdir()) == []
 
 
 def test_without_network_one_error_says_what_to_do(monkeypatch, tmp_path):
-    def nowhere(*_: object) -> None:
+    def nowhere(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", nowhere)
+    monkeypatch.setattr(urllib.request, "urlopen", nowhere)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(InputError) as error:
         InceptionFID()()
