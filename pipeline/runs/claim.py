@@ -20,7 +20,7 @@ from ..recipe.names import is_io_only
 from ..recipe.show import recipe_as_yaml, spec_differences
 from ..recipe.yaml12 import parse
 from ..records import Plain
-from ..store.folders import make_folder, write_text
+from ..store.folders import fsync, is_leftover, make_folder, write_text
 from ..store.locks import locked
 from .command import run_name
 from .finished import DIAGNOSIS, RECIPE, RUN, RUNS
@@ -97,6 +97,7 @@ def take(folder: Path, loaded: Loaded) -> None:
     if differences := _differences(before, loaded):
         note(f"{folder} was a run with another recipe ({'; '.join(differences)}): replaced")
         (folder / RUN).unlink(missing_ok=True)  # first: what goes now is of no finished run
+        fsync(folder)
         (folder / DIAGNOSIS).unlink(missing_ok=True)
         for path in [path for pattern in OURS for path in folder.glob(pattern)]:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -135,9 +136,9 @@ def _recipe_file(folder: Path) -> Plain | None:
 
 
 def _is_free(folder: Path) -> bool:
-    """Whether nothing is there, or an empty folder."""
+    """Whether nothing is there, or a folder with nothing but what a killed process left."""
     if folder.is_dir() and not folder.is_symlink():
-        return not any(folder.iterdir())
+        return all(map(is_leftover, folder.iterdir()))
     return not (folder.is_symlink() or folder.exists())
 
 

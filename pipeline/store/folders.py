@@ -141,12 +141,17 @@ def remove(folder: Path) -> None:
         shutil.rmtree(renamed)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a file or folder has a private name: work of a process that goes on, or was killed."""
+    return _EXACTLY.fullmatch(path.name) is not None
+
+
 def remove_leftovers(folder: Path, seconds: float = 0) -> None:
     """Remove what killed processes left unfinished in a folder that nobody else is writing to.
 
     Only what has not changed for so many ``seconds``.
     """
-    for path in [path for path in folder.rglob(PRIVATE) if _EXACTLY.fullmatch(path.name)]:
+    for path in filter(is_leftover, list(folder.rglob(PRIVATE))):
         with suppress(FileNotFoundError):
             if time.time() - path.lstat().st_mtime < seconds:
                 continue
