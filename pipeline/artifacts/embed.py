@@ -13,7 +13,7 @@ from torch import Tensor
 from ..diffusion.measure import extract
 from ..plugin.contracts import Features
 from ..progress import track
-from ..store.hdf5 import reading, writing
+from ..store.hdf5 import as_texts, reading, writing
 from ..store.store import Artifact
 from .files import FEATURES, SAMPLES
 from .prepare import read_images
@@ -43,7 +43,7 @@ def embed(images: Artifact, part: Part, features: Features, session: Session) ->
         with writing(folder / FEATURES) as file:
             values = extract(extractor, batches).numpy()
             file.create_dataset("features", data=values, chunks=True, fletcher32=True)
-            file.attrs["id"] = extractor.id
+            file.attrs["id"] = as_texts([extractor.id])
 
     kind = "sample-features" if part == "all" else "features"
     return session.store.get_or_build(kind, ingredients, build)

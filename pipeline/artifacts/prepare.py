@@ -27,7 +27,7 @@ from ..progress import track
 from ..recipe.load import usual_preprocess
 from ..recipe.schema import Recipe, Split
 from ..records import Plain
-from ..store.hdf5 import check_disk, writing
+from ..store.hdf5 import as_texts, check_disk, writing
 from ..store.store import Artifact
 from ..store.unchanged import Unchanged
 from .files import IMAGES
@@ -144,8 +144,7 @@ def write_images(
         _write_pixels(file, source, results)
         file["labels"] = np.array([-1 if n is None else n for n in source.labels], np.int64)
         file["validation"] = validation
-        names = list(source.class_names)
-        file.create_dataset("class_names", (len(names),), h5py.string_dtype(), data=names)
+        file["class_names"] = as_texts(source.class_names)
     if len(Images(path)) != count:
         raise OSError(f"{path}: {len(Images(path))} images were written, not {count}")
 

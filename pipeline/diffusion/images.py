@@ -41,7 +41,7 @@ class Images:
             self.labels: Indices = data.get("labels", np.int64, 1)[:]
             """A class index for each image, or -1."""
             self.is_validation: npt.NDArray[np.bool_] = data.get("validation", np.bool_, 1)[:]
-            self.class_names = data.strings("class_names")
+            self.class_names = data.texts("class_names")
         labelled = ((self.labels >= -1) & (self.labels < len(self.class_names))).all()
         if not count == len(self.labels) == len(self.is_validation) or not labelled:
             raise Damaged(path, "its images, labels and classes do not belong together")

@@ -142,7 +142,7 @@ def remove(folder: Path) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file or folder has a private name: work of a process that goes on, or was killed."""
+    """Whether it has a private name: the work of a process that goes on or was killed."""
     return _EXACTLY.fullmatch(path.name) is not None
 
 

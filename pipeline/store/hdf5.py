@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,6 +87,20 @@ class _Disk(io.RawIOBase):
         return self.raw.tell()
 
 
+def as_texts(texts: Sequence[str]) -> npt.NDArray[np.bytes_]:
+    """Texts as HDF5 holds them: UTF-8 of one length, padded with zeros, (N,).
+
+    Of variable length they would stand in a heap of the file, and where that is damaged, HDF5 may
+    read for ever. File names that are no UTF-8 keep their bytes.
+    """
+    encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
+    return np.array(encoded, f"S{max(map(len, encoded), default=1)}")
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
 class Datasets:
     """What is in an HDF5 file, as far as it is of the kind that we write.
 
@@ -108,28 +122,19 @@ class Datasets:
             raise Damaged(self.path, f"{name} of shape {dataset.shape} is not all in it")
         return dataset
 
-    def strings(self, name: str) -> list[str]:
-        """A dataset of texts (N,)."""
-        dataset = self._plain(name)
-        if h5py.check_string_dtype(dataset.dtype) is None or len(dataset.shape) != 1:
+    def texts(self, name: str) -> list[str]:
+        """A dataset that ``as_texts`` made."""
+        dataset = self.get(name, self._plain(name).dtype, 1)
+        if dataset.dtype.kind != "S":
             raise Damaged(self.path, f"{name} is no list of texts")
-        if dataset.shape[0] > self.size:
-            raise Damaged(self.path, f"{name} of shape {dataset.shape} is not all in it")
-        texts: list[str] = []
-        left = self.size
-        for start in range(0, dataset.shape[0], 64):  # a few: many may share the bytes of one
-            texts.extend(dataset.asstr()[start : start + 64])
-            left -= sum(1 + len(text) for text in texts[start:])
-            if left < 0:
-                raise Damaged(self.path, f"{name} is not all in it")
-        return texts
+        return [_decoded(text) for text in dataset[:]]
 
     def text(self, name: str) -> str:
-        """An attribute that is one text."""
-        value = self.file.attrs[name] if self.file.attrs.get_id(name).shape == () else None
-        if not isinstance(value, str):
+        """An attribute that is one text, made by ``as_texts`` too."""
+        made = self.file.attrs.get_id(name)
+        if made.dtype.kind != "S" or made.shape != (1,):
             raise Damaged(self.path, f"{name} is no text")
-        return value
+        return _decoded(self.file.attrs[name][0])
 
     def _plain(self, name: str) -> h5py.Dataset:
         """A dataset that is wholly in this file, in bytes as they are."""

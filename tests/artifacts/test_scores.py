@@ -16,6 +16,7 @@ from pipeline.artifacts.files import FEATURES, IMAGES, SAMPLES
 from pipeline.artifacts.score import read_score, score
 from pipeline.artifacts.session import Session
 from pipeline.plugin.registry import Registry
+from pipeline.store.hdf5 import as_texts
 from pipeline.store.store import Artifact, Store
 from pipeline_metrics.inception_score import InceptionScore
 from pipeline_metrics.kid import KID
@@ -70,7 +71,7 @@ def test_each_half_of_prepared_images_has_its_features(session: Session) -> None
         with h5py.File(folder / IMAGES, "w") as file:
             file["images"], file["validation"] = images.numpy(), validation
             file["labels"] = np.full(150, -1)
-            file.create_dataset("class_names", shape=(0,), dtype=h5py.string_dtype())
+            file["class_names"] = as_texts([])
 
     prepared = session.store.get_or_build("images", {}, build)
     for part, chosen in (("validation", validation), ("train", ~validation)):

@@ -14,7 +14,7 @@ import pytest
 from pipeline.diffusion.images import Images
 from pipeline.errors import InputError
 from pipeline.store.checked import Damaged
-from pipeline.store.hdf5 import check_disk, reading, writing
+from pipeline.store.hdf5 import as_texts, check_disk, reading, writing
 
 PIXELS = np.arange(40 * 3 * 8 * 8).astype(np.uint8).reshape(40, 3, 8, 8)
 
@@ -27,8 +27,8 @@ def fill(file) -> None:
         images[i : i + 8] = PIXELS[i : i + 8]
     file["labels"] = np.zeros(40, np.int64)
     file["validation"] = np.arange(40) % 5 == 0
-    file.create_dataset("class_names", (2,), h5py.string_dtype(), data=["rose", "fléur"])
-    file.attrs["id"] = "x"
+    file["class_names"] = as_texts(["rose", "fléur"])
+    file.attrs["id"] = as_texts(["x"])
 
 
 def write(path: Path) -> Path:
@@ -205,21 +205,24 @@ def test_images_that_are_not_as_we_write_them_are_refused(tmp_path, harm) -> Non
         Images(path)
 
 
-def test_texts_that_share_their_bytes_are_no_bomb(tmp_path) -> None:
-    path = tmp_path / "images.h5"
-    with h5py.File(path, "w") as file:
-        fill(file)
-        del file["class_names"]
-        file.create_dataset(
-            "class_names", (2**15,), h5py.string_dtype(), data=["a" * 2**12] + ["b"] * (2**15 - 1)
-        )
-    data = path.read_bytes()
-    with h5py.File(path) as file:
-        offset = file["class_names"].id.get_offset()
-    reference = data[offset : offset + 16]
-    path.write_bytes(data[:offset] + reference * 2**15 + data[offset + 16 * 2**15 :])
-    with pytest.raises(Damaged, match="class_names"):
+def test_texts_of_variable_length_are_refused(tmp_path) -> None:
+    path = write(tmp_path / "images.h5")
+    with h5py.File(path, "r+") as file:
+        del file["class_names"], file.attrs["id"]
+        file.create_dataset("class_names", (2,), h5py.string_dtype(), data=["rose", "fléur"])
+        file.attrs["id"] = "x"
+    with pytest.raises(Damaged, match="class_names is no list of texts"):
         Images(path)
+    with reading(path) as data, pytest.raises(Damaged, match="id is no text"):
+        data.text("id")
+
+
+@pytest.mark.parametrize("texts", [[], ["a"], ["", "\N{SNOWMAN} x", "caf\udce9.jpg"]])
+def test_texts_are_read_as_they_were_written(tmp_path, texts) -> None:
+    with writing(tmp_path / "texts.h5") as file:
+        file["texts"] = as_texts(texts)
+    with reading(tmp_path / "texts.h5") as data:
+        assert data.texts("texts") == texts
 
 
 @pytest.mark.parametrize("labels", [np.full(40, 2), np.full(40, -2)])
