@@ -23,7 +23,7 @@ from ..machine import cores
 from ..plugin.data import Dataset, Preprocessor, Source
 from ..plugin.photo import decoder_versions, open_rgb
 from ..plugin.stage import options_of
-from ..progress import track
+from ..progress import note, track
 from ..recipe.load import usual_preprocess
 from ..recipe.schema import Recipe, Split
 from ..records import Plain
@@ -33,39 +33,90 @@ from ..store.unchanged import Unchanged
 from .files import IMAGES
 from .room import LARGE, Room, give_back, pixels_of
 from .session import Session
+from .unusable import Some, Unusable, keep as keep_unusable, listed, reasons_in
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-LISTED = 20
-"""Unusable images that an error lists; the others are counted."""
-
 
 def prepare(recipe: Recipe, session: Session) -> Artifact:
-    """The images of a recipe, which ``read_images`` reads."""
-    return prepare_images(recipe.dataset, recipe.preprocess, recipe.split, session)
+    """The images of a recipe, which ``read_images`` reads.
+
+    InputError names all that cannot be used, unless the recipe leaves them out.
+    """
+    preparation = Preparation(recipe.dataset, recipe.preprocess, recipe.split, session)
+    if recipe.on_error == "skip":
+        return preparation.what_can_be_used()
+    try:
+        return preparation.all_images()
+    except Unusable as error:
+        advice = "Or leave them out: on_error: skip in the recipe's dataset."
+        raise InputError(f"{error}\n{advice}") from error
 
 
 def prepare_images(
-    dataset: Dataset, preprocess: Sequence[Preprocessor], split: Split | None, session: Session
+    dataset: Dataset, preprocess: Sequence[Preprocessor], session: Session
 ) -> Artifact:
-    """The images of a dataset; without a split all of them count as training images."""
-    source, files = dataset(), Unchanged(session.store.digest)
-    content = {"content": source.fingerprint(files.digest)}
-    ingredients = {
-        "dataset": session.registry.describe(dataset) | content,
-        "preprocess": [session.registry.describe(stage) for stage in preprocess],
-        "split": options_of(split) if split else None,
-        "versions": _versions(preprocess),
-    }
+    """All images of a dataset, all of them as training images. Unusable, an InputError."""
+    return Preparation(dataset, preprocess, None, session).all_images()
 
-    def build(folder: Path) -> None:
-        none = np.zeros(len(source), dtype=bool)
-        validation = split_indices(source.parts, split) if split else none
-        write_images(folder / IMAGES, source, preprocess, validation)
-        files.check()
 
-    return session.store.get_or_build("images", ingredients, build)
+class Preparation:
+    """A dataset that is about to be prepared, and the ingredients of all of its images."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        preprocess: Sequence[Preprocessor],
+        split: Split | None,
+        session: Session,
+    ) -> None:
+        """Without a ``split`` all images count as training images."""
+        self.source, self.preprocess, self.split = dataset(), preprocess, split
+        self.store, self.files = session.store, Unchanged(session.store.digest)
+        content = {"content": self.source.fingerprint(self.files.digest)}
+        self.ingredients = {
+            "dataset": session.registry.describe(dataset) | content,
+            "preprocess": [session.registry.describe(stage) for stage in preprocess],
+            "split": options_of(split) if split else None,
+            "versions": _versions(preprocess),
+        }
+
+    def all_images(self) -> Artifact:
+        """The images; Unusable for some that cannot be used."""
+        return self.store.get_or_build("images", self.ingredients, self._build)
+
+    def what_can_be_used(self) -> Artifact:
+        """The images without those that cannot be used, which are told."""
+        unusable = None
+        if not self.store.fresh:
+            unusable = self.store.find("unusable", self.ingredients)
+        if not unusable:
+            try:
+                return self.all_images()
+            except Unusable as error:
+                unusable = keep_unusable(self.store, self.ingredients, error.reasons)
+        reasons, count = reasons_in(unusable), len(self.source)
+        if len(reasons) == count:
+            raise Unusable(reasons, count)
+        note(f"{len(reasons)} of {count} images are left out:{listed(reasons.values())}")
+        gaps = {"left out": sorted(reasons), "inputs": {"unusable": unusable.key}}
+        left = [index for index in range(count) if index not in reasons]
+        return self.store.get_or_build(
+            "images", {**self.ingredients, **gaps}, lambda folder: self._build(folder, left)
+        )
+
+    def _build(self, folder: Path, left: Sequence[int] | None = None) -> None:
+        # The split is drawn before images are left out: no other image changes its half.
+        validation = np.zeros(len(self.source), dtype=bool)
+        if self.split:
+            validation = split_indices(self.source.parts, self.split)
+        source: Source = self.source
+        if left is not None:
+            source, whole, validation = Some(source, left), validation, validation[left]
+            _check_halves(whole, validation)
+        write_images(folder / IMAGES, source, self.preprocess, validation)
+        self.files.check()
 
 
 def _versions(preprocess: Sequence[Preprocessor]) -> Plain:
@@ -80,6 +131,13 @@ def _versions(preprocess: Sequence[Preprocessor]) -> Plain:
 def read_images(images: Artifact) -> Images:
     """The reader of prepared images."""
     return Images(images.path / IMAGES)
+
+
+def _check_halves(all_of_them: npt.NDArray[np.bool_], left: npt.NDArray[np.bool_]) -> None:
+    """InputError where nothing of a half is left."""
+    for half, name in ((True, "validation"), (False, "training")):
+        if (all_of_them == half).any() and not (left == half).any():
+            raise InputError(f"no image for {name} is left of those that can be used; add images")
 
 
 def split_indices(parts: Sequence[str], split: Split) -> npt.NDArray[np.bool_]:
@@ -152,12 +210,12 @@ def write_images(
 def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | InputError]) -> None:
     """Into the dataset ``images`` (N, C, H, W); a few images at a time are in memory."""
     count = len(source)
-    failures: list[InputError] = []
+    failures: dict[int, str] = {}
     block: list[Bytes] = []
     data, chunk, shape = None, 0, ()
     for index, pixels in enumerate(results):
         if isinstance(pixels, InputError):
-            failures.append(pixels)
+            failures[index] = str(pixels)
         elif not failures:
             if data is None:
                 shape = pixels.shape
@@ -171,7 +229,7 @@ def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | Inp
                 block.clear()
                 check_disk(file)
     if failures:
-        raise _unusable(failures, count)
+        raise Unusable(failures, count)
 
 
 def _create(file: h5py.File, count: int, shape: tuple[int, ...]) -> h5py.Dataset:
@@ -198,14 +256,6 @@ def _name(source: Source, index: int) -> str:
 
 def _size(shape: tuple[int, ...]) -> str:
     return "×".join(str(n) for n in reversed(shape[1:])) + f" ({shape[0]} channels)"
-
-
-def _unusable(failures: Sequence[InputError], count: int) -> InputError:
-    more = f"\n  and {len(failures) - LISTED} more" if len(failures) > LISTED else ""
-    lines = "".join(f"\n  {failure}" for failure in failures[:LISTED])
-    return InputError(
-        f"{len(failures)} of {count} images cannot be used; mend or remove them:{lines}{more}"
-    )
 
 
 @contextmanager

@@ -37,6 +37,7 @@ def run_summary(run: RunResult) -> str:
             f"{run['name']}: done in {clock(run['seconds'])} on {run['device']}",
             "",
             *_artifacts(run),
+            *_left_out(run.get("left_out", [])),
             "",
             selection_summary(run["selection"]),
             "",
@@ -57,6 +58,13 @@ def _artifacts(run: RunResult) -> list[str]:
         state = "reused" if artifact["reused"] else f"built, because {artifact['why']}"
         lines.append(f"  {name:{width}}  {byte_size(run['sizes'][name]):>9}  {state}")
     return lines
+
+
+def _left_out(reasons: Sequence[str]) -> list[str]:
+    if not reasons:
+        return []
+    more = f"; and {len(reasons) - 3} more, in run.json" if len(reasons) > 3 else ""
+    return ["", f"  left out: {len(reasons)} images ({'; '.join(reasons[:3])}{more})"]
 
 
 def _places(run: RunResult) -> list[str]:

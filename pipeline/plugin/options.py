@@ -16,7 +16,7 @@ from typing import (
     get_type_hints,
 )
 
-from .stage import IOOnly, Stage, StageClass, marked
+from .stage import IOOnly, Stage, StageClass, Within, marked
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -80,6 +80,20 @@ def is_stage_class(cls: object) -> TypeGuard[type]:
 
 def options(cls: type) -> dict[str, Option]:
     """The options of a class that ``@stage`` made, in their order."""
+    within = marked(cls, Within)
+    return {n: option for n, option in all_options(cls).items() if option.field not in within}
+
+
+def options_within(cls: type) -> dict[str, dict[str, Option]]:
+    """The other options of a class, by the option in whose mapping they are given."""
+    found: dict[str, dict[str, Option]] = {}
+    for name, mark in marked(cls, Within).items():
+        found.setdefault(mark.option, {})[name] = all_options(cls)[name]
+    return found
+
+
+def all_options(cls: type) -> dict[str, Option]:
+    """Both together."""
     hints = get_type_hints(cls, include_extras=True)
     stages, io_only = marked(cls, Stage), marked(cls, IOOnly)
     return {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from pathlib import Path
 
 from PIL import Image, ImageOps, __version__, features
 
-from ..errors import InputError
+from ..errors import BUSY, Failed, InputError, errno_of, fault_of
 
 # Above 89 megapixels Pillow warns, with its own file and line; above twice as many it refuses.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -23,7 +24,8 @@ def open_rgb(picture: Path | Image.Image) -> Image.Image:
     """Upright and RGB: EXIF rotation applied, transparency over white, greyscale as three channels.
 
     Raises InputError, with the file and the reason, for what cannot be decoded completely or has
-    more than 8 bits a channel: it would have to be guessed which of its values is white.
+    more than 8 bits a channel: it would have to be guessed which of its values is white. Failed
+    where the machine cannot read.
     """
     if isinstance(picture, Image.Image):
         return _rgb(picture)
@@ -33,6 +35,8 @@ def open_rgb(picture: Path | Image.Image) -> Image.Image:
         with Image.open(picture) as image:
             return _rgb(image)
     except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
+        if errno_of(error) in (errno.EIO, *BUSY):  # the machine's fault, not the photo's
+            raise Failed(f"{picture}: {fault_of(error)}") from error
         # Pillow repeats the path in some messages.
         reason = str(error).removesuffix(repr(str(picture))).strip() or type(error).__name__
         raise InputError(f"{picture}: {reason}") from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
+from typing import Any
 
 from .every import Every
-from .options import is_stage_class, options
+from .options import all_options, is_stage_class, options_within
 
 Nested = Callable[[object, str], object]
 """How a stage that is an option of another one is written, given its kind."""
@@ -37,8 +38,11 @@ def plain_options(owner: object, nested: Nested, *, io_only: bool) -> dict[str, 
         # The text of other objects may hold an address, and be another one in each process.
         raise TypeError(f"an option of {type(owner).__name__} is {value!r}: not plain data")
 
-    return {
+    data: dict[str, Any] = {
         name: plain(getattr(owner, option.field), option.kind)
-        for name, option in options(type(owner)).items()
+        for name, option in all_options(type(owner)).items()
         if io_only or not option.io_only
     }
+    for name, within in options_within(type(owner)).items():
+        data[name] = {**data[name], **{n: data.pop(n) for n in within if n in data}}
+    return data

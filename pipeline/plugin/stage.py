@@ -81,6 +81,17 @@ class IOOnly:
     """
 
 
+@dataclass(frozen=True)
+class Within:
+    """Marks an option that is given in the mapping of the stage beside it, of whatever class.
+
+    ``dataset: {name: image_folder, root: photos, on_error: skip}``: the engine reads the images of
+    any dataset, so ``on_error`` is an option of the recipe, ``Annotated[…, Within("dataset")]``.
+    """
+
+    option: str
+
+
 def marked(cls: type, marker: type[T]) -> dict[str, T]:
     """The options of ``cls`` that carry a ``marker`` anywhere in their type, with the marker."""
     return {

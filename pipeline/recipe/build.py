@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ..errors import InputError
 from ..plugin.kinds import missing
 from ..plugin.nearest import did_you_mean
-from ..plugin.options import Option, atoms, options
+from ..plugin.options import Option, atoms, options, options_within
 from .complaints import complaints, join, shown
 from .tree import Node, Origin, Problem, error_of
 
@@ -54,11 +54,16 @@ class Builder:
         """Part of the recipe could not be read: what seems to be missing may stand there."""
         self.built: dict[str, Built] = {}
         """Every stage and section by its path."""
+        self.within: dict[str, Collection[str]] = {}
+        """Options in the mapping of a stage that are not its own, by the stage's path."""
+        self.homes: dict[str, str] = {}
+        """Where these were given."""
 
     def report(self) -> None:
         """Raise InputError with one line for each problem, in the order of the file."""
         if self.problems:
-            raise error_of(self.problems)
+            homes = self.homes
+            raise error_of([replace(p, path=homes.get(p.path, p.path)) for p in self.problems])
 
     def problem(self, origin: Origin, path: str, message: str) -> object:
         """Keep a problem; returns FAILED."""
@@ -91,6 +96,9 @@ class Builder:
             cls = entry.load()
         except InputError as error:
             return self.problem(name.origin, path, str(error))
+        for option in options(cls).keys() & set(self.within.get(path, ())):
+            message = f"{kind} {name.value!r} has an option {option}, which is the engine's own"
+            return self.problem(name.origin, path, f"{message}: its author must rename it")
         stage = self._instance(cls, given, path, f"option of {kind} {name.value!r}")
         if stage is not FAILED and (message := _lacks(entry, stage)):
             return self.problem(name.origin, path, message)
@@ -106,13 +114,25 @@ class Builder:
 
     def _instance(self, cls: type, node: Node, path: str, what: str) -> object:
         """An instance of the class with the options of a mapping, or FAILED."""
-        known = options(cls)
+        known, here = options(cls), self.within.get(path, ())
         for key in node.mapping:
-            if key not in known:
-                self._unknown(key, list(known), node, path, what)
+            if key not in known and key not in here:
+                self._unknown(key, [*known, *here], node, path, what)
+        for name, within in options_within(cls).items():
+            node = self._lifted(within, node, name, path)
+            known |= within
         values = {n: self._option(o, node, join(path, n)) for n, o in known.items()}
         values = {n: v for n, v in values.items() if v is not _NOT_GIVEN}
         return self._construct(cls, known, values, node, path)
+
+    def _lifted(self, within: Collection[str], node: Node, name: str, path: str) -> Node:
+        """A mapping with the options ``within`` the mapping ``name`` beside that."""
+        inner = join(path, name)
+        self.within[inner] = within
+        given = node.mapping[name].mapping if name in node.mapping else {}
+        lifted = {option: given[option] for option in within if option in given}
+        self.homes |= {join(path, option): join(inner, option) for option in lifted}
+        return Node({**node.mapping, **lifted}, node.origin, node.keys) if lifted else node
 
     def _unknown(self, key: str, known: list[str], node: Node, path: str, what: str) -> None:
         there = f"There are: {', '.join(known)}" if known else "It has none"

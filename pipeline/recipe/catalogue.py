@@ -9,7 +9,7 @@ from inspect import cleandoc
 from pathlib import Path
 
 from ..format import table
-from ..plugin.options import Option, is_stage_class, options
+from ..plugin.options import Option, is_stage_class, options, options_within
 from ..plugin.registry import Registry
 from .yaml12 import flow
 
@@ -47,7 +47,10 @@ def describe_stage(registry: Registry, kind: str, name: str) -> str:
     cls = entry.load()
     docs = [cleandoc(owner.__doc__ or "") for owner in (sys.modules[cls.__module__], cls)]
     parts = []
-    for option in options(cls).values():
+    from .schema import Recipe  # here, because the list of all stages needs no pydantic
+
+    shared = options_within(Recipe).get(kind, {})
+    for option in [*options(cls).values(), *shared.values()]:
         parts.append(f"  {option.name}: {option.text}{_default(registry, option)}")
         parts += [f"      {line}" for line in (option.info.description or "").splitlines()]
     parts = ["Options:", *parts] if parts else ["It has no options."]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 
-from ..plugin.options import is_stage_class, options
+from ..plugin.options import is_stage_class, options, options_within
 
 Path = tuple[str, ...]
 """The keys that lead to a value; a stage in a list is reached by its name or number."""
@@ -47,13 +48,14 @@ def _stages(data: object) -> list[tuple[str, object]]:
 
 def is_io_only(value: object, data: object, path: Path) -> bool:
     """Whether the option at this path, or one that holds it, says only where something is."""
-    for step in path:
+    for step, inner in zip_longest(path, path[1:], fillvalue=""):
         if isinstance(value, (list, tuple)) and isinstance(data, list):
             names = [name for name, _ in _stages(data)]
             index = int(step) if step.isdecimal() else names.index(step)
             value, data = value[index], data[index]
         elif is_stage_class(type(value)) and step in (known := options(type(value))):
-            if known[step].io_only:
+            within = options_within(type(value)).get(step, {})
+            if known[step].io_only or (inner in within and within[inner].io_only):
                 return True
             value = getattr(value, known[step].field)
             data = data[step] if isinstance(data, dict) else None

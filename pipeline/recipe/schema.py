@@ -19,7 +19,7 @@ from ..plugin.contracts import (
 )
 from ..plugin.data import Augmentation, Codec, Dataset, Preprocessor
 from ..plugin.every import Every, Units
-from ..plugin.stage import IOOnly, Stage, stage
+from ..plugin.stage import IOOnly, Stage, Within, stage
 
 MAX_GUIDANCE = 100.0
 """The largest scale: a hundred times what a label adds is beyond any use."""
@@ -190,6 +190,8 @@ class Recipe:
     """The seed of weights, data order, noise and samples."""
     dataset: Annotated[Dataset, Stage("dataset")]
     """Where images come from."""
+    on_error: Annotated[Literal["error", "skip"], Within("dataset"), IOOnly()] = "error"
+    """What to do with images that cannot be used: tell them all and stop, or leave them out."""
     split: Split = Split()
     """Which images are for training and which for validation."""
     preprocess: list[Annotated[Preprocessor, Stage("preprocessor")]] = Field(default_factory=list)

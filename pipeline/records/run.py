@@ -119,6 +119,8 @@ class RunRecord(TypedDict):
     machine: MachineRecord
     plugins: list[str]
     """Plugin files that it was made with."""
+    left_out: NotRequired[list[str]]
+    """Images that could not be used, with the reason, where the recipe leaves them out."""
     command: str
     versions: dict[str, str]
     finished: str

@@ -49,6 +49,7 @@ def run_page(page: RunPage) -> str:
         diagnosis=record["diagnosis"],
         recipe=_recipe(page.recipe),
         artifacts=_artifacts(page),
+        left_out=record.get("left_out", []),
         machine=wording.machine_words(record["machine"]) | _training(record),
         versions=record["versions"],
         command=record["command"],

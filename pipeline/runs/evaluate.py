@@ -197,7 +197,7 @@ def _folder(path: Path, size: int | None, recipe: Recipe | None, session: Sessio
     """A folder's images, all of them, preprocessed as ``size`` or else the run's recipe asks."""
     folder = load_folder(path, size, session.registry)
     stages = recipe.preprocess if recipe and size is None else folder.preprocess
-    images = prepare_images(folder.dataset, stages, None, session)
+    images = prepare_images(folder.dataset, stages, session)
     shape, sizes = read_images(images).shape, _sizes(folder.dataset())
     if size is None and min(sizes[0]) < min(shape[1:]):
         raise InputError(

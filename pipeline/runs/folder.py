@@ -17,6 +17,7 @@ from ..artifacts.prepare import read_images
 from ..artifacts.sample import read_samples
 from ..artifacts.score import read_score
 from ..artifacts.session import Session
+from ..artifacts.unusable import left_out
 from ..diagnosis.finding import Diverged
 from ..diffusion.grid import save_grid
 from ..diffusion.labels import captions, chosen_labels
@@ -144,6 +145,8 @@ class RunFolder:
         record = self._record(artifacts, scores, facts)
         if texts:
             record["captions"] = texts
+        if reasons := left_out(artifacts.images, self.session.store):
+            record["left_out"] = reasons
         record["files"] = {
             path.relative_to(self.path).as_posix(): sha256_of(path)
             for pattern in (RECIPE, "*.png", "scores.json", HISTORY, "grids/*.png")

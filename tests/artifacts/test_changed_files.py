@@ -63,10 +63,10 @@ def test_a_photo_that_changes_is_named_and_nothing_is_kept(
 ) -> None:
     while_decoding(monkeypatch, lambda: change(photos / "2.bmp"))
     with pytest.raises(InputError, match=r"2\.bmp: changed while being read"):
-        prepare_images(ImageFolder(root=photos), (), None, session)
+        prepare_images(ImageFolder(root=photos), (), session)
     assert session.store.ls() == []
     monkeypatch.undo()
-    assert not prepare_images(ImageFolder(root=photos), (), None, session).reused
+    assert not prepare_images(ImageFolder(root=photos), (), session).reused
 
 
 def test_a_photo_that_becomes_readable_meanwhile_is_named(
@@ -76,14 +76,14 @@ def test_a_photo_that_becomes_readable_meanwhile_is_named(
     (photos / "3.bmp").symlink_to(photos / "late")
     while_decoding(monkeypatch, lambda: blacken(photos / "late"))
     with pytest.raises(InputError, match=r"3\.bmp: changed while being read"):
-        prepare_images(ImageFolder(root=photos), (), None, session)
+        prepare_images(ImageFolder(root=photos), (), session)
     assert session.store.ls() == []
 
 
 def test_a_pipe_among_the_photos_is_told_and_not_waited_for(photos: Path, session: Session) -> None:
     os.mkfifo(photos / "pipe")
     with pytest.raises(InputError, match="pipe: not a file"):
-        prepare_images(ImageFolder(root=photos), (), None, session)
+        prepare_images(ImageFolder(root=photos), (), session)
 
 
 def test_what_cannot_be_read_has_no_content(photos: Path, session: Session) -> None:

@@ -289,6 +289,7 @@ class TestPrepare:
             "dataset": Flowers102(root=root, verify=False),
             "preprocess": SQUARE,
             "split": Split(),
+            "on_error": "error",
         }
         recipe: Any = SimpleNamespace(**made | changes)
         return prepare(recipe, Session(Registry.load(), Store(store)))

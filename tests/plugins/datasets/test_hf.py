@@ -170,14 +170,14 @@ def test_images_are_read_from_any_thread(photos: Path) -> None:
 def test_is_prepared_as_any_dataset(photos: Path, tmp_path: Path) -> None:
     session = Session(Registry.load(), Store(tmp_path / "store"))
     stage = build_stage(session.registry, "dataset", {"name": "hf", "path": str(photos)})
-    images = read_images(prepare_images(stage, [], None, session))
+    images = read_images(prepare_images(stage, [], session))
     assert images.class_names == NAMES
     assert np.array_equal(images.batch([7])[0].permute(1, 2, 0).numpy(), pixels(7))
     photos.rename(tmp_path / "moved")
     moved = build_stage(
         session.registry, "dataset", {"name": "hf", "path": str(tmp_path / "moved")}
     )
-    assert prepare_images(moved, [], None, session).reused
+    assert prepare_images(moved, [], session).reused
 
 
 def test_what_cannot_be_decoded_is_named(tmp_path: Path) -> None:
