@@ -15,6 +15,7 @@ import click
 
 from .cli.main import cli
 from .errors import ENDS_WITH_STDIN, Failed, InputError, Interrupted, fault_of
+from .format import AS_TOLD
 
 
 def _terminate(signum: int, _: FrameType | None) -> NoReturn:
@@ -72,7 +73,7 @@ def _say_what_can_be_said() -> None:
     """Let a console that lacks × or … show ? instead: no reason to fail at the end of a run."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=AS_TOLD)
 
 
 def _told(message: object, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Sequence
 
@@ -9,6 +10,21 @@ REACH = 1.96
 """Standard errors from the middle of a 95 % interval to each of its ends."""
 
 MINUS = "\N{MINUS SIGN}"
+
+AS_TOLD = "pipeline-as-told"
+"""Encodes what an encoding lacks for people: bytes of a file name that are no UTF-8 as ``\\xe9``,
+so that different names stay different, and other characters as ``?``."""
+
+
+def _as_told(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    bytes_of = {n: f"\\x{n - 0xDC00:02x}" for n in range(0xDC80, 0xDD00)}
+    return "".join(bytes_of.get(ord(c), "?") for c in lacking), error.end
+
+
+codecs.register_error(AS_TOLD, _as_told)
 
 
 def number(value: float) -> str:

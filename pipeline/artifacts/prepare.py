@@ -33,7 +33,7 @@ from ..store.unchanged import Unchanged
 from .files import IMAGES
 from .room import LARGE, Room, give_back, pixels_of
 from .session import Session
-from .unusable import Some, Unusable, keep as keep_unusable, listed, reasons_in
+from .unusable import LEFT_OUT, Some, Unusable, keep as keep_unusable, listed, reasons_in
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -80,6 +80,7 @@ class Preparation:
             "preprocess": [session.registry.describe(stage) for stage in preprocess],
             "split": options_of(split) if split else None,
             "versions": _versions(preprocess),
+            "inputs": {},
         }
 
     def all_images(self) -> Artifact:
@@ -99,8 +100,8 @@ class Preparation:
         reasons, count = reasons_in(unusable), len(self.source)
         if len(reasons) == count:
             raise Unusable(reasons, count)
-        note(f"{len(reasons)} of {count} images are left out:{listed(reasons.values())}")
-        gaps = {"left out": sorted(reasons), "inputs": {"unusable": unusable.key}}
+        note(f"left out: {len(reasons)} of {count} images:{listed(reasons.values())}")
+        gaps = {"left out": sorted(reasons), "inputs": {LEFT_OUT: unusable.key}}
         left = [index for index in range(count) if index not in reasons]
         return self.store.get_or_build(
             "images", {**self.ingredients, **gaps}, lambda folder: self._build(folder, left)

@@ -18,6 +18,10 @@ LISTED = 20
 """Unusable images that a message lists; the others are counted."""
 
 
+LEFT_OUT = "images that cannot be used"
+"""What the ingredients of prepared images call the artifact that names those left out."""
+
+
 class Unusable(InputError):
     """Names each image that cannot be used, with the reason."""
 
@@ -88,5 +92,5 @@ def reasons_in(unusable: Artifact) -> dict[int, str]:
 
 def left_out(images: Artifact, store: Store) -> list[str]:
     """Which images a prepared dataset does not have, and why."""
-    key = images.manifest["ingredients"].get("inputs", {}).get("unusable")
+    key = images.manifest["ingredients"]["inputs"].get(LEFT_OUT)
     return list(reasons_in(store.open("unusable", key)).values()) if key else []

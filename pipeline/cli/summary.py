@@ -64,7 +64,7 @@ def _left_out(reasons: Sequence[str]) -> list[str]:
     if not reasons:
         return []
     more = f"; and {len(reasons) - 3} more, in run.json" if len(reasons) > 3 else ""
-    return ["", f"  left out: {len(reasons)} images ({'; '.join(reasons[:3])}{more})"]
+    return ["", f"  images left out: {len(reasons)} ({'; '.join(reasons[:3])}{more})"]
 
 
 def _places(run: RunResult) -> list[str]:

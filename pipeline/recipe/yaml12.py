@@ -24,6 +24,13 @@ MAX_DEPTH = 50
 
 _Parser: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_BYTES = {0xDC00 + byte: 0x10FC00 + byte for byte in range(0x80, 0x100)}
+"""Python's characters for bytes of a file name that are no UTF-8, which YAML may not hold, and
+characters for private use, which stand for them while they are parsed."""
+_BACK = {private: character for character, private in _BYTES.items()}
+_ESCAPED = re.compile(r"\\(u|U0000)dc[89a-f][0-9a-f]", re.IGNORECASE)
+"""How ``flow`` writes them."""
+
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Scalar] = {"": None, "~": None, ".nan": float("nan"), ".inf": float("inf")}
@@ -41,8 +48,9 @@ def parse(
     ``at`` stands as the origin of all values, for text that comes from no file.
     """
     try:
-        node = _Composer(text, source, problems, at).document()
-        if at and (comment := _after_the_end(text)):
+        hidden = text.translate(_BYTES)
+        node = _Composer(hidden, source, problems, at, restored=hidden != text).document()
+        if at and (comment := _after_the_end(hidden)):
             message = f"{comment!r} would be a comment; put the value in quotes"
             problems.append(Problem(at, "", message))
         return node
@@ -97,8 +105,14 @@ class _Stop(Exception):
 class _Composer:
     """Makes nodes of events. Writes aliases out and counts what that costs."""
 
-    def __init__(self, text: str, source: str, problems: list[Problem], at: Origin | None) -> None:
-        self.events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=_Parser))
+    def __init__(
+        self, text: str, source: str, problems: list[Problem], at: Origin | None, restored: bool
+    ) -> None:
+        """``restored``: characters that ``_BYTES`` hid become what they were."""
+        # PyYAML's parser in C refuses these escapes.
+        parser = yaml.SafeLoader if _ESCAPED.search(text) else _Parser
+        events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=parser))
+        self.events = map(_restored, events) if restored else events
         self.source = source
         self.problems = problems
         self.at = at
@@ -198,6 +212,12 @@ class _Composer:
         mark = event.start_mark
         assert mark is not None  # PyYAML's parsers always set it
         return self.at or Origin(self.source, mark.line + 1, mark.column + 1)
+
+
+def _restored(event: yaml.Event) -> yaml.Event:
+    if isinstance(event, yaml.ScalarEvent):
+        event.value = event.value.translate(_BACK)
+    return event
 
 
 def _after_the_end(text: str) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import FULL, Failed, InputError, errno_of, fault_of, path_of
+from ..format import AS_TOLD
 
 UNSYNCED = (errno.EINVAL, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What file systems say that cannot sync a folder."""
@@ -86,7 +87,7 @@ def naming(path: Path, private: Path | None = None) -> Iterator[None]:
 def write_text(path: Path, text: str) -> None:
     """Write a file as UTF-8 in one go: readers see the old text or the new one."""
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors=AS_TOLD)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 from ..records import Plain
@@ -67,9 +67,17 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Plain]:
     if state.get("sha256") != sha256_of(data):
         raise Damaged(data)
     try:
-        return load_file(data), _without_names(state)
+        return _load(data), _without_names(state)
     except SafetensorError as error:
         raise Damaged(data, str(error)) from error
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:  # the library takes no path that is no UTF-8
+        return load(file.read_bytes())
+    return load_file(file)
 
 
 def read_state(path: Path) -> Plain:

@@ -63,7 +63,7 @@ def test_they_are_left_out_and_no_other_image_changes_its_half(photos: Path, cap
     whole = read_images(open_run(run(name="whole")["folder"]).artifact("images"))
     spoil(photos)
     found = run(SKIP)
-    assert "3 of 60 images are left out:\n  photos/03.png: " in capsys.readouterr().err
+    assert "left out: 3 of 60 images:\n  photos/03.png: " in capsys.readouterr().err
     images = read_images(open_run(found["folder"]).artifact("images"))
     left = [i for i in range(60) if f"{i:02d}.png" not in BAD]
     assert len(images) == 57
@@ -74,13 +74,13 @@ def test_they_are_left_out_and_no_other_image_changes_its_half(photos: Path, cap
 def test_what_was_left_out_is_told_everywhere(photos: Path) -> None:
     spoil(photos)
     done = shell("run", "tiny.yaml", "--set", SKIP, "--device", "cpu")
-    assert "left out: 3 images (photos/03.png: " in done.stdout
+    assert "images left out: 3 (photos/03.png: " in done.stdout
     record = json.loads(Path("runs/tiny/run.json").read_text())
     assert [reason.partition(": ")[0] for reason in record["left_out"]] == [
         f"photos/{name}" for name in BAD
     ]
     page = Path("runs/tiny/report.html").read_text()
-    assert "3 images were left out" in page
+    assert "Images left out, because they cannot be used: 3" in page
     assert "photos/11.png" in page
     assert (
         yaml.safe_load(Path("runs/tiny/recipe.yaml").read_text())["dataset"]["on_error"] == "skip"
