@@ -108,6 +108,7 @@ def _be(
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where this runs under nohup
         os.chdir(folder)
         sys.argv = ["pipeline", *words]
         before()

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+from ..diagnosis.pictures import NeighboursRecord
+from ..store.checked import as_written
+
 IMAGES = "images.h5"
 FEATURES = "features.h5"
 SAMPLES = "samples.h5"
@@ -9,3 +15,21 @@ TRACE = "trace.h5"
 SCORE = "score.json"
 UNUSABLE = "unusable.json"
 NEIGHBOURS = "neighbours.json"
+
+
+def neighbours_in(file: Path) -> NeighboursRecord:
+    """What ``neighbours.json`` says. Damaged, an InputError, where it is of another form."""
+    with as_written(file):
+        data = json.loads(file.read_bytes())
+        return {
+            "unit": str(data["unit"]),
+            "items": [
+                {
+                    "sample": int(item["sample"]),
+                    "indices": [int(index) for index in item["indices"]],
+                    "distances": [float(distance) for distance in item["distances"]],
+                }
+                for item in data["items"]
+            ],
+            "validation": [float(distance) for distance in data["validation"]],
+        }

@@ -19,7 +19,7 @@ from ..progress import progress
 from ..store.folders import write_text
 from ..store.store import Artifact
 from .embed import embed, read_features
-from .files import NEIGHBOURS
+from .files import NEIGHBOURS, neighbours_in
 from .prepare import read_images
 from .sample import read_samples
 from .session import Session
@@ -85,8 +85,7 @@ def neighbours(
 
 def read_neighbours(artifact: Artifact) -> NeighboursRecord:
     """What ``neighbours`` keeps."""
-    record: NeighboursRecord = json.loads((artifact.path / NEIGHBOURS).read_text())
-    return record
+    return neighbours_in(artifact.path / NEIGHBOURS)
 
 
 def distances_to_training(space: Space, train: Indices) -> NeighboursRecord:

@@ -6,10 +6,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from ..diffusion.measure import score_features, score_record
 from ..errors import InputError
 from ..plugin.contracts import Metric
 from ..plugin.values import Score
+from ..store.checked import as_written
 from ..store.folders import write_text
 from ..store.store import Artifact
 from .embed import extractor_id, read_features
@@ -51,4 +54,6 @@ def score(
 
 def read_score(artifact: Artifact) -> Score:
     """The score that the artifact holds."""
-    return Score(**json.loads((artifact.path / SCORE).read_text()))
+    file = artifact.path / SCORE
+    with as_written(file):
+        return TypeAdapter(Score).validate_json(file.read_bytes())

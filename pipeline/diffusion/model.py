@@ -19,6 +19,7 @@ from ..progress import note
 from ..recipe.build import build_stage
 from ..recipe.schema import Recipe
 from ..records import Plain, TrainingRecord
+from ..store.checked import as_written
 from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
 from .images import Images, Indices
 
@@ -132,11 +133,13 @@ def load_model(
 ) -> Model:
     """From the folder that ``save_model`` wrote; no dataset is needed."""
     tensors, facts = read_weights(path / choice)
-    stages = {kind: build_stage(registry, kind, facts["stages"][kind]) for kind in STAGES}
+    with as_written(path):
+        stages = {kind: build_stage(registry, kind, facts["stages"][kind]) for kind in STAGES}
+        code = {kind: facts["code"][kind] for kind in STAGES}
+        shape, names = tuple(facts["shape"]), facts["class_names"]
     for kind, stage in stages.items():
-        if registry.describe(stage)["code"] != facts["code"][kind]:
+        if registry.describe(stage)["code"] != code[kind]:
             note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
-    shape, names = tuple(facts["shape"]), facts["class_names"]
     network = stages["backbone"](shape, None if names is None else len(names))
     network.load_state_dict(without_prefix(weights, tensors))
     codec_state = {name: t.to(device) for name, t in without_prefix("codec", tensors).items()}
@@ -178,12 +181,13 @@ class ModelFacts(NamedTuple):
 def model_facts(path: Path) -> ModelFacts:
     """The facts of the model in the folder that ``save_model`` wrote."""
     facts = read_state(path / "best")
-    return ModelFacts(
-        tuple(facts["shape"]),
-        facts["class_names"],
-        facts["record"],
-        facts.get("training", NOT_TOLD),
-    )
+    with as_written(path):
+        return ModelFacts(
+            tuple(facts["shape"]),
+            facts["class_names"],
+            facts["record"],
+            facts.get("training", NOT_TOLD),
+        )
 
 
 def _on_device(network: nn.Module, device: str) -> nn.Module:

@@ -5,7 +5,6 @@ No torch: a page is also written where the plugins and the device of its run are
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -13,7 +12,6 @@ from typing import cast
 import numpy as np
 
 from ..artifacts import files
-from ..diagnosis.pictures import NeighboursRecord
 from ..diffusion.images import Images
 from ..errors import InputError
 from ..records import ComparisonRecord
@@ -135,8 +133,7 @@ def _trace(artifact: Artifact) -> Trace:
 
 def _neighbours(artifact: Artifact, images: Path) -> Neighbours:
     """The distances, and the images nearest to the samples that the page shows."""
-    text = (artifact.path / files.NEIGHBOURS).read_text(encoding="utf-8")
-    record: NeighboursRecord = json.loads(text)
+    record = files.neighbours_in(artifact.path / files.NEIGHBOURS)
     shown = {i for item in record["items"][:COPIES] for i in item["indices"]}
     with reading(images) as data:
         pixels = data.get("images", np.uint8, 4)

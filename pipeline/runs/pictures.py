@@ -13,13 +13,16 @@ from PIL.Image import Image
 
 from ..errors import InputError
 from ..store.fingerprints import sha256_of
-from ..store.folders import replacing, write_text
+from ..store.folders import remove_leftovers, replacing, write_text
 
 WRITTEN = "samples.json"
 """Whose samples a folder holds, and the digests of the files that were written."""
 
 OURS = re.compile(r"grid\.png|images/\d{5,}\.png").fullmatch
 """The files that are ever written; what another hand adds to the list is not touched."""
+
+HOUR = 3600.0
+"""A private file that has not changed for so long is of a call that was killed."""
 
 Digests = dict[str, list[str]]
 """For each file, by its path in the folder, the SHA-256 of all that may stand there."""
@@ -37,6 +40,8 @@ def write_pictures(folder: Path, files: Mapping[str, bytes], run: str) -> None:
 
     InputError, and nothing is touched, where a file would be lost that no such call wrote.
     """
+    for place in (folder, folder / "images"):
+        remove_leftovers(place, HOUR, deep=False)
     old = _written(folder, run)
     _refuse_others(folder, {*files, *old}, old)
     new = {name: [hashlib.sha256(content).hexdigest()] for name, content in files.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError
@@ -20,6 +21,20 @@ class Damaged(InputError, ValueError):
 
     def __init__(self, path: Path, why: str = "its digest differs") -> None:
         super().__init__(f"{path} is damaged: {why}")
+
+
+@contextmanager
+def as_written(path: Path) -> Iterator[None]:
+    """Damaged where what was read from a file is not of the form that is written there.
+
+    A digest tells what has changed by itself, not what a stranger wrote with a digest.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(path, f"is not as this version writes it ({error!r})") from error
 
 
 def write_json(path: Path, data: Mapping[str, object]) -> None:

@@ -147,12 +147,13 @@ def is_leftover(path: Path) -> bool:
     return _EXACTLY.fullmatch(path.name) is not None
 
 
-def remove_leftovers(folder: Path, seconds: float = 0) -> None:
+def remove_leftovers(folder: Path, seconds: float = 0, *, deep: bool = True) -> None:
     """Remove what killed processes left unfinished in a folder that nobody else is writing to.
 
-    Only what has not changed for so many ``seconds``.
+    Only what has not changed for so many ``seconds``; ``deep``: in the folders in it too.
     """
-    for path in filter(is_leftover, list(folder.rglob(PRIVATE))):
+    found = folder.rglob(PRIVATE) if deep else folder.glob(PRIVATE)
+    for path in filter(is_leftover, list(found)):
         with suppress(FileNotFoundError):
             if time.time() - path.lstat().st_mtime < seconds:
                 continue

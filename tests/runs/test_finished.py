@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import InputError
+from pipeline import InputError, commands
 from pipeline.commands import open_run
+from pipeline.errors import Failed
 from pipeline.store.checked import read_json, write_json
+from pipeline.store.manifest import files_in, write_manifest
+from tests.helpers import tiny
 from tests.helpers.tiny import STAGES, draw
 
 
@@ -90,3 +94,38 @@ def test_opening_imports_no_torch(after_first: Path) -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "file", "forged"),
+    [
+        ("kid", "score", "score.json", '{"value": "much"}'),
+        ("kid", "score", "score.json", "[1]"),
+        ("neighbours", "neighbours", "neighbours.json", '{"unit": "x", "items": [{"sample": 0}]}'),
+        ("neighbours", "neighbours", "neighbours.json", "7"),
+        ("model", "model", "best.json", '{"shape": 3}'),
+        ("model", "model", "best.json", '{"stages": {}, "class_names": null, "record": {}}'),
+    ],
+)
+def test_what_a_stranger_wrote_with_right_digests_is_told_in_a_line(
+    after_first: Path, name: str, kind: str, file: str, forged: str
+) -> None:
+    artifact = open_run("tiny").artifact(name)
+    path = artifact.path / file
+    before = json.loads(path.read_text())
+    new = json.loads(forged)
+    if kind == "model":
+        names = {key: before[key] for key in ("format", "file", "sha256")}
+        write_json(path, {**names, **new})
+    else:
+        path.write_text(forged)
+    write_manifest(
+        artifact.path,
+        kind,
+        artifact.manifest["ingredients"],
+        "forged",
+        files_in(artifact.path),
+    )
+    for command in (tiny.draw, lambda: commands.report([Path("tiny")]), tiny.run):
+        with suppress(InputError, Failed):
+            command()

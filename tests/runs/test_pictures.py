@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,16 @@ def test_a_killed_call_is_finished_by_the_next(
     monkeypatch.undo()
     write_pictures(tmp_path, TWO, "mine")
     assert content(tmp_path) == TWO
+
+
+def test_what_a_killed_call_left_goes_with_a_later_one(tmp_path: Path) -> None:
+    old, new = (tmp_path / f"images/.00000.png.{n}.tmp" for n in ("0123abcd", "4567abcd"))
+    others = [tmp_path / ".mine.tmp", tmp_path / "deeper/.grid.png.0123abcd.tmp"]
+    for path in (old, new, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        os.utime(path, (0, 0))
+    os.utime(new)  # a call that is at work now may be writing it
+    write_pictures(tmp_path, {"grid.png": b"a"}, "runs/tiny")
+    assert not old.exists()
+    assert all(path.exists() for path in (new, *others))
