@@ -66,9 +66,9 @@ def damages(world: World) -> Iterator[Trial]:
                 yield Trial("damage", what, place, check)
 
 
-def _files(slot: Slot, state: str) -> list[Path]:
+def _files(slot: Slot, state: str, *, begin: bool = True) -> list[Path]:
     """The files that the project wrote in a state; of the later states only their own."""
-    work = slot.begin(state)
+    work = slot.begin(state) if begin else slot.work
     files = {p.relative_to(work) for p in work.rglob("*") if p.is_file() and not _is_users(p)}
     if state == "drawn":
         files = {file for file in files if file.parts[0] == "drawn"}
@@ -87,9 +87,28 @@ def _damaged(
     file, work = _files(slot, scenario.start)[number], slot.work
     draw = random.Random(f"{scenario.start} {number} {harm}")
     HARMS[harm](work / file, draw)
-    problems = _read(draw.choice(READERS), slot, file, harm)
-    problems += said_well(command(scenario.words, work), {0, 1, 2})
+    if scenario.start == "drawn":
+        problems = _refused(scenario, slot, file)
+    else:
+        problems = _read(draw.choice(READERS), slot, file, harm)
+        problems += said_well(command(scenario.words, work), {0, 1, 2})
     return problems + mended(slot, scenario, expected, damaged=file.name)
+
+
+def _refused(scenario: Scenario, slot: Slot, file: Path) -> list[str]:
+    """What is wrong with how drawn pictures are met that somebody changed: they may be wanted.
+
+    In the end they are moved away, as the message says.
+    """
+    ended = slot.do(scenario)
+    problems = said_well(ended, {0, 2})
+    if ended.code == 2 and str(file) not in ended.err:
+        problems.append(f"{file} is not named: {ended.err}")
+    if ended.code == 2:
+        (slot.root / "away").mkdir(exist_ok=True)
+        for path in map(slot.work.joinpath, _files(slot, scenario.start, begin=False)):
+            path.rename(slot.root / "away" / path.name)
+    return problems
 
 
 def _read(words: tuple[str, ...], slot: Slot, file: Path, harm: str) -> list[str]:
@@ -104,8 +123,9 @@ def _read(words: tuple[str, ...], slot: Slot, file: Path, harm: str) -> list[str
 
 
 def _kept(work: Path) -> set[str]:
-    """The folders of the store with artifacts and trainings, by kind and key."""
-    return {str(path.relative_to(work)) for path in work.glob(".pipeline/[aw]*/*/[!.]*")}
+    """The folders of the store with artifacts and trainings, by kind and key; costs come again."""
+    folders = {str(path.relative_to(work)) for path in work.glob(".pipeline/[aw]*/*/[!.]*")}
+    return {folder for folder in folders if "/cost/" not in folder}
 
 
 def _is_promised(file: Path, harm: str) -> bool:

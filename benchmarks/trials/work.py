@@ -68,7 +68,7 @@ RUN = ("run", "tiny.yaml", "--device", "cpu", *PLUGIN)
 
 VOLATILE = {
     *("seconds", "data_seconds", "images_per_second", "finished", "digest", "sha256", "cost"),
-    *("machine", "versions", "command", "why", "reused", "folder", "store"),
+    *("machine", "versions", "command", "why", "reused", "folder", "store", "training"),
 }
 """What differs between two undisturbed runs, or tells of this machine."""
 

@@ -22,7 +22,7 @@ from ..store.store import Artifact, Store
 from ..store.weights import is_whole, read_state
 from ..training import checkpoint
 from ..training.batches import Batches
-from ..training.history import kept_records
+from ..training.history import check_grids, kept_records
 from ..training.loop import Training, Watch
 from ..training.validate import Measure
 from .prepare import read_images
@@ -112,6 +112,7 @@ def _hindrance(folder: Path, views: Path, every: int, steps: int) -> str:
         return f"has already gone beyond step {steps}"
     try:
         validated = {record.step for record in kept_records(views)}
+        check_grids(views)
     except ValueError as error:
         return f"cannot go on ({error})"
     if validated & set(range(every, step + 1, every)):

@@ -43,7 +43,7 @@ def harms(workspace: Path) -> Iterator[tuple[str, str]]:
 
 
 def _check(path: Path) -> None:
-    """Damaged for JSON, or lines of it, with another digest, and for tensors that do not belong."""
+    """Damaged for JSON, or lines of it, with another digest; for tensors and grids not its own."""
     if path.suffix == ".jsonl":
         if DIGEST.encode() in path.read_bytes().rpartition(b"\n{")[2]:
             read_lines(path)
@@ -52,6 +52,10 @@ def _check(path: Path) -> None:
     if "format" in data or DIGEST in data:
         data = read_json(path)
     tensors = _tensors_of(path, data)
+    for name, digest in data.get("grids", {}).items():
+        grid = path.parent / "grids" / name
+        if not grid.is_file() or sha256_of(grid) != digest:
+            raise Damaged(grid)
     if "sha256" in data and data["sha256"] != sha256_of(tensors):
         raise Damaged(tensors)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from ..diagnosis.diagnosis import find_in_training
 from ..progress import note
 from ..recipe.schema import Ema
-from ..records import HISTORY, HistoryRecord
-from ..store.checked import read_json, write_json
+from ..records import HISTORY, HistoryRecord, Plain
+from ..store.checked import Damaged, read_json, write_json
+from ..store.fingerprints import sha256_of
 from ..store.folders import make_folder, write_text
 
 CHECKED = "history.json"
-"""The same records as in ``history.jsonl``, with a digest: what training goes on from."""
+"""The same records as in ``history.jsonl``, and the grids' SHA-256 by their names, with a digest:
+what training goes on from."""
 
 
 class History:
@@ -28,6 +30,7 @@ class History:
         self.folder = folder
         make_folder(folder / "grids")
         self.records = kept_records(folder)
+        self.digests: dict[str, str] = _kept(folder).get("grids", {})
 
     def grid(self, step: int) -> Path:
         """The file of the grid that was drawn at this step."""
@@ -38,7 +41,9 @@ class History:
         return any(record.step == step for record in self.records)
 
     def append(self, record: HistoryRecord) -> None:
-        """Keep one more validation."""
+        """Keep one more validation, whose grid is there."""
+        grid = self.grid(record.step)
+        self.digests[grid.name] = sha256_of(grid)
         self._keep([*self.records, record])
 
     def keep_only(self, step: int, every: int, total: int) -> None:
@@ -55,7 +60,9 @@ class History:
 
     def _keep(self, records: list[HistoryRecord]) -> None:
         flat = [record.flat() for record in records]
-        write_json(self.folder / CHECKED, {"records": flat})
+        names = [self.grid(record.step).name for record in records]
+        self.digests = {name: self.digests[name] for name in names}
+        write_json(self.folder / CHECKED, {"records": flat, "grids": self.digests})
         lines = [json.dumps(line, allow_nan=False) + "\n" for line in flat]
         write_text(self.folder / HISTORY, "".join(lines))
         self.records = records
@@ -63,10 +70,20 @@ class History:
 
 def kept_records(folder: Path) -> list[HistoryRecord]:
     """The validations in a training's folder. Damaged, a ValueError, if they are not as written."""
+    return [HistoryRecord.of(line) for line in _kept(folder).get("records", [])]
+
+
+def check_grids(folder: Path) -> None:
+    """Damaged, a ValueError, for a grid in a training's folder that is not as it was written."""
+    for name, digest in _kept(folder).get("grids", {}).items():
+        file = folder / "grids" / name
+        if not file.is_file() or sha256_of(file) != digest:
+            raise Damaged(file)
+
+
+def _kept(folder: Path) -> Plain:
     file = folder / CHECKED
-    if not file.exists():
-        return []
-    return [HistoryRecord.of(line) for line in read_json(file)["records"]]
+    return read_json(file) if file.exists() else {}
 
 
 def say_news(history: Sequence[HistoryRecord], ema: Ema) -> None:

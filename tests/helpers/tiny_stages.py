@@ -94,7 +94,7 @@ class Loud:
         print("printed by a stage")
         os.write(1, b"written by a library\n")
         ctypes.CDLL(None).printf(b"buffered by a library\n")
-        if self.signal:
+        if self.signal and len(x) > 1:  # not when the engine tries one image first
             os.kill(os.getpid(), self.signal)
         return denoise(x, levels[0]).x0
 

@@ -58,7 +58,9 @@ def test_a_longer_training_goes_on_and_gives_what_the_start_gives(here: Path, ca
     assert len(workspaces()) == 1
 
 
-@pytest.mark.parametrize("victim", ["history.json", "best.json", "best.safetensors"])
+@pytest.mark.parametrize(
+    "victim", ["history.json", "best.json", "best.safetensors", "grids/step-00000002.png"]
+)
 @pytest.mark.parametrize("harm", ["flip", "empty"])
 def test_damage_of_what_was_measured_is_told_and_changes_nothing(
     here: Path, capsys, victim: str, harm: str
