@@ -237,7 +237,7 @@ class Training:
         checkpoint.restore_optimizer(self.optimizer, saved, state["optimizer"])
         self.step, self.losses = state["step"], LossSums(**state["losses"])
         self.seconds, self.waited = state["seconds"], state["waited"]
-        self.stretches = state["stretches"]
+        self.stretches = state.get("stretches", [])
         return without_prefix("codec", tensors)
 
     def _weights(self) -> dict[str, Tensor]:
