@@ -204,7 +204,8 @@ class HFImages:
             with Image.open(BytesIO(stored["bytes"])) as picture:
                 return open_rgb(picture)
         except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
-            raise InputError(f"{at}: {_reason(error)}") from error
+            reason = _reason(error).partition(" <_io.BytesIO")[0]  # what Pillow calls the file
+            raise InputError(f"{at}: {reason}") from error
 
     def fingerprint(self, digest: Callable[[Path], str]) -> str:
         """A digest of encoded images, labels, splits and class names, in order; not of paths."""
