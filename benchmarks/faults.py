@@ -26,6 +26,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -36,6 +37,9 @@ from trials.command import command, import_all
 from trials.kinds import KINDS
 from trials.work import SCENARIOS, Slot, draw_photos, without_timing
 from trials.world import Trial, World
+
+from pipeline.plugin.identity import code_identity
+from pipeline.plugin.registry import Registry
 
 QUICK = {"failpoint": 16, "kill": 4, "step": 4, "error": 16, "limit": 3, "damage": 24, "crowd": 2}
 """How many trials of each kind the quick form takes, evenly spread over all."""
@@ -127,6 +131,10 @@ def _warm_up(slot: Slot) -> None:
         if name == "compare" and ended.code:
             raise RuntimeError(f"undisturbed, compare ended with {ended.code}: {ended.err}")
         import_all(json.loads(file.read_text()))
+    registry = Registry.load()
+    for entry in registry.found:
+        with suppress(Exception):  # a package that a stage needs may not be there
+            code_identity(entry.load(), entry.provider.distribution)
 
 
 def _note_modules(file: Path) -> None:

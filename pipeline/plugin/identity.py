@@ -28,6 +28,16 @@ def code_identity(cls: type, distribution: str | None) -> dict[str, str | None]:
     everything. Its version counts as that of the built-in stages, which are of its distribution and
     of which every recipe has some.
     """
+    if (cls, distribution) not in _known:
+        _known[cls, distribution] = _identity(cls, distribution)
+    return dict(_known[cls, distribution])
+
+
+_known: dict[tuple[type, str | None], dict[str, str | None]] = {}
+"""What was found out in this process, in which the code of a class does not change."""
+
+
+def _identity(cls: type, distribution: str | None) -> dict[str, str | None]:
     if distribution is None:
         return {"distribution": None, "version": None, "source": _source(cls, follow=False)}
     provider = installed(distribution)

@@ -13,10 +13,9 @@ from typing import (
     cast,
     get_args,
     get_origin,
-    get_type_hints,
 )
 
-from .stage import IOOnly, Stage, StageClass, Within, marked
+from .stage import IOOnly, Stage, StageClass, Within, hints_of, marked
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -94,7 +93,7 @@ def options_within(cls: type) -> dict[str, dict[str, Option]]:
 
 def all_options(cls: type) -> dict[str, Option]:
     """Both together."""
-    hints = get_type_hints(cls, include_extras=True)
+    hints = hints_of(cls)
     stages, io_only = marked(cls, Stage), marked(cls, IOOnly)
     return {
         (name := info.alias or field): Option(

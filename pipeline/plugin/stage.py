@@ -92,11 +92,21 @@ class Within:
     option: str
 
 
+_hints: dict[type, dict[str, object]] = {}
+
+
+def hints_of(cls: type) -> Mapping[str, object]:
+    """The types of a class's options with their annotations, looked up once."""
+    if cls not in _hints:
+        _hints[cls] = get_type_hints(cls, include_extras=True)
+    return _hints[cls]
+
+
 def marked(cls: type, marker: type[T]) -> dict[str, T]:
     """The options of ``cls`` that carry a ``marker`` anywhere in their type, with the marker."""
     return {
         name: marks[0]
-        for name, hint in get_type_hints(cls, include_extras=True).items()
+        for name, hint in hints_of(cls).items()
         if (marks := [m for m in _metadata(hint) if isinstance(m, marker)])
     }
 

@@ -7,7 +7,7 @@ import json
 from itertools import count
 from pathlib import Path
 
-from pipeline.plugin.identity import code_identity
+from pipeline.plugin import identity
 
 STAGE = '''
 """Module docstring."""
@@ -52,4 +52,10 @@ class Package:
 
     def identity(self) -> dict:
         cls = importlib.import_module(f"{self.name}.heun").Heun
-        return code_identity(cls, self.name)
+        return new_identity(cls, self.name)
+
+
+def new_identity(cls: type, distribution: str | None) -> dict[str, str | None]:
+    """The identity of a class's code as another process would find it."""
+    identity._known.clear()
+    return identity.code_identity(cls, distribution)

@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from pipeline.plugin.identity import code_identity
-from tests.helpers.package import DEEPER, HELPERS, STAGE, Package
+from tests.helpers.package import DEEPER, HELPERS, STAGE, Package, new_identity
 
 
 def test_release_is_its_version(tmp_path, monkeypatch):
@@ -140,9 +139,9 @@ def test_plugin_file(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "some.name.my_sampler", module)
     spec.loader.exec_module(module)
-    before = code_identity(module.Mine, None)
+    before = new_identity(module.Mine, None)
     assert before["distribution"] is None
     file.write_text("class Mine:\n    '''Mine.'''\n\n    order = 1  # first\n")
-    assert code_identity(module.Mine, None) == before
+    assert new_identity(module.Mine, None) == before
     file.write_text("class Mine:\n    order = 2\n")
-    assert code_identity(module.Mine, None) != before
+    assert new_identity(module.Mine, None) != before
