@@ -1,6 +1,6 @@
 """What holds when processes are killed, disks refuse, files rot and many work at once?
 
-    python benchmarks/faults.py                    all, about 20 minutes on two cores
+    python benchmarks/faults.py                    all, about 25 minutes on two cores
     python benchmarks/faults.py --quick            a few of each kind
     python benchmarks/faults.py --only damage:37   one trial again, with what it finds
 
