@@ -35,10 +35,10 @@ def said_well(ended: Ended, codes: Collection[int], error: int = 0) -> list[str]
 
 
 def _reason(ended: Ended, error: int) -> list[str]:
-    """An error of the machine is one line with a path and its cause."""
-    line = _end(ended)
-    if not re.match(r"failed: \S+: ", line) or os.strerror(error) not in line:
-        return [f"no line with path and {errno.errorcode[error]}: {line}"]
+    """An error of the machine is a line with a path and its cause."""
+    told = re.compile(rf"^(failed|.*): \S+: .*{re.escape(os.strerror(error))}", re.MULTILINE)
+    if not told.search(ended.err):
+        return [f"no line with path and {errno.errorcode[error]}: {_end(ended)}"]
     return []
 
 

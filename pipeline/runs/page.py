@@ -19,11 +19,11 @@ from ..report.comparison_page import comparison_page
 from ..report.encode import Pixels
 from ..report.page_data import ImageCounts, Neighbours, RunPage, Trace
 from ..report.run_page import COPIES, SAMPLES, run_page
-from ..store.checked import Damaged, read_json
+from ..store.checked import Damaged, as_written, read_json
 from ..store.folders import write_text
 from ..store.hdf5 import reading
 from ..store.store import Artifact
-from .finished import RUNS, Run, open_run
+from .finished import RECIPE, RUNS, Run, open_run
 
 RUN_PAGE, COMPARISON, COMPARISON_PAGE = "report.html", "compare.json", "compare.html"
 
@@ -98,10 +98,12 @@ def _page_data(run: Run) -> RunPage:
     artifacts = {name: run.artifact(name) for name in run.record["artifacts"]}
     images = artifacts["images"].path / files.IMAGES
     grids = sorted((run.folder / "grids").glob("step-*.png"))
+    with as_written(run.folder / RECIPE):
+        recipe = (run.folder / RECIPE).read_text(encoding="utf-8")
     return RunPage(
         record=run.record,
         folder=run.folder,
-        recipe=(run.folder / "recipe.yaml").read_text(encoding="utf-8"),
+        recipe=recipe,
         counts=_counts(Images(images)),
         samples=_samples(artifacts["samples"]),
         sizes={name: artifact.size for name, artifact in artifacts.items()},
