@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -231,8 +231,8 @@ def is_run(path: Path) -> bool:
 def _what_to_do(path: Path) -> str:
     """What to do about an unfinished run."""
     for folder in (path, RUNS / path):
-        if (folder / DIAGNOSIS).is_file():
-            [finding] = json.loads((folder / DIAGNOSIS).read_text())
+        with suppress(OSError, ValueError, LookupError, TypeError):  # not there, or damaged
+            [finding] = json.loads((folder / DIAGNOSIS).read_bytes())
             return f"{finding['what']} {finding['do']}"
     return "run its recipe again to go on"
 

@@ -129,3 +129,13 @@ def test_what_a_stranger_wrote_with_right_digests_is_told_in_a_line(
     for command in (tiny.draw, lambda: commands.report([Path("tiny")]), tiny.run):
         with suppress(InputError, Failed):
             command()
+
+
+@pytest.mark.parametrize("text", [b"\xd0", b"[]", b"7", b'[{"what": 1}]'])
+def test_a_damaged_diagnosis_of_an_unfinished_run_is_passed_over(here: Path, text: bytes) -> None:
+    folder = here / "runs/tiny"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text("seed: 1")
+    (folder / "diagnosis.json").write_bytes(text)
+    with pytest.raises(InputError, match="has not finished; run its recipe again"):
+        open_run("tiny")
