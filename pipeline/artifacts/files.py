@@ -18,7 +18,7 @@ NEIGHBOURS = "neighbours.json"
 
 
 def neighbours_in(file: Path) -> NeighboursRecord:
-    """What ``neighbours.json`` says. Damaged, an InputError, where it is of another form."""
+    """The record in ``neighbours.json``. Damaged, an InputError, where it is of another form."""
     with as_written(file):
         data = json.loads(file.read_bytes())
         return {

@@ -33,7 +33,7 @@ from ..store.unchanged import Unchanged
 from .files import IMAGES
 from .room import LARGE, Room, give_back, pixels_of
 from .session import Session
-from .unusable import LEFT_OUT, Some, Unusable, keep as keep_unusable, listed, reasons_in
+from .unusable import LEFT_OUT, Some, Unusable, keep_unusable, listed, reasons_in
 
 T = TypeVar("T")
 R = TypeVar("R")

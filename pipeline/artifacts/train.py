@@ -21,8 +21,8 @@ from ..store.manifest import MANIFEST, key_of
 from ..store.store import Artifact, Store
 from ..store.weights import is_whole, read_state
 from ..training import checkpoint
-from ..training.batches import Batches
-from ..training.history import check_grids, kept_records
+from ..training.batches import training_batches
+from ..training.history import check_kept_grids, kept_records
 from ..training.loop import Training, Watch
 from ..training.validate import Measure
 from .prepare import read_images
@@ -38,7 +38,7 @@ def train(
     choice = _choice(recipe, session.registry, measures)
     reader = read_images(images)
     settings = recipe.train
-    batches = Batches(reader.indices("train"), recipe.seed, settings.batch_size, settings.repeats)
+    batches = training_batches(reader.indices("train"), recipe.seed, settings)
     steps = settings.steps(batches.per_epoch)
     ingredients = {**trajectory, "validate": choice, "steps": steps}
 
@@ -112,7 +112,7 @@ def _hindrance(folder: Path, views: Path, every: int, steps: int) -> str:
         return f"has already gone beyond step {steps}"
     try:
         validated = {record.step for record in kept_records(views)}
-        check_grids(views)
+        check_kept_grids(views)
     except ValueError as error:
         return f"cannot go on ({error})"
     if validated & set(range(every, step + 1, every)):

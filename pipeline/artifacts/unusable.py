@@ -17,9 +17,8 @@ from .files import UNUSABLE
 LISTED = 20
 """Unusable images that a message lists; the others are counted."""
 
-
 LEFT_OUT = "images that cannot be used"
-"""What the ingredients of prepared images call the artifact that names those left out."""
+"""The name, among the inputs of prepared images, of the artifact that lists those left out."""
 
 
 class Unusable(InputError):
@@ -76,8 +75,13 @@ class Some:
         return self.source.fingerprint(digest)
 
 
-def keep(store: Store, ingredients: Mapping[str, object], reasons: Mapping[int, str]) -> Artifact:
-    """What was found out of the images with these ingredients: not to be found out again."""
+def keep_unusable(
+    store: Store, ingredients: Mapping[str, object], reasons: Mapping[int, str]
+) -> Artifact:
+    """Store why images cannot be used, so that the next run need not decode all to find out.
+
+    ``ingredients`` are those of all images of the dataset.
+    """
 
     def build(folder: Path) -> None:
         write_json(folder / UNUSABLE, {"images": {str(i): why for i, why in reasons.items()}})

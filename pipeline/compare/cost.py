@@ -29,7 +29,7 @@ from ..recipe.schema import Recipe
 from ..records import CostRecord, Plain
 from ..runs.requests import scored_request
 from ..store.store import Artifact
-from ..training.batches import Batches
+from ..training.batches import training_batches
 from ..training.loop import Training
 from .setting import Setting
 from .variants import Variant
@@ -124,8 +124,7 @@ def _measure(
 def _training(
     recipe: Recipe, images: Images, registry: Registry, device: str, folder: Path
 ) -> Training:
-    settings = recipe.train
-    batches = Batches(images.indices("train"), 0, settings.batch_size, settings.repeats)
+    batches = training_batches(images.indices("train"), 0, recipe.train)
     return Training(recipe, images, batches, [], registry, device, folder, folder)
 
 

@@ -17,7 +17,7 @@ from ..runs.metrics import with_features
 from ..runs.probe import probe
 from ..runs.requests import scored_request, scored_split
 from ..store.store import Artifact
-from ..training.batches import Batches
+from ..training.batches import training_batches
 from .cost import measure_cost
 from .setting import Setting
 from .variants import Variant
@@ -89,9 +89,7 @@ def with_budget(subject: Subject, setting: Setting) -> Subject:
         note(f"{variant.name}: {int(amount):,} steps fit into the budget")
     steps, settings = int(amount), variant.loaded.recipe.train
     train = read_images(subject.images).indices("train")
-    per_epoch = Batches(
-        train, variant.loaded.recipe.seed, settings.batch_size, settings.repeats
-    ).per_epoch
+    per_epoch = training_batches(train, variant.loaded.recipe.seed, settings).per_epoch
     more = [f"train.max_steps={steps}"]
     if settings.epochs * per_epoch < steps:
         more.append(f"train.epochs={math.ceil(steps / per_epoch)}")

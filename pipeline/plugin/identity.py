@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import distribution as installed
 from pathlib import Path
 
@@ -28,15 +29,10 @@ def code_identity(cls: type, distribution: str | None) -> dict[str, str | None]:
     everything. Its version counts as that of the built-in stages, which are of its distribution and
     of which every recipe has some.
     """
-    if (cls, distribution) not in _known:
-        _known[cls, distribution] = _identity(cls, distribution)
-    return dict(_known[cls, distribution])
+    return dict(_identity(cls, distribution))
 
 
-_known: dict[tuple[type, str | None], dict[str, str | None]] = {}
-"""What was found out in this process, in which the code of a class does not change."""
-
-
+@cache  # the code of a class does not change while a process runs
 def _identity(cls: type, distribution: str | None) -> dict[str, str | None]:
     if distribution is None:
         return {"distribution": None, "version": None, "source": _source(cls, follow=False)}

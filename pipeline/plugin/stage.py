@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     ClassVar,
@@ -92,14 +93,10 @@ class Within:
     option: str
 
 
-_hints: dict[type, dict[str, object]] = {}
-
-
+@cache
 def hints_of(cls: type) -> Mapping[str, object]:
     """The types of a class's options with their annotations, looked up once."""
-    if cls not in _hints:
-        _hints[cls] = get_type_hints(cls, include_extras=True)
-    return _hints[cls]
+    return get_type_hints(cls, include_extras=True)
 
 
 def marked(cls: type, marker: type[T]) -> dict[str, T]:

@@ -43,12 +43,12 @@ def plugins_table(registry: Registry) -> str:
 
 def describe_stage(registry: Registry, kind: str, name: str) -> str:
     """A stage's docstrings, its options and where it comes from. Raises InputError."""
+    from .schema import Recipe  # here, because the list of all stages needs no pydantic
+
     entry = registry.find(kind, name)
     cls = entry.load()
     docs = [cleandoc(owner.__doc__ or "") for owner in (sys.modules[cls.__module__], cls)]
     parts = []
-    from .schema import Recipe  # here, because the list of all stages needs no pydantic
-
     shared = options_within(Recipe).get(kind, {})
     for option in [*options(cls).values(), *shared.values()]:
         parts.append(f"  {option.name}: {option.text}{_default(registry, option)}")

@@ -191,7 +191,7 @@ class Recipe:
     dataset: Annotated[Dataset, Stage("dataset")]
     """Where images come from."""
     on_error: Annotated[Literal["error", "skip"], Within("dataset"), IOOnly()] = "error"
-    """What to do with images that cannot be used: tell them all and stop, or leave them out."""
+    """Images that cannot be used: error tells them all and stops, skip leaves them out."""
     split: Split = Split()
     """Which images are for training and which for validation."""
     preprocess: list[Annotated[Preprocessor, Stage("preprocessor")]] = Field(default_factory=list)

@@ -8,7 +8,7 @@ from .run import DirectionRecord, MachineRecord, Plain, ScoreRecord
 
 
 class CostRecord(TypedDict):
-    """What a variant costs; ``steps`` and ``nfe`` are its own, the others were measured."""
+    """The costs of a variant; ``steps`` and ``nfe`` are its recipe's, the others were measured."""
 
     parameters: int
     seconds_a_step: float
@@ -60,7 +60,7 @@ class MetricRecord(DirectionRecord):
     """A metric of a comparison."""
 
     protocol: Plain
-    """What the protocols of all trials have in common."""
+    """The entries that the protocols of all trials share."""
     correction: str | None
 
 

@@ -68,7 +68,7 @@ class FindingRecord(TypedDict):
 
 
 class MachineRecord(TypedDict):
-    """What a run was made on."""
+    """The machine that a run was made on."""
 
     cpu: str
     cores: int

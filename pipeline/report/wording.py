@@ -139,7 +139,7 @@ def machine_words(machine: MachineRecord) -> dict[str, object]:
 
 
 def training_words(training: TrainingRecord) -> dict[str, str]:
-    """On what a model was trained, and why from the start, if that is not plain."""
+    """The device, threads and torch of each stretch of a training, and why it began anew."""
     stretches = [
         f"from step {s['first_step']} on {s['device']}, {s['threads']} threads, torch {s['torch']}"
         for s in training["stretches"]

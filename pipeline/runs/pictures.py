@@ -13,16 +13,13 @@ from PIL.Image import Image
 
 from ..errors import InputError
 from ..store.fingerprints import sha256_of
-from ..store.folders import remove_leftovers, replacing, write_text
+from ..store.folders import HOUR, remove_leftovers, replacing, write_text
 
 WRITTEN = "samples.json"
 """Whose samples a folder holds, and the digests of the files that were written."""
 
 OURS = re.compile(r"grid\.png|images/\d{5,}\.png").fullmatch
 """The files that are ever written; what another hand adds to the list is not touched."""
-
-HOUR = 3600.0
-"""A private file that has not changed for so long is of a call that was killed."""
 
 Digests = dict[str, list[str]]
 """For each file, by its path in the folder, the SHA-256 of all that may stand there."""

@@ -24,7 +24,7 @@ from ..plugin.data import Source
 from ..plugin.values import NO_CLASS, Rates
 from ..progress import note
 from ..recipe.schema import Recipe
-from ..training.batches import Batches
+from ..training.batches import training_batches
 from .rehearsal import Shape, rehearse
 from .results import ProbeRecord
 
@@ -55,7 +55,7 @@ def probe(recipe: Recipe) -> ProbeRecord:
     names = _class_names(recipe, source)
     train = (~validation).nonzero()[0]
     settings = recipe.train
-    per_epoch = Batches(train, recipe.seed, settings.batch_size, settings.repeats).per_epoch
+    per_epoch = training_batches(train, recipe.seed, settings).per_epoch
     _check_memory(recipe, shape)
     network = _tried_network(recipe, shape, len(names) if names else None)
     counts = {"validation": int(validation.sum()), "train": len(train)}

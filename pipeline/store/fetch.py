@@ -16,13 +16,10 @@ from typing import Any
 from ..errors import InputError
 from ..progress import note, progress
 from .fingerprints import sha256_of
-from .folders import make_folder, remove_leftovers, replacing
+from .folders import HOUR, make_folder, remove_leftovers, replacing
 
 SECONDS = 10.0
 """How long a server may be silent."""
-
-HOUR = 3600.0
-"""A private file that has not grown for so long belongs to a download that was killed."""
 
 ADVICE = "if the network wants a log-in, open a web page to log in; else try again later"
 

@@ -142,6 +142,11 @@ def remove(folder: Path) -> None:
         shutil.rmtree(renamed)
 
 
+HOUR = 3600.0
+"""Seconds after which a private file that has not changed is taken for a killed process's, where
+others may be writing."""
+
+
 def is_leftover(path: Path) -> bool:
     """Whether it has a private name: the work of a process that goes on or was killed."""
     return _EXACTLY.fullmatch(path.name) is not None

@@ -52,12 +52,17 @@ def _check(path: Path) -> None:
     if "format" in data or DIGEST in data:
         data = read_json(path)
     tensors = _tensors_of(path, data)
-    for name, digest in data.get("grids", {}).items():
-        grid = path.parent / "grids" / name
-        if not grid.is_file() or sha256_of(grid) != digest:
-            raise Damaged(grid)
+    check_grids(path, data)
     if "sha256" in data and data["sha256"] != sha256_of(tensors):
         raise Damaged(tensors)
+
+
+def check_grids(history: Path, data: Plain) -> None:
+    """Damaged for a grid beside ``history.json`` whose digest is not the one in its ``data``."""
+    for name, digest in data.get("grids", {}).items():
+        grid = history.parent / "grids" / name
+        if not grid.is_file() or sha256_of(grid) != digest:
+            raise Damaged(grid)
 
 
 def _tensors_of(file: Path, data: Plain) -> Path:

@@ -19,6 +19,7 @@ from ..errors import InputError
 from .explain import explain
 from .fingerprints import Fingerprints
 from .folders import (
+    HOUR,
     explaining_errors,
     make_folder,
     private,
@@ -243,7 +244,7 @@ class Store:
             if record.state == "workspace":
                 tidy(record.path)
         for run in self.needs.all():  # it may be working on another store at this moment
-            remove_leftovers(run, seconds=3600)
+            remove_leftovers(run, HOUR)
         remove_leftovers(self.needs.folder)
         for lock in (self.root / "locks").iterdir():
             lock.unlink()

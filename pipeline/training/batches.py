@@ -11,6 +11,7 @@ from torch import Tensor
 from ..diffusion.images import Images, Indices
 from ..errors import InputError
 from ..plugin.draws import stream
+from ..recipe.schema import Train
 
 
 class Batches:
@@ -43,6 +44,11 @@ class Batches:
     def _shuffle(self, number: int) -> Indices:
         """The indices in the order of a pass, which are numbered through all epochs."""
         return stream(self.seed, "order", step=number).permutation(self.indices)
+
+
+def training_batches(indices: Indices, seed: int, settings: Train) -> Batches:
+    """The batches of these training images, as a recipe's section ``train`` cuts them."""
+    return Batches(indices, seed, settings.batch_size, settings.repeats)
 
 
 def in_batches(images: Images, indices: Indices, size: int) -> Iterator[Tensor]:

@@ -10,9 +10,10 @@ from ..diagnosis.diagnosis import find_in_training
 from ..progress import note
 from ..recipe.schema import Ema
 from ..records import HISTORY, HistoryRecord, Plain
-from ..store.checked import Damaged, read_json, write_json
+from ..store.checked import read_json, write_json
 from ..store.fingerprints import sha256_of
 from ..store.folders import make_folder, write_text
+from ..store.leftovers import check_grids
 
 CHECKED = "history.json"
 """The same records as in ``history.jsonl``, and the grids' SHA-256 by their names, with a digest:
@@ -73,12 +74,9 @@ def kept_records(folder: Path) -> list[HistoryRecord]:
     return [HistoryRecord.of(line) for line in _kept(folder).get("records", [])]
 
 
-def check_grids(folder: Path) -> None:
+def check_kept_grids(folder: Path) -> None:
     """Damaged, a ValueError, for a grid in a training's folder that is not as it was written."""
-    for name, digest in _kept(folder).get("grids", {}).items():
-        file = folder / "grids" / name
-        if not file.is_file() or sha256_of(file) != digest:
-            raise Damaged(file)
+    check_grids(folder / CHECKED, _kept(folder))
 
 
 def _kept(folder: Path) -> Plain:

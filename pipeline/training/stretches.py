@@ -1,4 +1,4 @@
-"""On what a training ran: other threads, devices and versions change its last bits."""
+"""The machines that a training ran on: other threads, devices and versions change its last bits."""
 
 from __future__ import annotations
 

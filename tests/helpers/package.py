@@ -57,5 +57,5 @@ class Package:
 
 def new_identity(cls: type, distribution: str | None) -> dict[str, str | None]:
     """The identity of a class's code as another process would find it."""
-    identity._known.clear()
+    identity._identity.cache_clear()
     return identity.code_identity(cls, distribution)
