@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_is_told_and_left_out(
 ) -> None:
     found = run("train.max_steps=5", "train.checkpoint_every=1 step", name="tiny")
     (folder,) = (Path(found["store"]) / "workspaces/training").iterdir()
-    newest = sorted(folder.glob("step-*" + suffix))
+    newest = sorted(folder.rglob("step-*" + suffix))
     assert [path.stem for path in newest] == ["step-00000004", "step-00000005"]
     for path in newest if damage == "all flipped" else newest[-1:]:
         content = bytearray(path.read_bytes())

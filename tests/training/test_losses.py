@@ -138,7 +138,9 @@ CLASH = [
 
 @pytest.mark.parametrize(("losses", "scores"), CLASH)
 def test_names_alone_are_refused(losses: tuple[str, ...], scores: tuple[str, ...]) -> None:
-    measures = [Measure(name, KID(), Projection()(), torch.empty(0)) for name in scores]
+    measures = [
+        Measure(name, KID(), Projection()(), torch.empty(0), Projection()) for name in scores
+    ]
     with pytest.raises(InputError, match=r"history\.jsonl cannot tell apart"):
         names_of(dict.fromkeys(losses), measures).flat()
 

@@ -34,7 +34,9 @@ def test_scores_are_of_other_noise_and_labels_than_the_choice(
     first = drawn[VALIDATED][:1]
     assert len(first[0][0]) == len(drawn[SCORED][0][0]) == len(drawn[ASKED][0][0]) == 8
     assert shared(first, drawn[VALIDATED][1:2]) == 8, "each validation draws the same"
-    assert shared(drawn[SCORED], drawn[ASKED]) == 8, "as do the run's scores and later ones"
+    scores, untrained = drawn[SCORED][:1], drawn[SCORED][1:]
+    assert shared(scores, drawn[ASKED]) == 8, "as do the run's scores and later ones"
+    assert shared(scores, untrained) == 8, "and the untrained network beside them"
     for scored in (SCORED, ASKED):
         assert shared(drawn[VALIDATED], drawn[scored]) == 0
         assert drawn[scored][0][1] != first[0][1], "labels come in another order"
@@ -59,8 +61,8 @@ def test_both_are_shown(here: Path) -> None:
         },
     }
     text = selection_summary(found["selection"])
-    assert f"step {record['step']}, chosen by kid {record['kid']:.4f}" in text
-    assert f"on fresh samples: kid {found['scores']['kid']['value']:.4f}" in text
+    assert f"step {record['step']}, chosen by KID {record['kid']:.4f}" in text
+    assert f"on fresh samples: KID {found['scores']['kid']['value']:.4f}" in text
 
 
 def test_what_was_never_measured_is_absent(here: Path) -> None:

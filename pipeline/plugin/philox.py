@@ -1,0 +1,90 @@
+"""Philox4x64-10 in torch: the words that numpy's Philox gives, on any device.
+
+Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405. Only integers of 64 bits with a sign
+are used, as some devices have no others; nothing here waits for the device, but for the first use
+of a key or of rows that are no range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+ROUNDS = 10
+MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
+KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+LOW = 2**32 - 1
+
+
+def words(
+    key: tuple[int, int],
+    draw_and_step: tuple[int, int],
+    rows: Sequence[int],
+    count: int,
+    device: torch.device,
+) -> Tensor:
+    """The first words of the stream of each row, int64 (len(rows), count)."""
+    blocks = -(-count // 4)
+    counter = torch.empty(4, len(rows), blocks, dtype=torch.int64, device=device)
+    counter[0] = torch.arange(1, blocks + 1, device=device)  # numpy counts before it draws
+    for place, word in zip((1, 3), draw_and_step, strict=True):
+        counter[place].fill_(_signed(word))
+    counter[2] = _rows(rows, device)[:, None]
+    return philox4x64(counter, key).flatten(1)[:, :count].contiguous()
+
+
+def philox4x64(counter: Tensor, key: tuple[int, int]) -> Tensor:
+    """The four words of each block, int64 (N, M, 4), for counters int64 (4, N, M)."""
+    # Words 0 and 2 are multiplied. They change places in each round, and so do words 3 and 1,
+    # which come to stand beside the products that they are mixed with.
+    even, odd = counter[0::2], counter[1::2].flip(0)
+    for low, high, whole, round_key in _rounds(key, counter.device):
+        product = _high_words(even, low, high)
+        even, odd = product.bitwise_xor_(odd).bitwise_xor_(round_key), (even * whole).flip(0)
+    return torch.stack((even[0], odd[1], even[1], odd[0]), -1)
+
+
+def _high_words(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The upper 64 bits of x and (high, low) multiplied, all without signs, from 32-bit halves."""
+    x_low, x_high = x & LOW, _upper(x)
+    first = (x_high * low).add_(_upper(x_low * low))
+    second = (x_low * high).add_(first & LOW)
+    return (x_high * high).add_(_upper(first)).add_(_upper(second))
+
+
+def _upper(x: Tensor) -> Tensor:
+    """The upper 32 bits as a positive number: the shift alone would copy the sign."""
+    return (x >> 32).bitwise_and_(LOW)
+
+
+@lru_cache(maxsize=64)
+def _rounds(key: tuple[int, int], device: torch.device) -> list[tuple[Tensor, ...]]:
+    """Of each round: the multipliers' low and high halves, they whole, the key; each (2, 1, 1)."""
+    found = []
+    for number in range(ROUNDS):
+        order = (0, 1) if number % 2 == 0 else (1, 0)
+        factors = [MULTIPLIERS[i] for i in order]
+        keys = [key[1 - i] + number * KEY_STEPS[1 - i] for i in order]
+        halves = [[m & LOW for m in factors], [m >> 32 for m in factors]]
+        found.append([*halves, [*map(_signed, factors)], [*map(_signed, keys)]])
+    made = torch.tensor(found, device=device)[..., None, None]
+    return [one.unbind() for one in made.unbind()]
+
+
+def _rows(rows: Sequence[int], device: torch.device) -> Tensor:
+    if isinstance(rows, range):  # as in training: made there, nothing is copied
+        return torch.arange(rows.start, rows.stop, rows.step, device=device)
+    return _uploaded(tuple(map(int, rows)), device)
+
+
+@lru_cache(maxsize=64)
+def _uploaded(rows: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor([*map(_signed, rows)], dtype=torch.int64, device=device)
+
+
+def _signed(word: int) -> int:
+    """The integer with a sign that has the same 64 bits."""
+    return (word + 2**63) % 2**64 - 2**63
