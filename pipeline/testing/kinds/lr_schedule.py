@@ -6,19 +6,24 @@ import math
 from collections.abc import Sequence
 
 from ...plugin.contracts import LrSchedule
+from ...plugin.length import of_length
 from ..context import Check, Context, Wrong
 
+LENGTH = 1500
+"""What a schedule is given that ends with the training."""
 STEPS = (*range(2000), *(10**n + k for n in range(3, 10) for k in (-1, 0, 1)))
 """Every step of a short training, and some far beyond the end of any."""
 
 
 def behaviour(stage: LrSchedule) -> list[float]:
     """All factors."""
+    stage = of_length(stage, LENGTH)
     return [stage(step) for step in STEPS]
 
 
 def gives_finite_factors(stage: LrSchedule, _: Context) -> str:
     """The factors are finite numbers, none below 0, and not all 0."""
+    stage = of_length(stage, LENGTH)
     factors = [_factor(stage, step) for step in STEPS]
     if not any(factors):
         raise Wrong("the factor is 0 in every step: nothing would be learnt")
@@ -28,6 +33,7 @@ def gives_finite_factors(stage: LrSchedule, _: Context) -> str:
 
 def depends_on_the_step_only(stage: LrSchedule, _: Context) -> str:
     """The factor is a function of the step: a resumed training asks for its own step only."""
+    stage = of_length(stage, LENGTH)
     ascending = behaviour(stage)
     descending = [stage(step) for step in reversed(STEPS)][::-1]
     for step, up, down in zip(STEPS, ascending, descending, strict=True):

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from ...plugin.contracts import Metric
+from ...plugin.rows import RowMetric
 from ...plugin.values import Score
 from ..context import Check, Context, Wrong
 from ..problems.feature_sets import (
     COUNT,
+    NoTensor,
     feature_sets,
     fewest,
     scale_of,
@@ -182,6 +184,23 @@ def changes_nothing_in_place(stage: Metric, _: Context) -> str:
     return "float32 and float64 stay"
 
 
+def reads_rows_if_it_says_so(stage: Metric, _: Context) -> str:
+    """A metric that declares ``by_rows`` scores rows that are no tensors as it scores tensors."""
+    if not isinstance(stage, RowMetric):
+        return ""
+    real, fake = feature_sets(stage, COUNT, 200, 8, 0.25)
+    try:
+        score = stage(NoTensor(real), NoTensor(fake))
+    except (AttributeError, TypeError) as error:
+        raise Wrong(
+            f"it asks of rows more than len, shape and […] with a slice or indices ({error}): "
+            "leave out by_rows, and it is given tensors"
+        ) from error
+    if score != (wanted := stage(real, fake)):
+        raise Wrong(f"rows score {score.value:.8g}, the same as tensors {wanted.value:.8g}")
+    return "the same as of tensors"
+
+
 CHECKS: Sequence[Check] = (
     declares_what_it_is,
     gives_a_score,
@@ -193,6 +212,7 @@ CHECKS: Sequence[Check] = (
     is_symmetric_if_it_says_so,
     ignores_real_images_if_it_says_so,
     changes_nothing_in_place,
+    reads_rows_if_it_says_so,
     *metric_differences.CHECKS,
 )
 

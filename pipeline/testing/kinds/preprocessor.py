@@ -27,14 +27,17 @@ def behaviour(stage: Preprocessor) -> list[Tensor | str]:
 
 def makes_images_of_images(stage: Preprocessor, _: Context) -> str:
     """Shape, type and range are right, also for black and for white images."""
-    sizes = []
+    sizes, channels = [], set()
     for image in _images():
         result = _result(stage, image)
         if not isinstance(result, str):
             _check_image(image, result)
             sizes.append(f"{_size(image)} -> {_size(result)}")
+            channels.add(result.shape[0])
     if not sizes:
         raise Wrong(f"it refuses every size that was tried: {_result(stage, next(_images()))}")
+    if len(channels) > 1:
+        raise Wrong("some images get one channel and some three: all have to have the same number")
     return ", ".join(dict.fromkeys(sizes))
 
 
@@ -108,8 +111,8 @@ def _check_image(image: Tensor, result: object) -> None:
         raise Wrong(f"{what} it makes a {type(result).__name__}, not a tensor")
     if result.dtype != torch.float32:
         raise Wrong(f"{what} it makes {result.dtype}, not torch.float32")
-    if result.dim() != 3 or result.shape[0] != image.shape[0] or not result.numel():
-        raise Wrong(f"{what} it makes shape {tuple(result.shape)}, not (3, height, width)")
+    if result.dim() != 3 or result.shape[0] not in (1, 3) or not result.numel():
+        raise Wrong(f"{what} it makes shape {tuple(result.shape)}, not (1 or 3, height, width)")
     if not result.isfinite().all():
         low, high = float(image.min()), float(image.max())
         raise Wrong(f"{what} with values from {low:g} to {high:g} it makes NaN or infinity")

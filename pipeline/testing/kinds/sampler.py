@@ -30,6 +30,8 @@ from . import sampler_convergence
 
 IMAGE = 0.7
 """The one image of data without variance."""
+COUNTS = (1, 2, 3, 4, 5, 8, 13, 20, 21, 33)
+"""Numbers of noisy levels: the smallest, even and odd ones, and more than usual."""
 
 
 def behaviour(sampler: Sampler) -> object:
@@ -44,7 +46,7 @@ def behaviour(sampler: Sampler) -> object:
 
 def costs_what_it_declares(sampler: Sampler, _: Context) -> str:
     """``nfe(n)`` is what n noisy levels and the clean one cost."""
-    for count in (1, 2, 3, 5, 10):
+    for count in (*COUNTS, 10, 50, 100):
         denoise = WatchedDenoiser(mixture().denoise)
         _end(sampler, denoise, _to_clean(preserving, count))
         declared = sampler.nfe(count)
@@ -59,7 +61,7 @@ def costs_what_it_declares(sampler: Sampler, _: Context) -> str:
 def ends_in_the_last_x0(sampler: Sampler, _: Context) -> str:
     """A step to the clean level ends there, whatever the number of steps, and is finite."""
     for name, schedule in {**SCHEDULES, "VE from sigma 80": karras}.items():
-        for count in (1, 2, 3, 5):
+        for count in COUNTS:
             denoise, where = WatchedDenoiser(mixture().denoise), f"{name}, {count} steps"
             end = _end(sampler, denoise, _to_clean(schedule, count))
             require(bool(end.isfinite().all()), f"the image is not finite ({where})")
@@ -70,7 +72,7 @@ def ends_in_the_last_x0(sampler: Sampler, _: Context) -> str:
                 f"after the step to the clean level x is {away:.2g} away from the last x0: is the "
                 f"last step taken, and does it end there? ({where})",
             )
-    return "for 1, 2, 3 and 5 steps"
+    return f"for {', '.join(map(str, COUNTS[:-1]))} and {COUNTS[-1]} steps"
 
 
 def arrives_at_the_last_level(sampler: Sampler, _: Context) -> str:
@@ -115,18 +117,21 @@ def draws_if_and_only_if_it_has_no_order(sampler: Sampler, _: Context) -> str:
 
 def keeps_images_apart(sampler: Sampler, _: Context) -> str:
     """An image does not depend on the size of the batch, nor on who else is in it."""
-    levels = _to_clean(preserving, 6)
-    x = start_noise(4, 1, 3, 3) * levels[0].c
-    whole = sampler(mixture().denoise, x, levels, Draws(0, "sample", range(4)))
-    for rows in ([0], [2], [3, 1]):
-        part = sampler(mixture().denoise, x[rows], levels, Draws(0, "sample", rows))
-        away = float((part - whole[rows]).abs().max())
-        require(
-            away < 1e-9,
-            f"images {rows} of a batch of 4 come out {away:.2g} different alone: rows mix, or "
-            "noise depends on the batch",
-        )
-    return "alone as in a batch of 4"
+    size = 11
+    for count in (6, 25):
+        levels = _to_clean(preserving, count)
+        x = start_noise(size, 1, 3, 3) * levels[0].c
+        x[3] *= 3  # as another prompt or a brighter picture would be
+        whole = sampler(mixture().denoise, x, levels, Draws(0, "sample", range(size)))
+        for rows in ([0], [3], [10, 2, 5, 7, 1], [9, 4]):
+            part = sampler(mixture().denoise, x[rows], levels, Draws(0, "sample", rows))
+            away = float((part - whole[rows]).abs().max())
+            require(
+                away < 1e-9,
+                f"images {rows} of a batch of {size} come out {away:.2g} different without the "
+                f"others after {count} steps: rows mix, or noise depends on the batch",
+            )
+    return f"alone as in a batch of {size}"
 
 
 def clips_nothing(sampler: Sampler, _: Context) -> str:

@@ -147,15 +147,31 @@ SCHEDULES = {"VP": preserving, "VE": exploding, "flow": flow}
 """A variance-preserving, a variance-exploding and a flow schedule."""
 
 
-def noisy_levels(
-    schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int, unevenness: float = 1
-) -> list[Rates[float]]:
-    """The ``num_steps + 1`` levels from t = 1 to t = 0, of which none is clean.
+Sizes = Callable[[int], Tensor]
+"""sizes(n): positive numbers (n,) that n steps are proportional to."""
 
-    Every second step is ``unevenness`` times as large as the others.
-    """
-    steps = torch.ones(num_steps + 1, dtype=torch.float64)
-    steps[0], steps[1::2] = 0, unevenness
+
+def even(count: int) -> Tensor:
+    """All steps equal."""
+    return torch.ones(count, dtype=torch.float64)
+
+
+def uneven(count: int) -> Tensor:
+    """Every second step twice as large as the others."""
+    return 1 + (torch.arange(count, dtype=torch.float64) % 2 == 0)
+
+
+def irregular(count: int) -> Tensor:
+    """Steps of random sizes, of which the largest is at most three times the smallest."""
+    draw = torch.Generator().manual_seed(0)
+    return 0.5 + torch.rand(count, dtype=torch.float64, generator=draw)
+
+
+def noisy_levels(
+    schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int, sizes: Sizes = even
+) -> list[Rates[float]]:
+    """The ``num_steps + 1`` levels from t = 1 to t = 0, of which none is clean."""
+    steps = torch.cat([torch.zeros(1, dtype=torch.float64), sizes(num_steps)])
     t = 1 - steps.cumsum(0) / steps.sum()
     t[-1] = 0
     rates = schedule(t)
@@ -169,29 +185,55 @@ def order_of(errors: Sequence[float], steps: Sequence[int]) -> float:
 
 @dataclass
 class Impulses:
-    """Draws for a sampler that are no random numbers: draw k is 1 in row k + 1 and 0 elsewhere.
+    """Draws for a sampler that are no random numbers: draw k is ``size`` in row k + 1, else 0.
 
     A sampler that is affine in x and its draws answers in row 0 with its mean and in row k + 1 with
     the mean plus what the k-th draw adds, so that its variance is known without chance.
     """
 
+    size: float = 1.0
     draw: int = 0
 
     def normal(self, like: Tensor) -> Tensor:
         """The next draw."""
         self.draw += 1
+        if self.draw >= len(like) - 1:
+            raise NotAffine
         out = torch.zeros_like(like)
-        out[self.draw] = 1
+        out[self.draw] = self.size
         return out
+
+    def uniform(self, like: Tensor) -> Tensor:
+        """Not normal, so nothing is known."""
+        raise NotAffine
+
+
+class NotAffine(Exception):
+    """The variance of a path cannot be had from impulses."""
 
 
 def variance_of(
     sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]]
-) -> float:
-    """The exact variance at the last level of a path that starts with that of the first; C = 1."""
+) -> float | None:
+    """The exact variance at the last level of a path that starts with that of the first; C = 1.
+
+    None where the path is not affine in its noise, or draws more than twice a step.
+    """
+    try:
+        once, twice = (_impulse_response(sampler, data, levels, size) for size in (1.0, 2.0))
+    except NotAffine:
+        return None
+    if not torch.allclose(2 * once, twice, rtol=1e-6, atol=1e-9):
+        return None
+    return float(once.square().sum())
+
+
+def _impulse_response(
+    sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]], size: float
+) -> Tensor:
+    """What each draw, and the start's deviation in the last row, add at the last level."""
     mean, covariance = data.at(levels[0])
-    x = mean.expand(len(levels) + 1, 1, 1, 1).clone()
-    x[-1] += math.sqrt(covariance.item())
-    # Row 0: the mean. Rows 1 … n: one draw each. The last row: the start's own deviation.
-    out = sampler(data.denoise, x, levels, Impulses()).flatten()
-    return float((out[1:] - out[0]).square().sum())
+    x = mean.expand(2 * len(levels) + 2, 1, 1, 1).clone()
+    x[-1] += size * math.sqrt(covariance.item())
+    out = sampler(data.denoise, x, levels, Impulses(size)).flatten()
+    return out[1:] - out[0]

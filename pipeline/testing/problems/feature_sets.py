@@ -22,6 +22,19 @@ SIZES = (16, 32, 64, 128, 256, 512)
 """Sizes of small sets, of which the first that a metric takes is used."""
 
 
+class NoTensor:
+    """Features that have what ``Rows`` have, and nothing else."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._x, self.shape = x, tuple(x.shape)
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        return self._x[rows].clone()
+
+
 def feature_sets(
     stage: Metric, n: int, m: int, seed: int, distance: float
 ) -> tuple[Tensor, Tensor]:

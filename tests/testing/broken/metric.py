@@ -268,6 +268,23 @@ class LooksAtRealImages:
 
 
 @stage
+class WantsTensors:
+    """It declares to read rows, and asks of them what only tensors have."""
+
+    caught_by: ClassVar = "reads rows if it says so"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+    by_rows: ClassVar[bool] = True
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        return Score(_mmd2(real, fake), None, {"metric": "kid"})
+
+
+@stage
 class SubtractsTheSecond:
     """Its difference is the first model's value minus the second's, not the other way."""
 

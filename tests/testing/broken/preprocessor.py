@@ -45,6 +45,17 @@ class GivesBytes:
 
 
 @stage
+class GreysWhatHasNoColour:
+    """It gives one channel for images without colour and three for the others."""
+
+    caught_by: ClassVar = "makes images of images"
+
+    def __call__(self, image: Tensor) -> Tensor:
+        coloured = (image.amax(0) - image.amin(0)).amax() > 0
+        return image if coloured else image[:1]
+
+
+@stage
 class CropsAnywhere:
     """It crops at a random place, though images are prepared once and kept."""
 
