@@ -59,6 +59,10 @@ if TYPE_CHECKING:
     from .plugin.photo import (
         open_rgb as open_rgb,
     )
+    from .plugin.rows import (
+        RowMetric as RowMetric,
+        Rows as Rows,
+    )
     from .plugin.stage import (
         IOOnly as IOOnly,
         OptionSets as OptionSets,
@@ -121,6 +125,8 @@ _HOMES = {  # each name of the face, with the module that has it
     "Extractor": "plugin.contracts",
     "Metric": "plugin.contracts",
     "PairedMetric": "plugin.contracts",
+    "RowMetric": "plugin.rows",
+    "Rows": "plugin.rows",
     # Helpers
     "fetch": "store.fetch",
     "open_rgb": "plugin.photo",

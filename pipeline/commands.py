@@ -6,14 +6,19 @@ images, ``reconstruct`` draws them. Importing this imports torch.
 """
 
 from .compare.compare import compare
+from .plugin.new import new
 from .recipe.catalogue import plugins
+from .recipe.jsonschema import schema
 from .recipe.load import check_recipe
 from .recipe.show import diff, show
 from .runs.cache import cache
 from .runs.evaluate import evaluate
-from .runs.finished import Run, open_run
+from .runs.finished import Run
 from .runs.invert import invert, reconstruct
+from .runs.listing import ls, rm
+from .runs.opened import open_run
 from .runs.page import report
+from .runs.photos import init
 from .runs.run import run
 from .runs.sample import sample
 from .testing.command import check
@@ -26,12 +31,17 @@ __all__ = [
     "compare",
     "diff",
     "evaluate",
+    "init",
     "invert",
+    "ls",
+    "new",
     "open_run",
     "plugins",
     "reconstruct",
     "report",
+    "rm",
     "run",
     "sample",
+    "schema",
     "show",
 ]

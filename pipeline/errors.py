@@ -12,6 +12,7 @@ BUSY = (errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV,
 MEMORY = (
     *("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_cpu.cpp"),
     *("failed to map segment", "can't start new thread", "unable to allocate", "alloc_failed"),
+    *("std::bad_alloc", "memoryerror"),
 )
 """What libraries say, in small letters, when they get no memory."""
 
@@ -36,12 +37,15 @@ class Failed(Exception):
     """The work itself failed: says what happened and what to change. Exit code 1."""
 
 
+class OutOfMemory(Failed):
+    """A training step that there was no memory for."""
+
+
 def fault_of(error: BaseException) -> str:
     """What the machine refused, in one line: a write, a read, memory. Empty for other errors."""
-    if _no_memory(error):
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if said := memory_refused(error):
         return (
-            f"out of memory ({said.rpartition('err == 0. ')[2][:200]}): make train.batch_size, "
+            f"out of memory ({said}): make train.batch_size, "
             "sample.batch_size, the images or the network smaller, or allow more memory"
         )
     number = errno_of(error)
@@ -76,8 +80,15 @@ def path_of(error: BaseException) -> str:
     return os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else ""
 
 
-def _no_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError | ImportError) and any(words in text for words in MEMORY)
+def memory_refused(error: BaseException) -> str:
+    """What a library said, in one line, when it got no memory. Empty for other errors."""
+    said = str(error).strip() or type(error).__name__
+    refused = isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+    if refused or (isinstance(error, RuntimeError | ImportError) and names_memory(said)):
+        return said.splitlines()[0].rpartition("err == 0. ")[2][:200]
+    return ""
+
+
+def names_memory(text: str) -> bool:
+    """Whether a text says, in a library's words, that there was no memory."""
+    return any(words in text.lower() for words in MEMORY)

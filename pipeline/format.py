@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import codecs
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+
+from .records import AnchorRecord, Plain, ScoreRecord, TimeRecord
 
 REACH = 1.96
 """Standard errors from the middle of a 95 % interval to each of its ends."""
@@ -33,6 +36,46 @@ def number(value: float) -> str:
         return f"{value:.3g}"
     digits = max(0, 2 - int(f"{value:e}".partition("e")[2]))
     return f"{value:,.{digits}f}"
+
+
+def metric_name(name: str) -> str:
+    """A metric's name as people write it: ``kid`` -> KID, ``inception_score`` -> inception score"""
+    short = re.fullmatch(r"[a-z]{1,4}(_\d+)?", name)  # a second kid is kid_2
+    return (name.upper() if short else name).replace("_", " ")
+
+
+def score_value(score: ScoreRecord) -> str:
+    """A score with its standard error: 5.07 ± 0.42"""
+    value, error = score["value"], score.get("standard_error")
+    return measured(value, error) + (f" ± {measured(error, error)}" if error else "")
+
+
+def anchor_words(anchors: AnchorRecord) -> str:
+    """Where a scale begins and ends: real images 0.09 ± 0.08, an untrained network 20.04 ± 0.66"""
+    ends = []
+    if "real" in anchors:
+        ends.append(f"real images {score_value(anchors['real'])}")
+    if "untrained" in anchors:
+        ends.append(f"an untrained network {score_value(anchors['untrained'])}")
+    return ", ".join(ends)
+
+
+def with_half(median: float, half: Sequence[float] | None) -> str:
+    """A median with what half of the values lie between: 0.053 (0.051 to 0.058)"""
+    told = f" ({number(half[0])} to {number(half[1])})" if half else ""
+    return number(median) + told
+
+
+def trained_words(record: TimeRecord) -> str:
+    """How long the trials of a comparison were trained: 6 trainings of 1:23:45 in all"""
+    count = record.get("trainings")  # not in older records
+    told = f"{count} training{'s' if count != 1 else ''} of " if count is not None else ""
+    return f"{told}{clock(record['seconds'])} in all"
+
+
+def image_size(shape: Sequence[int]) -> str:
+    """``width×height`` of a shape that ends in (H, W)."""
+    return f"{shape[-1]}×{shape[-2]}"
 
 
 def signed(value: float) -> str:
@@ -82,6 +125,19 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def duration(seconds: float) -> str:
+    """A time as far as it matters: 0.25 s, 45 s, 1 min 15 s, 29 min, 13 h 29 min"""
+    if seconds < 9.95:
+        return f"{number(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    if minutes < 10:
+        return f"{minutes} min {rest} s"
+    hours, left = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {left} min" if hours else f"{left} min"
+
+
 def table(rows: Sequence[Sequence[str]], align: str = "<") -> list[str]:
     """Lines with columns of equal width.
 
@@ -93,3 +149,17 @@ def table(rows: Sequence[Sequence[str]], align: str = "<") -> list[str]:
         "  ".join(f"{cell:{s}{w}}" for cell, s, w in zip(row, sides, widths, strict=False)).rstrip()
         for row in rows
     ]
+
+
+def flat(data: Mapping[str, object], before: str = "") -> Plain:
+    """Mappings within as ``outer.inner``, lists as ``32×32``."""
+    values: Plain = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            values |= flat(value, f"{before}{name}.")
+        else:
+            text = None
+            if isinstance(value, list):
+                text = image_size(value) if name == "resolution" else "×".join(map(str, value))
+            values[before + name] = value if text is None else text
+    return values

@@ -14,6 +14,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 PLAIN_SECONDS = 30.0
 """The time between two plain lines: logs of batch systems are read with tail."""
+
+WIDE = 100
+"""Columns of a terminal from which there is room for a bar beside the numbers."""
 
 BAR_SECONDS = 0.2
 """The time between two states of a bar."""
@@ -45,7 +49,7 @@ class ProgressBar:
         """Count ``count`` more steps. ``text`` is called only when it is shown."""
         self.done += count
         now = time.monotonic()
-        if now - self.said < (BAR_SECONDS if self.bar else PLAIN_SECONDS):
+        if _quiet or now - self.said < (BAR_SECONDS if self.bar else PLAIN_SECONDS):
             return
         if self.bar and self.task is not None:
             self.said = now
@@ -70,6 +74,15 @@ class ProgressBar:
         print(line + more, file=sys.stderr, flush=True)
 
 
+_quiet = False
+
+
+def be_quiet(quiet: bool = True) -> None:
+    """Tell nothing from now on: another process of the same command does, or ``-q`` was given."""
+    global _quiet
+    _quiet = quiet
+
+
 _shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
 """The bars on the terminal: a job within a job gets a line of its own there."""
 
@@ -77,11 +90,11 @@ _shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
 @contextmanager
 def progress(description: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
     """Show the progress of ``total`` steps, of which ``done`` were done before."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    console = Console(stderr=True, force_jupyter=False)
+    if _quiet or not console.is_terminal:
         bar = ProgressBar(description, total, done, None)
         yield bar
-        if bar.said > bar.started:  # it has told something, so it tells its end
+        if bar.said > bar.started and not _quiet:  # it has told something, so it tells its end
             bar.say()
         return
     with _bars(console) as shown:
@@ -98,7 +111,7 @@ def _bars(console: Console) -> Iterator[Progress]:
     if outer := _shown.get():
         yield outer
         return
-    columns = (
+    columns: list[ProgressColumn] = [
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
@@ -106,7 +119,9 @@ def _bars(console: Console) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
-    )
+    ]
+    if console.width < WIDE:  # the numbers matter more than the bar
+        del columns[1]
     with Progress(*columns, console=console) as shown:
         token = _shown.set(shown)
         try:
@@ -125,6 +140,8 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
 
 def note(message: str) -> None:
     """Print one line on stderr, above the bars where there are any."""
+    if _quiet:
+        return
     shown = _shown.get()
-    console = shown.console if shown else Console(stderr=True, highlight=False)
+    console = shown.console if shown else Console(stderr=True, highlight=False, force_jupyter=False)
     console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 
 from ..diffusion.measure import extract
+from ..diffusion.rows import StoredRows
 from ..plugin.contracts import Features
 from ..progress import track
-from ..store.hdf5 import as_texts, reading, writing
+from ..records import Plain
+from ..store.hdf5 import as_texts, reading, write_rows, writing
 from ..store.store import Artifact
-from .files import FEATURES, SAMPLES
+from .files import FEATURES
 from .prepare import read_images
+from .sample import read_samples
 from .session import Session
 
 Part = Literal["train", "validation", "all"]
@@ -25,34 +28,47 @@ Part = Literal["train", "validation", "all"]
 BATCH = 64
 """Images at a time."""
 
+CHUNK = 2**16
+"""Numbers that share a checksum, 256 KiB: whole rows, as they are read."""
+
 
 def embed(images: Artifact, part: Part, features: Features, session: Session) -> Artifact:
     """The features of prepared images or of samples, row i of image i of their part."""
     extractor = session.extractor(features)
-    inputs = {"samples": images.key} if part == "all" else {"images": images.content}
-    ingredients = {
-        "features": session.registry.describe(features),
-        "extractor": extractor.id,  # holds the weights' digest
-        "versions": {"torch": torch.__version__},
-        "inputs": inputs,
-        "split": part,
-    }
+    ingredients = _ingredients(images, part, features, session)
 
     def build(folder: Path) -> None:
-        batches = (batch.to(session.device) for batch in _batches(images, part))
-        with writing(folder / FEATURES) as file:
-            values = extract(extractor, batches).numpy()
-            file.create_dataset("features", data=values, chunks=True, fletcher32=True)
+        count, _ = _reader(images, part)
+        with session.sharing(_embedded, images, part, features), writing(folder / FEATURES) as file:
+            values = (block.numpy() for block in _embedded(session, images, part, features))
+            chunk = max(1, CHUNK // extractor.dim)
+            write_rows(file, "features", values, (count, extractor.dim), chunk)
             file.attrs["id"] = as_texts([extractor.id])
 
     kind = "sample-features" if part == "all" else "features"
     return session.store.get_or_build(kind, ingredients, build)
 
 
-def read_features(features: Artifact) -> Tensor:
-    """float32 (N, D)."""
-    with reading(features.path / FEATURES) as data:
-        return torch.from_numpy(data.get("features", np.float32, 2)[:])
+def embedded(images: Artifact, part: Part, features: Features, session: Session) -> Artifact | None:
+    """What ``embed`` gives, if it is there already."""
+    kind = "sample-features" if part == "all" else "features"
+    return session.store.find(kind, _ingredients(images, part, features, session))
+
+
+def _ingredients(images: Artifact, part: Part, features: Features, session: Session) -> Plain:
+    inputs = {"samples": images.key} if part == "all" else {"images": images.content}
+    return {
+        "features": session.registry.describe(features),
+        "extractor": session.extractor(features).id,  # holds the weights' digest
+        "versions": {"torch": torch.__version__},
+        "inputs": inputs,
+        "split": part,
+    }
+
+
+def read_features(features: Artifact) -> StoredRows:
+    """float32 (N, D), read when rows are asked for: ``[:]`` are all."""
+    return StoredRows(features.path / FEATURES, "features", np.float32, 2)
 
 
 def extractor_id(features: Artifact) -> str:
@@ -61,20 +77,23 @@ def extractor_id(features: Artifact) -> str:
         return data.text("id")
 
 
-def _batches(images: Artifact, part: Part) -> Iterator[Tensor]:
-    """uint8 (n, C, H, W), with progress."""
+def _embedded(
+    session: Session, images: Artifact, part: Part, features: Features
+) -> Iterator[Tensor]:
+    """The features of each batch in order, extracted by all ranks, with progress."""
+    extractor, world = session.extractor(features), session.world
+    count, read = _reader(images, part)
+    own = (read(start).to(session.device) for start in world.dealt(range(0, count, BATCH), 1))
+    total = -(-count // BATCH)
+    batches = world.in_order(extract(extractor, own), total)
+    return iter(track(batches, "extracting features, batch", total))
+
+
+def _reader(images: Artifact, part: Part) -> tuple[int, Callable[[int], Tensor]]:
+    """How many images there are, and what reads a batch, uint8 (n, C, H, W), from one on."""
     if part == "all":
-        with reading(images.path / SAMPLES) as data:
-            pixels = data.get("images", np.uint8, 4)
-            for i in _starts(len(pixels)):
-                yield torch.from_numpy(pixels[i : i + BATCH])
-    else:
-        reader = read_images(images)
-        indices = reader.indices(part)
-        for i in _starts(len(indices)):
-            yield reader.batch(indices[i : i + BATCH])
-
-
-def _starts(count: int) -> Iterator[int]:
-    starts = range(0, count, BATCH)
-    return track(starts, "extracting features, batch", len(starts))
+        samples = read_samples(images)
+        return len(samples), lambda start: samples[start : start + BATCH]
+    reader = read_images(images)
+    indices = reader.indices(part)
+    return len(indices), lambda start: reader.batch(indices[start : start + BATCH])

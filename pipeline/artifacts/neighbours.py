@@ -31,7 +31,7 @@ FOR_SCALE = 256
 """Validation images whose distances say what is usual: enough for a median."""
 
 NUMBERS = 2**24
-"""Numbers of training images in memory at a time: 64 MB."""
+"""Numbers of training images in memory at a time, and distances to them: 64 MB of each."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,15 @@ def nearest_rows(
     k = min(k, count)
     positions = torch.empty(len(queries), 0, dtype=torch.int64)
     distances = torch.empty(len(queries), 0)
-    size = max(1, NUMBERS // queries.shape[1])
+    size = max(1, NUMBERS // max(queries.shape))
     starts = range(0, count, size)
     with progress("nearest training images", len(starts)) as bar:
         for start in starts:
             rows = np.arange(start, min(start + size, count))
             far = torch.cdist(queries, read(rows), compute_mode="use_mm_for_euclid_dist")
+            far, order = far.topk(min(k, len(rows)), largest=False)
             distances = torch.cat([distances, far], 1)
-            positions = torch.cat([positions, torch.from_numpy(rows).expand(len(queries), -1)], 1)
+            positions = torch.cat([positions, start + order], 1)
             distances, order = distances.topk(min(k, distances.shape[1]), largest=False)
             positions = positions.gather(1, order)
             bar.step()
@@ -137,7 +138,8 @@ def _feature_space(inputs: Mapping[str, Artifact], some: Indices, extractor: str
         for name in ("samples", "training images", "validation images")
     )
     unit = f"distance of features of {extractor}"
-    return Space(drawn[:SHOWN], held[some], lambda rows: train[rows], unit)
+    wanted = torch.from_numpy(some)
+    return Space(drawn[:SHOWN], held[wanted], lambda rows: train[torch.from_numpy(rows)], unit)
 
 
 def _pixel_space(reader: Images, samples: Artifact, held: Indices) -> Space:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from PIL.Image import Image as Picture
 from ..diffusion.grid import to_tensor
 from ..diffusion.images import Bytes, Images
 from ..errors import InputError
+from ..format import image_size
 from ..machine import cores
 from ..plugin.data import Dataset, Preprocessor, Source
 from ..plugin.photo import decoder_versions, open_rgb
@@ -31,12 +32,17 @@ from ..store.hdf5 import as_texts, check_disk, writing
 from ..store.store import Artifact
 from ..store.unchanged import Unchanged
 from .files import IMAGES
-from .room import LARGE, Room, give_back, pixels_of
+from .room import LARGE, Room, give_back
 from .session import Session
+from .split import check_halves, halves
 from .unusable import LEFT_OUT, Some, Unusable, keep_unusable, listed, reasons_in
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+TOGETHER, CHUNKS = 8, 16
+"""Images that a thread makes in one go, and chunks that are written in one: with fewer, the threads
+spend a third of the time on waiting for each other."""
 
 
 def prepare(recipe: Recipe, session: Session) -> Artifact:
@@ -73,6 +79,8 @@ class Preparation:
     ) -> None:
         """Without a ``split`` all images count as training images."""
         self.source, self.preprocess, self.split = dataset(), preprocess, split
+        for remark in getattr(self.source, "remarks", ()):
+            note(remark)
         self.store, self.files = session.store, Unchanged(session.store.digest)
         content = {"content": self.source.fingerprint(self.files.digest)}
         self.ingredients = {
@@ -111,11 +119,11 @@ class Preparation:
         # The split is drawn before images are left out: no other image changes its half.
         validation = np.zeros(len(self.source), dtype=bool)
         if self.split:
-            validation = split_indices(self.source.parts, self.split)
+            validation = halves(self.source, self.split)
         source: Source = self.source
         if left is not None:
             source, whole, validation = Some(source, left), validation, validation[left]
-            _check_halves(whole, validation)
+            check_halves(whole, validation)
         write_images(folder / IMAGES, source, self.preprocess, validation)
         self.files.check()
 
@@ -134,45 +142,24 @@ def read_images(images: Artifact) -> Images:
     return Images(images.path / IMAGES)
 
 
-def _check_halves(all_of_them: npt.NDArray[np.bool_], left: npt.NDArray[np.bool_]) -> None:
-    """InputError where nothing of a half is left."""
-    for half, name in ((True, "validation"), (False, "training")):
-        if (all_of_them == half).any() and not (left == half).any():
-            raise InputError(f"no image for {name} is left of those that can be used; add images")
+@torch.inference_mode()
+def preprocessed(
+    picture: Path | Picture,
+    preprocess: Iterable[Preprocessor],
+    before: Callable[[int], None] = lambda pixels: None,
+) -> Bytes:
+    """Decode once, preprocess in float32, round once. uint8 (C, H, W).
 
-
-def split_indices(parts: Sequence[str], split: Split) -> npt.NDArray[np.bool_]:
-    """Which images are for validation: (N,) bool.
-
-    Each part is shuffled by itself, in the order of SHA-256 of (seed, part, place in the part), and
-    its first int((1 - validation) * n) images are for training. InputError if a half is empty.
+    ``before`` is told how many pixels will be decoded.
     """
-    validation = np.ones(len(parts), dtype=bool)
-    for part in dict.fromkeys(parts):
-        members = np.flatnonzero(np.asarray(parts) == part)
-        names = [f"{split.seed}:{part}:{place}" for place in range(len(members))]
-        order = np.argsort([hashlib.sha256(name.encode()).hexdigest() for name in names])
-        # Rounded: in floating point (1 - 0.9) * 10 is just below 1.
-        training = int(round((1 - split.validation) * len(members), 6))
-        validation[members[order[:training]]] = False
-    if validation.all() or not validation.any():
-        raise InputError(
-            f"{len(parts)} images are too few for split.validation {split.validation}: "
-            "training or validation would have none"
-        )
-    return validation
-
-
-def preprocessed(picture: Path | Picture, preprocess: Iterable[Preprocessor]) -> Bytes:
-    """Decode once, preprocess in float32, round once. uint8 (C, H, W)."""
-    pixels = np.array(open_rgb(picture))
+    pixels = np.array(open_rgb(picture, before))
     if pixels.size > LARGE:
         give_back()  # the picture's memory, before four times as much is needed
     image = to_tensor(pixels)
     del pixels
     for stage in preprocess:
         image = stage(image)
-    result: Bytes = (image.clamp(0, 1) * 255).round().byte().contiguous().numpy()
+    result: Bytes = image.clamp(0, 1).mul_(255).round_().byte().contiguous().numpy()
     return result
 
 
@@ -192,8 +179,8 @@ def write_images(
     def work(index: int) -> Bytes | InputError:
         try:
             picture = source.image(index)
-            with room.holding(pixels_of(picture), str(picture)):
-                return preprocessed(picture, preprocess)
+            with room.of_photo(str(picture)) as take:
+                return preprocessed(picture, preprocess, take)
         except InputError as error:
             return error
 
@@ -213,7 +200,7 @@ def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | Inp
     count = len(source)
     failures: dict[int, str] = {}
     block: list[Bytes] = []
-    data, chunk, shape = None, 0, ()
+    data, many, shape = None, 0, ()
     for index, pixels in enumerate(results):
         if isinstance(pixels, InputError):
             failures[index] = str(pixels)
@@ -221,11 +208,11 @@ def _write_pixels(file: h5py.File, source: Source, results: Iterable[Bytes | Inp
             if data is None:
                 shape = pixels.shape
                 data = _create(file, count, shape)
-                chunk = data.chunks[0]
+                many = CHUNKS * data.chunks[0]
             if pixels.shape != shape:
                 raise _different(source, index, pixels.shape, shape)
             block.append(pixels)
-            if len(block) == chunk or index + 1 == count:
+            if len(block) == many or index + 1 == count:
                 data[index + 1 - len(block) : index + 1] = np.stack(block)
                 block.clear()
                 check_disk(file)
@@ -256,7 +243,7 @@ def _name(source: Source, index: int) -> str:
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    return "×".join(str(n) for n in reversed(shape[1:])) + f" ({shape[0]} channels)"
+    return f"{image_size(shape)} ({shape[0]} channels)"
 
 
 @contextmanager
@@ -272,11 +259,14 @@ def _one_torch_thread() -> Iterator[None]:
 
 def _in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """Results of ``work`` on threads, in the order of ``items``; few are in flight at a time."""
-    pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) >= 8 * workers:
-                yield pending.popleft().result()
+    left, pending = iter(items), deque[Future[list[R]]]()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        while group := list(islice(left, TOGETHER)):
+            pending.append(pool.submit(lambda group: list(map(work, group)), group))
+            if len(pending) > 2 * workers:
+                yield from pending.popleft().result()
         while pending:
-            yield pending.popleft().result()
+            yield from pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # interrupted: what has not begun is left

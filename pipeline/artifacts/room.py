@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-
-from PIL import Image
 
 from ..progress import note
 
@@ -27,8 +24,24 @@ class Room:
         self._pixels, self._large, self._told = 0, False, False
 
     @contextmanager
-    def holding(self, pixels: int, name: str) -> Iterator[None]:
-        """Wait for room, and take it as long as the block runs. The first large photo is told."""
+    def of_photo(self, name: str) -> Iterator[Callable[[int], None]]:
+        """Gives what is to be called with the photo's pixels, and waits until there is room.
+
+        The room is free again when the block ends. The first large photo is told.
+        """
+        taken: list[int] = []
+
+        def take(pixels: int) -> None:
+            self._take(pixels, name)
+            taken.append(pixels)
+
+        try:
+            yield take
+        finally:
+            for pixels in taken:
+                self._free(pixels)
+
+    def _take(self, pixels: int, name: str) -> None:
         large = pixels > LARGE
         with self._change:
             if large and not self._told:
@@ -39,15 +52,15 @@ class Room:
             self._change.wait_for(lambda: self._fits(pixels, large))
             self._pixels += pixels
             self._large |= large
-        try:
-            yield
-        finally:
-            if large:
-                give_back()
-            with self._change:
-                self._pixels -= pixels
-                self._large &= not large
-                self._change.notify_all()
+
+    def _free(self, pixels: int) -> None:
+        large = pixels > LARGE
+        if large:
+            give_back()
+        with self._change:
+            self._pixels -= pixels
+            self._large &= not large
+            self._change.notify_all()
 
     def _fits(self, pixels: int, large: bool) -> bool:
         if large and self._large:
@@ -59,16 +72,3 @@ def give_back() -> None:
     """Return freed memory to the system where the C library would keep it, for each thread."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def pixels_of(picture: Path | Image.Image) -> int:
-    """The pixels of a picture, by its file's header; 0 where that cannot be read."""
-    if isinstance(picture, Image.Image):
-        return picture.width * picture.height
-    if not picture.is_file():  # a pipe would be waited for
-        return 0
-    try:
-        with Image.open(picture) as image:
-            return image.width * image.height
-    except Exception:  # Pillow raises whatever the damage leads it to; decoding tells of it
-        return 0

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..diffusion.generate import SampleRequest, generate
-from ..diffusion.model import load_model
+from ..diffusion.model import load_model, model_facts
+from ..diffusion.rows import StoredRows
+from ..machine import reusing_memory
 from ..progress import track
-from ..store.hdf5 import reading, writing
+from ..store.hdf5 import write_rows, writing
 from ..store.store import Artifact
 from .files import SAMPLES
 from .session import Session
+
+CHUNK = 64
+"""Images that share a checksum."""
 
 
 def draw_samples(model: Artifact, request: SampleRequest, session: Session) -> Artifact:
@@ -23,27 +27,37 @@ def draw_samples(model: Artifact, request: SampleRequest, session: Session) -> A
     ingredients = {**request.ingredients(session.registry), "inputs": {"model": model.key}}
 
     def build(folder: Path) -> None:
-        drawing = load_model(
-            model.path, session.registry, session.device, request.checkpoint, request.weights
-        )
-        batches = generate(drawing, request, range(request.num_images))
         total = -(-request.num_images // request.batch_size)
-        write_samples(folder / SAMPLES, track(batches, "sampling", total))
+        shape = model_facts(model.path).shape
+        with session.sharing(_drawn, model.path, request), reusing_memory():
+            batches = track(_drawn(session, model.path, request), "sampling", total)
+            write_samples(folder / SAMPLES, batches, request.num_images, shape)
 
     # Kinds of their own: "why" compares with what was made for the same purpose.
     kind = "samples" if request.purpose == "sample" else "scored-samples"
     return session.store.get_or_build(kind, ingredients, build)
 
 
-def write_samples(path: Path, batches: Iterator[Tensor]) -> None:
-    """uint8 NCHW batches into one HDF5 dataset, with a checksum on every chunk."""
-    images = torch.cat(list(batches)).numpy()
-    chunks = (min(64, len(images)), *images.shape[1:])
+def _drawn(session: Session, model: Path, request: SampleRequest) -> Iterator[Tensor]:
+    """The batches of a request in order, drawn by all ranks."""
+    drawing = load_model(
+        model, session.registry, session.device, request.checkpoint, request.weights
+    )
+    world, numbers = session.world, range(request.num_images)
+    own = generate(drawing, request, world.dealt(numbers, request.batch_size))
+    return world.in_order(own, -(-request.num_images // request.batch_size))
+
+
+def write_samples(path: Path, batches: Iterable[Tensor], count: int, shape: Sequence[int]) -> None:
+    """``count`` images of this shape, (C, H, W), uint8 and in order, into one HDF5 dataset.
+
+    A batch is in memory at a time; every chunk has a checksum.
+    """
     with writing(path) as file:
-        file.create_dataset("images", data=images, chunks=chunks, fletcher32=True)
+        arrays = (batch.numpy() for batch in batches)
+        write_rows(file, "images", arrays, (count, *shape), CHUNK)
 
 
-def read_samples(samples: Artifact, most: int | None = None) -> Tensor:
-    """The samples, or the first ``most`` of them: uint8 (N, C, H, W)."""
-    with reading(samples.path / SAMPLES) as data:
-        return torch.from_numpy(data.get("images", np.uint8, 4)[:most])
+def read_samples(samples: Artifact) -> StoredRows:
+    """The samples, uint8 (N, C, H, W): ``[:64]`` reads the first ones."""
+    return StoredRows(samples.path / SAMPLES, "images", np.uint8, 4)

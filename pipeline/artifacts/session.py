@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..plugin.contracts import Extractor, Features
 from ..plugin.registry import Registry
+from ..ranks import World, here
 from ..store.store import Store
 
 
@@ -17,6 +21,7 @@ class Session:
     registry: Registry
     store: Store
     device: str = "cpu"
+    world: World = field(default_factory=here, repr=False, compare=False)
     _extractors: dict[str, Extractor] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -28,3 +33,19 @@ class Session:
         if key not in self._extractors:
             self._extractors[key] = features().to(self.device)
         return self._extractors[key]
+
+    @contextmanager
+    def sharing(self, share: Callable[..., object], *arguments: object) -> Iterator[None]:
+        """While the block runs, the other ranks do ``share(session, *arguments)``.
+
+        It is a function of a module, which may be a generator that the ranks go through.
+        """
+        world = self.world
+        if world.size > 1:
+            files = self.registry.files
+            task = pickle.dumps((share, arguments))
+            kind = self.device.partition(":")[0]
+            world.tell(pickle.dumps((files, str(self.store.root), kind, task)))
+            world.join(self.device)
+        yield
+        world.busy = False

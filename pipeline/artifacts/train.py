@@ -11,8 +11,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
 
 from ..diffusion.model import save_model
+from ..machine import reusing_memory
+from ..plugin.contracts import Features, Metric
 from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.schema import Recipe
@@ -23,6 +28,7 @@ from ..store.weights import is_whole, read_state
 from ..training import checkpoint
 from ..training.batches import training_batches
 from ..training.history import check_kept_grids, kept_records
+from ..training.init import Init, record_of
 from ..training.loop import Training, Watch
 from ..training.validate import Measure
 from .prepare import read_images
@@ -31,10 +37,19 @@ from .trajectory import trajectory_of
 
 
 def train(
-    recipe: Recipe, images: Artifact, measures: Sequence[Measure], watch: Watch, session: Session
+    recipe: Recipe,
+    images: Artifact,
+    measures: Sequence[Measure],
+    watch: Watch,
+    session: Session,
+    init: Init | None = None,
 ) -> Artifact:
-    """The model of a recipe: reused, or trained from its last checkpoint on."""
-    trajectory = trajectory_of(recipe, session.registry, images)
+    """The model of a recipe: reused, or trained from its last checkpoint on.
+
+    ``init`` is what its first step begins with; None: new weights.
+    """
+    digest = init.digest if init else None
+    trajectory = trajectory_of(recipe, session.registry, images, digest)
     choice = _choice(recipe, session.registry, measures)
     reader = read_images(images)
     settings = recipe.train
@@ -47,11 +62,15 @@ def train(
         found = _workspace(session.store, trajectory, choice, every, steps)
         with found as (workspace, views, apart):
             registry, device = session.registry, session.device
-            training = Training(
-                recipe, reader, batches, measures, registry, device, workspace, views
-            )
-            choices = training.run(steps, watch)
+            measured = [(measure.name, measure.metric, measure.features) for measure in measures]
+            with session.sharing(_train_along, recipe, images, measured), reusing_memory():
+                training = Training(
+                    recipe, reader, batches, measures, registry, device, workspace, views, init
+                )
+                choices = training.run(steps, watch)
             record = TrainingRecord(stretches=training.stretches)
+            if init:
+                record["init"] = record_of(init, recipe, training.model)
             if apart:
                 record["apart"] = f"a training of these steps {apart}"
             save_model(folder, recipe, registry, training.model, choices, record)
@@ -59,6 +78,25 @@ def train(
             shutil.copy(views / HISTORY, folder)
 
     return session.store.get_or_build("model", ingredients, build)
+
+
+def _train_along(
+    session: Session,
+    recipe: Recipe,
+    images: Artifact,
+    measured: Sequence[tuple[str, Metric, Features]],
+) -> None:
+    """Train on a rank other than 0, beginning with the weights that rank 0 has."""
+    reader = read_images(images)
+    batches = training_batches(reader.indices("train"), recipe.seed, recipe.train)
+    measures = [
+        Measure(name, metric, session.extractor(features), torch.empty(0), features)
+        for name, metric, features in measured
+    ]
+    with TemporaryDirectory() as folder, reusing_memory():
+        place, registry, device = Path(folder), session.registry, session.device
+        training = Training(recipe, reader, batches, measures, registry, device, place, place)
+        training.run(recipe.train.steps(batches.per_epoch), lambda _: None)
 
 
 def _choice(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> Plain:
@@ -75,6 +113,7 @@ def _choice(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> 
         "extractors": [measure.extractor.id for measure in measures],
         "grid": settings.grid,
         "grid_num_steps": settings.grid_num_steps,
+        **({"max_batches": settings.max_batches} if settings.max_batches else {}),
     }
 
 
@@ -90,7 +129,7 @@ def _workspace(
     others: list[Plain] = [{}, {"validate": choice}, {"validate": choice, "ends": steps}]
     apart = ""
     for other in others:
-        with store.workspace("training", {**trajectory, **other}) as folder:
+        with store.workspace("training", {**trajectory, **other}, _how_far) as folder:
             views = folder / "validations" / key_of("validate", choice)[:16]
             if hindrance := _hindrance(folder, views, every, steps):
                 note(f"this training {hindrance}: trained again from the start")
@@ -102,6 +141,10 @@ def _workspace(
                 yield folder, views, apart
                 return
             apart = apart or hindrance
+
+
+def _how_far(folder: Path) -> int:
+    return int(checkpoint.newest(folder)["step"])
 
 
 def _hindrance(folder: Path, views: Path, every: int, steps: int) -> str:

@@ -15,8 +15,14 @@ CHOICE = ("validate", "steps")
 """What a model's key has beyond its training's."""
 
 
-def trajectory_of(recipe: Recipe, registry: Registry, images: Artifact) -> Plain:
-    """All that a step's weights depend on: not how long training goes on, nor how it is watched."""
+def trajectory_of(
+    recipe: Recipe, registry: Registry, images: Artifact, init: str | None = None
+) -> Plain:
+    """All that a step's weights depend on: not how long training goes on, nor how it is watched.
+
+    ``init`` is the digest of the weights that training begins with; None: they are new. What fits
+    of them follows from the rest, so ``init_partial`` does not count.
+    """
     settings = recipe.train
     return {
         "schedule": registry.describe(recipe.schedule),
@@ -28,11 +34,14 @@ def trajectory_of(recipe: Recipe, registry: Registry, images: Artifact) -> Plain
             "optimizer": registry.describe(settings.optimizer),
             "lr_schedule": registry.describe(settings.lr_schedule),
             "batch_size": settings.batch_size,
+            "precision": settings.precision,
+            "accumulate": settings.accumulate,  # equals a larger batch only to rounding
             "repeats": settings.repeats,
             "condition": settings.condition,
             "drop_label": settings.drops if settings.condition else None,
             "clip_gradients": settings.clip_gradients,
             "ema": options_of(settings.ema),
+            **({"init": init} if init else {}),
         },
         "seed": recipe.seed,
         "inputs": {"images": images.content},

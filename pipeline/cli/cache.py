@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from . import summary
-from .options import FOLDER, store
+from .options import FOLDER, Commands, store
 from .output import as_json, output
 
 # The store's function is imported when a command runs: help must not wait for pydantic and h5py.
@@ -17,6 +16,7 @@ from .output import as_json, output
 
 @click.group(
     "cache",
+    cls=Commands,
     epilog="""\b
     Examples:
       pipeline cache ls
@@ -52,7 +52,7 @@ def verify_store(as_json: bool, store: Path | None) -> None:
         lines = [f"{name}: {damage}" for name, damage in damaged.items()]
         give(damaged, "\n".join(lines) or "all is as it was written")
     if damaged:
-        sys.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 @cache_group.command("gc")

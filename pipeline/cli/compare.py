@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from . import summary
-from .options import changes, device, num_steps, plugin, store
+from . import compared
+from .complete import recipes
+from .options import changes, device, loudness, num_steps, plugin, store
 from .output import as_json, output
 
 if TYPE_CHECKING:
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
       pipeline compare flowers32_small --swap backbone.upsampler=bilinear,transposed_conv
       pipeline compare mine.yaml theirs.yaml --seeds 5 --budget steps=5000
       pipeline compare my_run my_other_run                                (finished runs)
-      pipeline compare mine.yaml --swap evaluate.sampler=ddim,dpmpp_2m     (retrains nothing)
-      pipeline compare mine.yaml theirs.yaml --plan | parallel             (on any cluster)
+      pipeline compare mine.yaml --swap sample.sampler=ddim,dpmpp_2m       (retrains nothing)
+      pipeline compare mine.yaml theirs.yaml --jobs 4                      (each on a GPU)
+      pipeline compare mine.yaml theirs.yaml --on slurm --slurm partition=gpu --slurm gpus=1
+      pipeline compare mine.yaml theirs.yaml --plan | parallel             (by other means)
 
     The same command again goes on where it stopped. Every trial is an ordinary run in runs/.""",
 )
-@click.argument("sources", metavar="RECIPE_OR_RUN…", nargs=-1, required=True)
+@click.argument(
+    "sources", metavar="RECIPE_OR_RUN…", nargs=-1, required=True, shell_complete=recipes
+)
 @click.option(
     "--swap",
     "swaps",
@@ -42,7 +47,10 @@ if TYPE_CHECKING:
 )
 @click.option("--budget", metavar="steps=N|minutes=N", help="The same training for all.")
 @click.option(
-    "--metric", "metrics", multiple=True, help="Repeatable  [default: the recipe's, or kid]"
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Repeatable  [default: those that all recipes have, or kid]",
 )
 @num_steps
 @click.option(
@@ -50,12 +58,29 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, min_open=True),
     help="The difference that is worth seeing  [default: a tenth of the first's score]",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Trials at a time, as processes.")
+@click.option(
+    "--on",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    help="Where trials run: here, or as jobs of a cluster  [default: local]",
+)
+@click.option(
+    "--slurm",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of sbatch, like partition=gpu, time=8:00:00 or gpus=1. Repeatable.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Trials at a time  [default: 1 here, on a cluster as many as it lets run]",
+)
 @click.option("--plan", is_flag=True, help="Print the trials as independent commands; run none.")
 @click.option("--name", help="The comparison's folder under runs/  [default: what is compared]")
 @plugin
 @store
 @device
+@loudness
 @as_json
 def compare_command(as_json: bool, plan: bool, **options: Any) -> None:
     """Is it better? Train and score recipes alike, and judge the differences.
@@ -68,6 +93,6 @@ def compare_command(as_json: bool, plan: bool, **options: Any) -> None:
     with output(as_json) as give:
         record = compare(**options, plan=plan)
         if plan:
-            give(record, summary.plan_summary(cast("PlanResult", record)))
+            give(record, compared.plan_summary(cast("PlanResult", record)))
         else:
-            give(record, summary.comparison_summary(cast("CompareResult", record)))
+            give(record, compared.comparison_summary(cast("CompareResult", record)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import sys
@@ -12,6 +11,9 @@ from typing import Any
 
 import click
 
+from ..errors import Failed, InputError
+from ..streams import stdout_to_stderr
+
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
@@ -19,23 +21,24 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 def output(as_json: bool) -> Iterator[Callable[[Any, str], None]]:
     """A function that prints data as JSON, or its text.
 
-    With JSON, all that anybody else prints meanwhile, C libraries too, goes to stderr.
+    With JSON, all that anybody else prints meanwhile, C libraries too, goes to stderr. An error
+    is a document too, ``{"error": …}``, beside the message on stderr and the exit code.
     """
     if not as_json:
         yield lambda _, text: click.echo(text)
         return
-    sys.stdout.flush()
-    real = os.dup(1)
-    os.dup2(2, 1)
-    try:
+    with stdout_to_stderr() as real:
         given: list[Any] = []
-        yield lambda data, _: given.append(data)
-        sys.stdout.flush()
-        with os.fdopen(os.dup(real), "w") as out:
-            json.dump(given[0], out, indent=2, allow_nan=False, default=str)
-            out.write("\n")
-    finally:
-        sys.stdout.flush()
-        ctypes.CDLL(None).fflush(None)  # what C libraries hold back must not follow the document
-        os.dup2(real, 1)
-        os.close(real)
+        try:
+            yield lambda data, _: given.append(data)
+        except (InputError, Failed) as error:
+            _print(real, {"error": str(error)})
+            raise
+        _print(real, given[0])
+
+
+def _print(descriptor: int, data: object) -> None:
+    sys.stdout.flush()
+    with os.fdopen(os.dup(descriptor), "w") as out:
+        json.dump(data, out, indent=2, allow_nan=False, default=str)
+        out.write("\n")

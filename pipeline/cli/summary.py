@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
-from ..format import byte_size, clock, number, probability, signed, table
+from ..format import (
+    anchor_words,
+    byte_size,
+    clock,
+    image_size,
+    metric_name,
+)
 from ..records import (
+    AnchorRecord,
     ChosenRecord,
-    ErrorRecord,
     FindingRecord,
     FreshScore,
-    MetricRecord,
-    PairRecord,
     Plain,
     ScoreRecord,
     SelectionRecord,
-    VariantRecord,
 )
+from ..runs.command import shell_options
 from ..runs.results import (
-    CompareResult,
-    DryRunResult,
     EvaluateResult,
-    PlanResult,
     RunResult,
     SampleResult,
     StoreEntry,
@@ -30,14 +32,15 @@ from ..runs.results import (
 
 def run_summary(run: RunResult) -> str:
     """The end of ``pipeline run``: what was reused or built and why, scores, where things are."""
-    scores = [scores_summary(run["scores"]), ""] if run["scores"] else []
-    folder = run["folder"]
+    anchors = run.get("anchors", {})
+    scores = [scores_summary(run["scores"], anchors), ""] if run["scores"] else []
     return "\n".join(
         [
             f"{run['name']}: done in {clock(run['seconds'])} on {run['device']}",
             "",
             *_artifacts(run),
             *_left_out(run.get("left_out", [])),
+            *_chosen(run.get("chosen", {})),
             "",
             selection_summary(run["selection"]),
             "",
@@ -46,9 +49,16 @@ def run_summary(run: RunResult) -> str:
             "",
             *_places(run),
             "",
-            f"More images: pipeline sample {folder} --num-images 80 --grid 10x8 --seed 1",
+            f"More images: {_more_images(run)}",
         ]
     )
+
+
+def _more_images(run: RunResult) -> str:
+    """The command that draws more images, for a shell in this folder."""
+    asked = ["--num-images", "80", "--grid", "10x8", "--seed", "1"]
+    given = shell_options(plugin=run["plugins"])
+    return shlex.join(["pipeline", "sample", run["folder"], *asked, *given])
 
 
 def _artifacts(run: RunResult) -> list[str]:
@@ -65,6 +75,13 @@ def _left_out(reasons: Sequence[str]) -> list[str]:
         return []
     more = f"; and {len(reasons) - 3} more, in run.json" if len(reasons) > 3 else ""
     return ["", f"  images left out: {len(reasons)} ({'; '.join(reasons[:3])}{more})"]
+
+
+def _chosen(settings: Mapping[str, str]) -> list[str]:
+    if not settings:
+        return []
+    lines = [f"    {setting}  ({why})" for setting, why in settings.items()]
+    return ["", "  chosen for these photos, and kept by this run:", *lines]
 
 
 def _places(run: RunResult) -> list[str]:
@@ -84,12 +101,12 @@ def selection_summary(selection: SelectionRecord) -> str:
     """How the best checkpoint was chosen, and what it has on samples that did not choose it."""
     chosen, fresh = selection["chosen_by"], selection["fresh"]
     line = (
-        f"  best checkpoint: step {selection['step']}, chosen by {chosen['name']} "
+        f"  best checkpoint: step {selection['step']}, chosen by {metric_name(chosen['name'])} "
         f"{_value(chosen)}{_chosen_on(chosen)}"
     )
     if not fresh:
         return line
-    scores = ", ".join(f"{name} {_value(score)}" for name, score in fresh.items())
+    scores = ", ".join(f"{metric_name(name)} {_value(score)}" for name, score in fresh.items())
     return f"{line}\n    on fresh samples: {scores}"
 
 
@@ -112,31 +129,41 @@ def _value(score: FreshScore | ScoreRecord) -> str:
     return f"{score['value']:.4f}{error}"
 
 
-def dry_run_summary(run: DryRunResult) -> str:
-    """The end of ``pipeline run --dry-run``."""
-    probe = run["probe"]
-    channels, height, width = probe["shape"]
-    return (
-        f"{run['name']}: nothing is wrong\n"
-        f"  images      {probe['num_images']}, {probe['num_train']} of them for training, "
-        f"{width}×{height} with {channels} channels\n"
-        f"  network     {probe['num_parameters']:,} parameters\n"
-        f"  training    {probe['steps']} steps, {probe['steps_per_epoch']} in an epoch"
-    )
-
-
 def sample_summary(sample: SampleResult) -> str:
     """The end of ``pipeline sample``."""
     state = "reused" if sample["reused"] else "drawn"
     classes = ""
+    run, sampler = sample["run"], sample["sampler"]["name"]
+    if "unfinished" in sample:
+        run += f" ({sample['unfinished']}, not finished)"
     if "labels" in sample:
         classes = _classes(sample["labels"], sample["guidance_scale"])
-    return (
-        f"{sample['images']} images of {sample['run']} {state} with {sample['sampler']['name']}, "
-        f"{sample['nfe']} network evaluations each, seed {sample['seed']}{classes}\n"
-        f"  grid    {sample['grid']}\n"
-        f"  images  {sample['folder']}/images/"
+    return "\n".join(
+        [
+            f"{sample['images']} images of {run} {state} with {sampler}"
+            f"{_beginning(sample)}{_precision(sample['precision'])}, "
+            f"{sample['nfe']} network evaluations each, seed {sample['seed']}{classes}",
+            *_names(sample.get("classes", {})),
+            f"  grid    {sample['grid']}",
+            f"  images  {sample['folder']}/images/",
+        ]
     )
+
+
+def _beginning(sample: SampleResult) -> str:
+    """What drawing began from, where that was not noise alone."""
+    if "image" not in sample:
+        return ""
+    given = sample["image"]
+    what = given[0] if len(given) == 1 else f"{len(given)} images"
+    within = " within the mask" if "mask" in sample else ""
+    return f" from {what}{within} at strength {sample['strength']:g}"
+
+
+def _names(classes: Mapping[str, str]) -> list[str]:
+    """The classes that were drawn, number and name."""
+    text = ", ".join(f"{number}: {name}" for number, name in classes.items())
+    return [f"  classes {text}"] if text else []
 
 
 def evaluate_summary(scored: EvaluateResult) -> str:
@@ -145,9 +172,19 @@ def evaluate_summary(scored: EvaluateResult) -> str:
     return "\n".join([scores_summary(scored["scores"]), *findings])
 
 
-def scores_summary(scores: Mapping[str, ScoreRecord]) -> str:
-    """Each score with its standard error and, in words, what it was measured on."""
-    return "\n".join(_score(name, score) for name, score in scores.items())
+def scores_summary(
+    scores: Mapping[str, ScoreRecord], anchors: Mapping[str, AnchorRecord] | None = None
+) -> str:
+    """Each score with its standard error, between what it lies, and what it was measured on."""
+    lines = []
+    for name, score in scores.items():
+        lines += [_score(name, score), *scale_lines((anchors or {}).get(name, {}))]
+    return "\n".join(lines)
+
+
+def scale_lines(anchors: AnchorRecord) -> list[str]:
+    """Between what the scores of a metric lie."""
+    return [f"    on the same scale: {anchor_words(anchors)}"] if anchors else []
 
 
 def _score(name: str, score: ScoreRecord) -> str:
@@ -160,9 +197,9 @@ def _score(name: str, score: ScoreRecord) -> str:
     estimator = f"estimator {protocol['estimator']}, " if "estimator" in protocol else ""
     biased = "\n    biased: compare equal numbers of images only" if protocol.get("biased") else ""
     return (
-        f"  {name} {_value(score)}{error}{parts and f' ({parts})'}\n"
+        f"  {metric_name(name)} {_value(score)}{error}{parts and f' ({parts})'}\n"
         f"    {protocol['num_fake']} samples{_drawn(protocol)}{against}, "
-        f"{'×'.join(map(str, protocol['resolution']))}\n"
+        f"{image_size(protocol['resolution'])}\n"
         f"    {estimator}features {protocol['extractor']}{biased}"
     )
 
@@ -175,98 +212,17 @@ def _drawn(protocol: Plain) -> str:
     classes = ""
     if "labels" in protocol:
         classes = _classes(protocol["labels"], protocol["guidance_scale"])
-    return f" by {protocol['sampler']['name']} in {protocol['num_steps']} steps{spacing}{classes}"
+    precision = _precision(protocol.get("precision", "float32"))
+    steps = f"{protocol['num_steps']} steps"
+    return f" by {protocol['sampler']['name']} in {steps}{spacing}{precision}{classes}"
+
+
+def _precision(precision: str) -> str:
+    return "" if precision == "float32" else f" in {precision}"
 
 
 def _classes(labels: str, guidance_scale: float) -> str:
     return f", labels {labels}, guidance {guidance_scale:g}"
-
-
-def plan_summary(plan: PlanResult) -> str:
-    """The end of ``pipeline compare --plan``: lines that any shell runs."""
-    return "\n".join([*plan["commands"], f"# when all have ended: {plan['then']}"])
-
-
-def comparison_summary(comparison: CompareResult) -> str:
-    """The end of ``pipeline compare``: verdicts, differences to the first, costs."""
-    lines = [f"{comparison['name']}: compared in {clock(comparison['seconds'])}", ""]
-    several = len(comparison["metrics"]) > 1
-    for pair in comparison["pairs"]:
-        measure = f"{pair['metric']}, " if several else ""
-        lines += [f"  {measure}{pair['first']} against {pair['second']}: {pair['verdict']}"]
-    for name, metric in comparison["metrics"].items():
-        lines += ["", *_differences(comparison, name, metric)]
-    lines += ["", *_costs(comparison["variants"]), ""]
-    lines += [f"  note: {text}" for text in comparison["notes"]]
-    page, folder = comparison["page"], comparison["folder"]
-    return "\n".join([*lines, f"  page  {page}", f"  data  {folder}/compare.json"])
-
-
-def _differences(comparison: CompareResult, name: str, metric: MetricRecord) -> list[str]:
-    """What the variants score by one metric, and how they differ from the first."""
-    seeds, reference = comparison["seeds"], comparison["variants"][0]["name"]
-    source = f"training seeds {', '.join(map(str, seeds))}" if seeds[1:] else "finite samples"
-    correction = f"; p by {metric['correction']}" if metric["correction"] else ""
-    better = "higher" if metric["higher_is_better"] else "lower"
-    pairs = {
-        pair["second"]: pair
-        for pair in comparison["pairs"]
-        if (pair["metric"], pair["first"]) == (name, reference)
-    }
-    head = ("", name, f"− {reference}", "95 % interval", "p", "finite samples alone")
-    rows = [_difference(v, name, pairs.get(v["name"])) for v in comparison["variants"]]
-    return [
-        f"  {name}, {better} is better; intervals from {source}{correction}",
-        *_indented([head, *rows]),
-    ]
-
-
-def _difference(variant: VariantRecord, metric: str, pair: PairRecord | None) -> tuple[str, ...]:
-    """A line of the table; ``pair`` is the first variant with this one."""
-    values = [score["value"] for score in variant["scores"][metric]]
-    cells = (variant["name"], number(sum(values) / len(values)))
-    if pair is None:
-        return (*cells, "", "", "", "")
-    samples = pair["finite_samples"]
-    source = pair["training_seeds"] if pair["by_seed"][1:] else samples
-    p = pair["p_corrected"]
-    return (
-        *cells,
-        signed(pair["difference"]),
-        _interval(source),
-        "-" if source is None else probability(source["p"] if p is None else p),
-        _interval(samples),
-    )
-
-
-def _interval(error: ErrorRecord | None) -> str:
-    if error is None:
-        return "-"
-    low, high = error["interval"]
-    return f"{signed(low)} to {signed(high)}"
-
-
-def _costs(variants: Sequence[VariantRecord]) -> list[str]:
-    rows = [("cost", "parameters", "steps", "seconds a step", "images/s", "NFE", "peak memory")]
-    for variant in variants:
-        cost = variant["cost"]
-        rows.append(
-            (
-                variant["name"],
-                f"{cost['parameters']:,}",
-                f"{cost['steps']:,}",
-                f"{cost['seconds_a_step']:.3f}",
-                f"{cost['images_per_second']:.1f}",
-                str(cost["nfe"]),
-                byte_size(cost["peak_memory"]),
-            )
-        )
-    return _indented(rows)
-
-
-def _indented(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table of names and, to the right, numbers."""
-    return [f"  {line}" for line in table(rows, "<>")]
 
 
 def store_summary(entries: Sequence[StoreEntry]) -> str:

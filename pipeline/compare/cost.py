@@ -1,152 +1,125 @@
-"""What a variant costs: seconds a step, images a second, memory, parameters."""
+"""What variants cost: seconds a step, images a second, memory, parameters."""
 
 from __future__ import annotations
 
 import json
-import resource
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
-import psutil
-import torch
+import numpy as np
 
 from ..artifacts.prepare import read_images
 from ..artifacts.trajectory import trajectory_of
-from ..diffusion.generate import SampleRequest, generate
-from ..diffusion.images import Images
-from ..errors import Failed
 from ..machine import machine
-from ..plugin.registry import Registry
 from ..progress import note
-from ..recipe.load import build_recipe
-from ..recipe.schema import Recipe
 from ..records import CostRecord, Plain
+from ..runs.cost import Work, measure, work_of
 from ..runs.requests import scored_request
-from ..store.store import Artifact
-from ..training.batches import training_batches
-from ..training.loop import Training
+from ..store.manifest import key_of
 from .setting import Setting
-from .variants import Variant
-
-WARM_UP, STEPS = 2, 15
-"""Training steps that are not timed, and that are."""
-
-IMAGES, DRAWS = 32, 3
-"""Drawn at a time to time sampling, and how often. Medians leave out what else a machine does."""
+from .subjects import Subject
 
 COST = "cost.json"
 
+ROUNDS = 2
+"""Trainings are measured in turn, and then in turn the other way: a machine that grows slower, or
+is busy for a while, does not only slow down the last."""
+STEPS, DRAWS, LEVELS = 8, 2, 5
+"""What is timed in each round: training steps, and drawings in so many noise levels."""
 
-def measure_cost(variant: Variant, images: Artifact, setting: Setting) -> CostRecord:
-    """Parameters, seconds a step (median), images drawn a second, and peak memory.
 
-    Measured once on a machine, of an untrained network, in a process of its own. Memory is in bytes
-    and of training: the device's on a GPU, on a CPU what the process takes beyond data and
-    libraries.
+class TimesRecord(TypedDict):
+    """What was measured of one training."""
+
+    parameters: int
+    peak_memory: int
+    step: list[float]
+    """Seconds of each step."""
+    evaluation: list[float]
+    """Seconds of an evaluation of the network for one image of many."""
+
+
+def measure_costs(subjects: Sequence[Subject], setting: Setting) -> list[CostRecord]:
+    """The cost of each variant; what is trained alike is measured once.
+
+    Parameters, seconds a step and images drawn a second (medians, and between what half of them
+    lie) and peak memory. Measured once on a machine, of untrained networks, by turns, in processes
+    of their own. Memory is in bytes and of training: the device's on a GPU, on a CPU what the
+    process takes beyond data and libraries.
     """
-    session, recipe = setting.session, variant.loaded.recipe
-    reader = read_images(images)
-    request = scored_request(recipe, reader)
-    trajectory = trajectory_of(recipe, session.registry, images)
-    ingredients = {
-        **{k: v for k, v in trajectory.items() if k != "seed"},
-        "sampler": session.registry.describe(request.sampler),
-        "guidance_scale": request.guidance_scale,
-        "num_steps": setting.num_steps or request.num_steps,
-        "device": session.device,
-        "machine": machine(session.device),
-    }
+    given = [_ingredients(subject, setting) for subject in subjects]
+    keys = [key_of("cost", one) for one in given]
+    trainings = dict(zip(keys, given, strict=True))
+    works = {key: _work(subject, setting) for key, subject in zip(keys, subjects, strict=True)}
+    ingredients = {"trainings": [trainings[key] for key in sorted(trainings)]}
 
     def build(folder: Path) -> None:
-        note("measuring seconds a step, images a second and memory of an untrained network")
-        plugins = [str(file.absolute()) for file in setting.plugins]
-        steps, device = setting.num_steps, session.device
-        data, file = variant.loaded.data, str(reader.path)
-        _measure_apart([data, file, steps, plugins, device, str(folder / COST)])
+        note("measuring seconds a step, images a second and memory of untrained networks")
+        (folder / COST).write_text(json.dumps(_by_turns(works)))
 
-    artifact = session.store.get_or_build("cost", ingredients, build)
-    cost: CostRecord = json.loads((artifact.path / COST).read_text())
-    return cost
+    artifact = setting.session.store.get_or_build("cost", ingredients, build)
+    times: dict[str, TimesRecord] = json.loads((artifact.path / COST).read_text())
+    return [_record(times[key], _nfe(s, setting)) for key, s in zip(keys, subjects, strict=True)]
 
 
-def _measure_apart(arguments: list[object]) -> None:
-    """``_main`` in another process: a peak is of one that must not have done anything else.
-
-    Not by multiprocessing, which would run the caller's script again where nothing guards it.
-    """
-    ended = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=json.dumps(arguments),
-        text=True,
-        capture_output=True,
-    )
-    if ended.returncode:
-        raise Failed(f"the cost could not be measured:\n{ended.stderr.strip()}")
-
-
-def _main() -> None:
-    """What stdin asks for, into the file that it names."""
-    data, file, num_steps, plugins, device, result = json.load(sys.stdin)
-    cost = _measure(data, Images(Path(file)), num_steps, [Path(p) for p in plugins], device)
-    Path(result).write_text(json.dumps(cost))
-
-
-def _measure(
-    data: Plain, images: Images, num_steps: int | None, plugins: Sequence[Path], device: str
-) -> CostRecord:
-    registry = Registry.load(plugins)
-    recipe = build_recipe(registry, data, "recipe")
-    images.batch(range(1))
-    before = psutil.Process().memory_info().rss
-    with tempfile.TemporaryDirectory() as folder:
-        training = _training(recipe, images, registry, device, Path(folder))
-        seconds = [_timed(training.one_step, device) for _ in range(WARM_UP + STEPS)][WARM_UP:]
-    peak = _peak(device, before)
-    training.model.network.eval()
-    request = replace(scored_request(recipe, images), seed=0, batch_size=IMAGES)
-    request = replace(request, num_steps=num_steps or request.num_steps)
-    _draw(training, replace(request, num_steps=2))
-    drawing = [_timed(lambda: _draw(training, request), device) for _ in range(DRAWS)]
+def _ingredients(subject: Subject, setting: Setting) -> Plain:
+    """What the cost of a training depends on: not its seed, nor how the learning rate changes."""
+    session, recipe = setting.session, subject.variant.loaded.recipe
+    trajectory = trajectory_of(recipe, session.registry, subject.images)
+    train = {k: v for k, v in trajectory["train"].items() if k != "lr_schedule"}
     return {
-        "parameters": sum(p.numel() for p in training.network.parameters()),
-        "seconds_a_step": statistics.median(seconds),
-        "images_per_second": IMAGES / statistics.median(drawing),
-        "peak_memory": peak,
+        **{k: v for k, v in trajectory.items() if k != "seed"},
+        "train": train,
+        "precision": scored_request(recipe, read_images(subject.images)).precision,
+        "compile": recipe.train.compile,
+        "device": setting.session.device,
+        "machine": machine(setting.session.device),
     }
 
 
-def _training(
-    recipe: Recipe, images: Images, registry: Registry, device: str, folder: Path
-) -> Training:
-    batches = training_batches(images.indices("train"), 0, recipe.train)
-    return Training(recipe, images, batches, [], registry, device, folder, folder)
+def _work(subject: Subject, setting: Setting) -> Work:
+    work = work_of(subject.variant.loaded.data, setting.plugins, setting.session.device)
+    path = str(read_images(subject.images).path)
+    return replace(work, images=path, steps=STEPS, draws=DRAWS, num_steps=LEVELS)
 
 
-def _draw(training: Training, request: SampleRequest) -> None:
-    for batch in generate(training.model, request, range(IMAGES)):
-        batch.sum()
+def _by_turns(works: Mapping[str, Work]) -> dict[str, TimesRecord]:
+    """Measure all in each round, there and back."""
+    times: dict[str, TimesRecord] = {}
+    for turn in range(ROUNDS):
+        for key in list(works)[:: -1 if turn % 2 else 1]:
+            measured = measure(works[key])
+            cost = measured["cost"]
+            before = times.get(key)
+            times[key] = {
+                "parameters": cost["parameters"],
+                "peak_memory": max(cost["peak_memory"], before["peak_memory"] if before else 0),
+                "step": (before["step"] if before else []) + measured["steps"],
+                "evaluation": (before["evaluation"] if before else []) + measured["evaluations"],
+            }
+    return times
 
 
-def _timed(work: Callable[[], None], device: str) -> float:
-    started = time.perf_counter()
-    work()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
+def _nfe(subject: Subject, setting: Setting) -> int:
+    request = scored_request(subject.variant.loaded.recipe, read_images(subject.images))
+    return replace(request, num_steps=setting.num_steps or request.num_steps).nfe
 
 
-def _peak(device: str, before: int) -> int:
-    if device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
-    return max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before)
+def _record(times: TimesRecord, nfe: int) -> CostRecord:
+    steps, images = np.array(times["step"]), 1 / (nfe * np.array(times["evaluation"]))
+    return {
+        "parameters": times["parameters"],
+        "seconds_a_step": float(np.median(steps)),
+        "seconds_a_step_half": _half(steps),
+        "images_per_second": float(np.median(images)),
+        "images_per_second_half": _half(images),
+        "peak_memory": times["peak_memory"],
+    }
 
 
-if __name__ == "__main__":
-    _main()
+def _half(values: np.ndarray) -> tuple[float, float]:
+    """Between what the middle half of these values lies."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(low), float(high)

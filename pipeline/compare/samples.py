@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..plugin.contracts import Metric, PairedMetric
 from ..plugin.difference import Difference
+from ..plugin.rows import RowMetric, Rows
 from ..progress import track
 
 GROUPS = 20
@@ -20,11 +21,11 @@ GROUPS = 20
 SEED = 0
 """Decides the order in which images are put into groups."""
 
-Sets = Sequence[Tensor]
+Sets = Sequence[Rows]
 """A model's features (M, D), one set for each training seed."""
 
 
-def difference(metric: Metric, real: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Difference:
+def difference(metric: Metric, real: Rows, pairs: Sequence[tuple[Rows, Rows]]) -> Difference:
     """The second of each pair against the first, by features; real features are (N, D).
 
     A pair is of one training seed; see ``model_differences``.
@@ -34,7 +35,7 @@ def difference(metric: Metric, real: Tensor, pairs: Sequence[tuple[Tensor, Tenso
 
 
 def model_differences(
-    metric: Metric, real: Tensor, models: Sequence[Sets]
+    metric: Metric, real: Rows, models: Sequence[Sets]
 ) -> dict[tuple[int, int], Difference]:
     """For each two models (a, b), a < b: b's value minus a's, the mean over training seeds.
 
@@ -45,12 +46,19 @@ def model_differences(
     Raises InputError for unequal numbers of images or seeds, and where the metric does.
     """
     _check(models)
-    own = metric.differences(real, models) if isinstance(metric, PairedMetric) else None
+    own = None
+    if isinstance(metric, PairedMetric):
+        given = (real, models) if isinstance(metric, RowMetric) else _in_memory(real, models)
+        own = metric.differences(*given)
     return jackknife(metric, real, models) if own is None else own
 
 
+def _in_memory(real: Rows, models: Sequence[Sets]) -> tuple[Tensor, list[list[Tensor]]]:
+    return real[:], [[fake[:] for fake in sets] for sets in models]
+
+
 def jackknife(
-    metric: Metric, real: Tensor, models: Sequence[Sets]
+    metric: Metric, real: Rows, models: Sequence[Sets]
 ) -> dict[tuple[int, int], Difference]:
     """The ``model_differences`` of any metric, from its values without a group of images.
 
@@ -64,8 +72,9 @@ def jackknife(
     pairs take for images that are alike.
 
     Costs 21 evaluations of the metric for each set. A metric that draws subsets adds its own
-    randomness: the error is too large, never too small.
+    randomness: the error is too large, never too small. All features are in memory.
     """
+    real, models = _in_memory(real, models)
     values = _values(metric, real, models)
     if min(len(models[0][0]), len(real) if _sees_real(metric) else math.inf) < 2 * GROUPS:
         return _plain(values, f"none: a jackknife of {GROUPS} groups needs {2 * GROUPS} images")
@@ -90,14 +99,14 @@ def _from_spread(by_pair: Tensor, without: Tensor, scale: float) -> Difference:
     return Difference(float(by_pair.mean()), values, error, method, GROUPS - 1)
 
 
-def _values(metric: Metric, real: Tensor, models: Sequence[Sets]) -> Tensor:
+def _values(metric: Metric, real: Tensor, models: Sequence[Sequence[Tensor]]) -> Tensor:
     """The value of each set: (models, seeds)."""
     return torch.tensor(
         [[metric(real, fake).value for fake in sets] for sets in models], dtype=torch.float64
     )
 
 
-def _without_groups(metric: Metric, real: Tensor, models: Sequence[Sets]) -> Tensor:
+def _without_groups(metric: Metric, real: Tensor, models: Sequence[Sequence[Tensor]]) -> Tensor:
     """Values without each group: (GROUPS, models, seeds)."""
     kept, kept_real = _kept(len(models[0][0])), _kept(len(real))
     values = []

@@ -7,16 +7,21 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ..artifacts.anchors import Scale, anchors
 from ..artifacts.embed import embed, read_features
+from ..artifacts.prepare import read_images
 from ..artifacts.sample import draw_samples, read_samples
 from ..artifacts.score import read_score, score
-from ..plugin.contracts import Features, Metric
+from ..diffusion.generate import SampleRequest
+from ..plugin.rows import Rows
 from ..plugin.values import Score
-from ..records import Plain
-from ..runs.finished import open_run
+from ..recipe.schema import Recipe
+from ..records import AnchorRecord, Plain
+from ..runs.finished import Run, finished_run
 from ..runs.requests import scored_protocol, scored_request, scored_split
 from ..store.store import Artifact
 from .setting import Setting
+from .subjects import Subject
 from .trials import Trial
 
 
@@ -26,44 +31,68 @@ class ScoredTrial:
 
     trial: Trial
     scores: Mapping[str, Score]
-    features: Mapping[str, tuple[Tensor, Tensor]]
+    features: Mapping[str, tuple[Rows, Rows]]
     """By metric: of the real images (N, D) and of the samples (M, D), row i of image i."""
     samples: Artifact
     nfe: int
     steps: int
     """How many steps it was trained for."""
+    model: str
+    """The key of its model: trials that share it were trained once."""
+    seconds: float
+    """How long it was trained, without validations."""
 
     def pictures(self, count: int) -> Tensor:
         """The first samples, uint8 (count, C, H, W)."""
-        return read_samples(self.samples, count)
+        return read_samples(self.samples)[:count]
 
 
-def score_trial(
-    trial: Trial,
-    noise: int,
-    metrics: Mapping[str, tuple[Metric, Features]],
-    setting: Setting,
-) -> ScoredTrial:
-    """Draw the trial's samples from the noise of another seed and score them as its recipe says."""
-    session = setting.session
-    run = open_run(
-        trial.folder, plugins=setting.plugins, store=session.store.root, device=session.device
-    )
-    recipe, images = replace(run.checked_recipe, seed=noise), run.images()
-    request = scored_request(recipe, images)
-    request = replace(request, num_steps=setting.num_steps or request.num_steps)
+def score_trial(trial: Trial, noise: int, subject: Subject, setting: Setting) -> ScoredTrial:
+    """Draw the trial's samples from the noise of another seed and score them as its variant says.
+
+    They are drawn of the model that its run has: nothing is trained.
+    """
+    session, run = setting.session, _run_of(trial, setting)
+    recipe, images = replace(subject.variant.loaded.recipe, seed=noise), run.images()
+    request = _request(recipe, subject, setting)
     model = run.artifact("model")
     samples = draw_samples(model, request, session)
     split = scored_split(recipe)
     protocol = {**scored_protocol(request, session.registry, images), "split": split}
     scores, features = {}, {}
-    for name, (metric, wanted) in metrics.items():
+    for name, (metric, wanted) in subject.metrics.items():
         real = embed(run.artifact("images"), split, wanted, session)
         fake = embed(samples, "all", wanted, session)
         scores[name] = read_score(score(real, fake, metric, protocol, session))
         features[name] = read_features(real), read_features(fake)
     steps = model.manifest["ingredients"]["steps"]
-    return ScoredTrial(trial, scores, features, samples, request.nfe, steps)
+    seconds = run.validations[-1].seconds if run.validations else 0.0
+    return ScoredTrial(trial, scores, features, samples, request.nfe, steps, model.key, seconds)
+
+
+def trial_anchors(trial: Trial, subject: Subject, setting: Setting) -> dict[str, AnchorRecord]:
+    """Between what the scores of all variants lie; the untrained network is this trial's."""
+    recipe, run = subject.variant.loaded.recipe, _run_of(trial, setting)
+    scale = Scale(
+        recipe=recipe,
+        images=run.artifact("images"),
+        model=run.artifact("model"),
+        request=_request(recipe, subject, setting),
+        split=scored_split(recipe),
+    )
+    return anchors(scale, subject.metrics, setting.session)
+
+
+def _run_of(trial: Trial, setting: Setting) -> Run:
+    session = setting.session
+    store, device = session.store.root, session.device
+    return finished_run(trial.folder, plugins=setting.plugins, store=store, device=device)
+
+
+def _request(recipe: Recipe, subject: Subject, setting: Setting) -> SampleRequest:
+    request = scored_request(recipe, read_images(subject.images))
+    num_steps = setting.num_steps or request.num_steps
+    return replace(request, num_steps=num_steps, num_images=subject.num_images)
 
 
 def shared_protocol(trials: Sequence[ScoredTrial], metric: str) -> Plain:

@@ -8,12 +8,19 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from ..diffusion.precision import best_precision
 from ..errors import InputError
 from ..plugin.registry import Registry
+from ..plugin.specs import changes
 from ..recipe.load import Loaded, load
+from ..recipe.names import is_io_only
 from ..recipe.tree import Origin, Problem
 from ..recipe.yaml12 import flow, parse
-from ..runs.finished import RUN, RUNS, is_run, open_run
+from ..runs.finished import finished_run, is_run
+from ..runs.precision import automatic
+
+MEASURED = {"name", "sample", "evaluate", "features"}
+"""The parts of a recipe that say what is drawn of a model and how it is scored."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,17 @@ class Variant:
     """These changes and those that all variants have."""
     run: Path | None
     """The finished run that it is, or that its recipe is of."""
+    as_run: Loaded
+    """The recipe before anything was overridden: that of the run."""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is to be trained."""
-        return self.run is not None and not self.overrides
+        """Whether it is the model of a finished run: only what is measured of it is overridden."""
+        return self.run is not None and all(
+            change.path[0] in MEASURED
+            or is_io_only(self.loaded.recipe, self.loaded.data, change.path)
+            for change in changes(self.as_run.data, self.loaded.data)
+        )
 
     @property
     def swapped(self) -> set[str]:
@@ -50,10 +63,15 @@ class Variant:
 
 
 def variants_of(
-    sources: Sequence[str], swaps: Sequence[str], common: Sequence[str], registry: Registry
+    sources: Sequence[str],
+    swaps: Sequence[str],
+    common: Sequence[str],
+    registry: Registry,
+    device: str,
 ) -> list[Variant]:
     """Each source with each combination of the swaps' values, and with ``common`` in all.
 
+    A precision that is ``auto`` is settled for this device, so that all trials have the same.
     InputError for fewer than two.
     """
     combinations = list(product(*map(swapped_values, swaps)))
@@ -63,15 +81,19 @@ def variants_of(
             "or swap a value, as with --swap backbone.upsampler=bilinear,transposed_conv"
         )
     variants = []
-    for source, changes in product(sources, combinations):
+    for source, given in product(sources, combinations):
         run = _run(source)
         file = str(run / "recipe.yaml") if run else source
         loaded = load(file, registry=registry)
         base = run.name if run else loaded.base
-        name = ", ".join(_words(changes)) or base
-        name = f"{base}: {name}" if changes and sources[1:] else name
-        variant = Variant(name, file, loaded, changes, (), run)
-        variants.append(variant.changed([*common, *changes], registry))
+        name = ", ".join(_words(given)) or base
+        name = f"{base}: {name}" if given and sources[1:] else name
+        variant = Variant(name, file, loaded, given, (), run, loaded)
+        variant = variant.changed([*common, *given], registry)
+        if keys := automatic(variant.loaded.data):
+            best = best_precision(device)
+            variant = variant.changed([f"{key}.precision={best}" for key in keys], registry)
+        variants.append(variant)
     _refuse_twins(variants)
     return variants
 
@@ -105,11 +127,8 @@ def swapped_values(text: str) -> list[str]:
 
 def _run(source: str) -> Path | None:
     """The folder of a finished run; None for a recipe. InputError for an unfinished run."""
-    path = Path(source).expanduser()
-    if path.is_file() or not is_run(path):
-        return None
-    open_run(path)  # says what to do where it has not finished
-    return path if (path / RUN).is_file() else RUNS / path
+    # An unfinished run is refused with what to do.
+    return finished_run(source).folder if is_run(Path(source)) else None
 
 
 def _words(changes: Sequence[str]) -> list[str]:

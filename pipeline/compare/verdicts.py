@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..format import number, signed
+from ..format import metric_name, number, signed
 from ..plugin.contracts import Metric
 from ..plugin.difference import Difference
 from ..plugin.inference import LEVEL, holm
@@ -114,7 +114,7 @@ class JudgedPair:
         A source of error of which nothing is known is None.
         """
         better = self.better(higher) if p < LEVEL and self.samples_tell else None
-        words = metric_label(metric)
+        words = metric_name(metric)
         return {
             "metric": metric,
             "first": self.first,
@@ -168,11 +168,6 @@ def _samples_record(samples: Difference) -> ErrorRecord | None:
     if interval is None or p is None or error is None:
         return None
     return {"standard_error": error, "interval": interval, "p": p, "method": samples.method}
-
-
-def metric_label(metric: str) -> str:
-    """``kid`` -> ``KID``; longer names as they are."""
-    return metric.upper() if len(metric) < 5 else metric
 
 
 def _excludes_0(interval: tuple[float, float] | None) -> bool | None:

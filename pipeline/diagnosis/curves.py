@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..format import REACH
+from ..format import REACH, metric_name
 from ..records import HistoryRecord
 from .finding import Finding
 
@@ -178,7 +178,7 @@ def too_few(name: str, protocol: Mapping[str, object], more: str) -> Finding | N
         return None
     advised = " and ".join(advice[word][1] for word in few)
     return Finding(
-        f"{name} cannot be trusted",
+        f"{metric_name(name)} cannot be trusted",
         f"it was measured on {' and '.join(f'{n} {word}' for word, n in few.items())} images only.",
         f"{advised[0].upper()}{advised[1:]}.",
     )
@@ -197,7 +197,7 @@ def _within_noise(name: str, history: History) -> Finding | None:
     if change > interval:
         return None
     return Finding(
-        f"{name} cannot be trusted",
+        f"{metric_name(name)} cannot be trusted",
         f"all {len(values)} values lie within {change:.4f}, and the 95 % interval of such a "
         f"difference is ± {interval:.4f}: they do not tell which checkpoint is better.",
         "Score more images (train.validate.num_images, split.validation), or choose by the "

@@ -34,8 +34,9 @@ class EmaNetwork:
         """
         averages, values = ([p[i] for p in self._floats] for i in (0, 1))
         torch._foreach_lerp_(averages, values, 1 - self.decay_at(step))
-        for average, value in self._counts:
-            average.copy_(value)
+        counts, now = ([p[i] for p in self._counts] for i in (0, 1))
+        if counts:
+            torch._foreach_copy_(counts, now)
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -1,21 +1,23 @@
-"""Sampling in memory: from noise to images."""
+"""Sampling in memory: from noise, or from given images, to images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Sampler, Spacing
+from ..plugin.contracts import Denoise, Sampler, Spacing
 from ..plugin.draws import Draws, Purpose
 from ..plugin.registry import Registry
 from ..records import Plain
 from .labels import Labels
 from .levels import levels
 from .model import Choice, Model, Weights
+from .painting import Painting
+from .precision import computing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +35,14 @@ class SampleRequest:
     labels: Labels | None = None
     """None: the model knows no classes."""
     guidance_scale: float = 1.0
+    precision: str = "float32"
+    """What the network computes in."""
     interpolate: int | None = None
     """K: images rK to rK + K - 1 go from the starting noise of image 2r to that of image 2r + 1.
 
     All of row r have label r, and the sampler's own draws are those of image 2r."""
+    painting: Painting | None = None
+    """The images that drawing begins from; None: from noise alone."""
     checkpoint: Choice = "best"
     weights: Weights = "ema"
     batch_size: int = 64
@@ -44,8 +50,10 @@ class SampleRequest:
 
     @property
     def nfe(self) -> int:
-        """Network evaluations for each image; guidance doubles them."""
-        return self.sampler.nfe(self.num_steps) * (1 if self.guidance_scale in (0, 1) else 2)
+        """Network evaluations for each image."""
+        if self.painting:
+            return self.painting.evaluations(self.sampler) * doubled(self.guidance_scale)
+        return evaluations(self.sampler, self.num_steps, self.guidance_scale)
 
     def ingredients(self, registry: Registry) -> Plain:
         """What the images depend on, beside the model."""
@@ -54,7 +62,9 @@ class SampleRequest:
             "num_steps": self.num_steps,
             "spacing": registry.describe(self.spacing),
             **self.conditioning(),
+            "precision": self.precision,
             "interpolate": self.interpolate,
+            **({"painting": self.painting.ingredients()} if self.painting else {}),
             "num_images": self.num_images,
             "seed": self.seed,
             "purpose": self.purpose,
@@ -69,6 +79,7 @@ class SampleRequest:
             "num_steps": self.num_steps,
             "spacing": registry.brief(self.spacing),
             **self.conditioning(),
+            "precision": self.precision,
         }
 
     def conditioning(self) -> Plain:
@@ -78,20 +89,46 @@ class SampleRequest:
         return {"labels": self.labels.words, "guidance_scale": self.guidance_scale}
 
 
+def evaluations(sampler: Sampler, num_steps: int, guidance_scale: float) -> int:
+    """How often the network is evaluated for an image; guidance doubles it."""
+    return sampler.nfe(num_steps) * doubled(guidance_scale)
+
+
+def doubled(guidance_scale: float) -> int:
+    """How many evaluations of the network a prediction takes."""
+    return 1 if guidance_scale in (0, 1) else 2
+
+
 @torch.inference_mode()
 def generate(model: Model, request: SampleRequest, images: Sequence[int]) -> Iterator[Tensor]:
     """Draw these images: uint8 (n, C, H, W) batches on the CPU.
 
     Image i depends on the request's seed and purpose and on i, not on the batch that it is in.
     """
+    model = replace(model, precision=request.precision)
     steps = levels(model.schedule, request.num_steps, request.spacing)
     for start in range(0, len(images), request.batch_size):
-        rows = list(images[start : start + request.batch_size])
+        rows = images[start : start + request.batch_size]
+        if request.painting:
+            yield _paint(model, request, request.painting, rows)
+            continue
         begin = _begin(model, request, rows)
-        labels = request.labels.of(begin.labelled) if request.labels else None
-        denoise = model.denoiser(labels, request.guidance_scale)
+        denoise = _denoiser(model, request, begin.labelled)
         x = begin.noise.to(memory_format=torch.channels_last) * steps[0].c
-        yield model.decode(request.sampler(denoise, x, steps, begin.draws))
+        with computing(request.precision):  # not around the yield
+            drawn = model.decode(request.sampler(denoise, x, steps, begin.draws))
+        yield drawn
+
+
+def _paint(model: Model, request: SampleRequest, painting: Painting, rows: Sequence[int]) -> Tensor:
+    draws = Draws(request.seed, request.purpose, rows)
+    with computing(request.precision):
+        return painting.draw(model, request.sampler, _denoiser(model, request, rows), draws)
+
+
+def _denoiser(model: Model, request: SampleRequest, labelled: Sequence[int]) -> Denoise:
+    labels = request.labels.of(labelled) if request.labels else None
+    return model.denoiser(labels, request.guidance_scale)
 
 
 class _Beginning(NamedTuple):
@@ -100,11 +137,11 @@ class _Beginning(NamedTuple):
     noise: Tensor
     draws: Draws
     """What the sampler draws from."""
-    labelled: list[int]
+    labelled: Sequence[int]
     """The numbers by which labels are chosen."""
 
 
-def _begin(model: Model, request: SampleRequest, rows: list[int]) -> _Beginning:
+def _begin(model: Model, request: SampleRequest, rows: Sequence[int]) -> _Beginning:
     like = torch.empty((len(rows), *model.shape), device=model.device)
     if not request.interpolate:
         draws = Draws(request.seed, request.purpose, rows)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..store.folders import replacing
+from .lettering import Font, font_for, has, usual_font
 
 GAP = 2
 """How many white pixels are between images."""
@@ -20,11 +21,8 @@ GAP = 2
 ENLARGED, ENLARGED_LABELLED = 64, 96
 """Smaller images are enlarged by a whole factor to at least this side: 32 pixels are a stamp."""
 
-FONT_SIZE, LINE, LINES = 11, 12, 2
-"""Captions: pixels of the letters, pixels of a line, and the most lines below an image."""
-
-
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+LINE, ASCENT, LINES = 12, 11, 2
+"""Captions: pixels of a line, those above its letters' feet, and the most lines below an image."""
 
 
 def save_grid(
@@ -47,14 +45,17 @@ def draw_grid(
     height, width = images.shape[2:]
     least = ENLARGED_LABELLED if captions else ENLARGED
     factor = max(1, -(-least // max(height, width)))
-    font = ImageFont.load_default(FONT_SIZE)
-    texts = [_lines(text, width * factor, font) for text in captions or ()]
+    fonts = [font_for(text) or usual_font() for text in captions or ()]
+    texts = [
+        _lines(text, width * factor, font) for text, font in zip(captions or (), fonts, strict=True)
+    ]
     below = max(map(len, texts), default=0) * LINE + (GAP if texts else 0)
     cells = _Cells(columns, rows, width * factor, height * factor, below)
     sheet = Image.new("RGB", cells.sheet, "white")
     for i, image in enumerate(images[: columns * rows]):
         _draw(sheet, cells, i, to_picture(image))
-        _write(sheet, cells, i, texts[i] if texts else (), font)
+        if texts:
+            _write(sheet, cells, i, texts[i], fonts[i])
     return sheet
 
 
@@ -90,7 +91,8 @@ def _write(sheet: Image.Image, cells: _Cells, index: int, lines: Sequence[str], 
     draw = ImageDraw.Draw(sheet)
     left, top = cells.corner(index)
     for number, line in enumerate(lines):
-        draw.text((left, top + cells.height + number * LINE), line, "black", font)
+        foot = top + cells.height + number * LINE + ASCENT
+        draw.text((left, foot), line, "black", font, anchor="ls")
 
 
 def to_tensor(picture: Image.Image | npt.NDArray[np.uint8]) -> Tensor:
@@ -119,6 +121,7 @@ def _lines(text: str, width: int, font: Font) -> list[str]:
 def _cut(line: str, width: int, font: Font) -> str:
     if font.getlength(line) <= width:
         return line
-    while line and font.getlength(line + "…") > width:
+    dots = "…" if has(font, "…") else ""
+    while line and font.getlength(line + dots) > width:
         line = line[:-1]
-    return line + "…"
+    return line + dots

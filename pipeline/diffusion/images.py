@@ -7,16 +7,15 @@ imported only where tensors are asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
+from ..machine import free_memory
 from ..store.checked import Damaged
-from ..store.hdf5 import reading
+from ..store.hdf5 import gather, reading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +27,8 @@ Indices = npt.NDArray[np.int64]
 class Images:
     """A prepared dataset: uint8 pixels, labels and split. The file is open only while it is read.
 
-    Pixels stay in memory from the first batch on if they take less than half of what is free.
+    Pixels are read when they are asked for, unless they are held; labels and split, 9 bytes an
+    image, are always in memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,6 +42,7 @@ class Images:
             """A class index for each image, or -1."""
             self.is_validation: npt.NDArray[np.bool_] = data.get("validation", np.bool_, 1)[:]
             self.class_names = data.texts("class_names")
+        self._held: Bytes | None = None
         labelled = ((self.labels >= -1) & (self.labels < len(self.class_names))).all()
         if not count == len(self.labels) == len(self.is_validation) or not labelled:
             raise Damaged(path, "its images, labels and classes do not belong together")
@@ -57,21 +58,34 @@ class Images:
         """The images uint8 (N, C, H, W) in the order of ``indices``, which may repeat."""
         import torch  # here, because pages read pixels without it
 
-        if self._in_memory is None:
+        if self._held is None:
             return torch.from_numpy(self.pixels(indices))
-        return torch.from_numpy(self._in_memory[np.asarray(indices, dtype=np.int64)])
+        return torch.from_numpy(self._held[np.asarray(indices, dtype=np.int64)])
+
+    def hold(self) -> None:
+        """Keep all pixels in memory from now on, if they take less than half of what is free."""
+        size = len(self) * int(np.prod(self.shape))
+        if self._held is None and size < free_memory("cpu") / 2:
+            with reading(self.path) as data:
+                self._held = np.asarray(data.get("images", np.uint8, 4)[:], dtype=np.uint8)
+
+    def resident(self, device: str) -> Tensor | None:
+        """All images on the device, uint8 (N, C, H, W), if they leave half of its memory free.
+
+        They are held.
+        """
+        import torch  # here for the same reason
+
+        self.hold()
+        if self._held is None:
+            return None
+        images = torch.from_numpy(self._held)
+        if images.device == torch.device(device):
+            return images
+        return None if images.nbytes >= free_memory(device) / 2 else images.to(device)
 
     def pixels(self, indices: Sequence[int] | Indices) -> Bytes:
-        """The same as an array, read from the file: for a few images."""
+        """The same as an array, read from the file."""
         with reading(self.path) as data:
             images = data.get("images", np.uint8, 4)
-            # One by one: h5py takes 28 times as long for a list of indices.
-            return np.stack([images[int(i)] for i in indices])
-
-    @cached_property
-    def _in_memory(self) -> Bytes | None:
-        size = len(self) * int(np.prod(self.shape))
-        if size >= psutil.virtual_memory().available / 2:
-            return None
-        with reading(self.path) as data:
-            return np.asarray(data.get("images", np.uint8, 4)[:], dtype=np.uint8)
+            return gather(images, np.asarray(indices, dtype=np.int64))

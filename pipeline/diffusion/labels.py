@@ -63,8 +63,8 @@ def dropped(label: Tensor, share: float, draws: Draws) -> Tensor:
 
     https://arxiv.org/abs/2207.12598
     """
-    lost = draws.uniform(torch.empty(len(label))) < share
-    return label.masked_fill(lost.to(label.device), NO_CLASS)
+    lost = draws.uniform(torch.empty(len(label), device=label.device)) < share
+    return label.masked_fill(lost, NO_CLASS)
 
 
 def captions(

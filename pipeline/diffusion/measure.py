@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -10,24 +10,27 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..plugin.contracts import Extractor, Metric
+from ..plugin.rows import RowMetric, Rows
 from ..plugin.values import Score
 from ..records import ScoreRecord
+from .precision import computing
 
 
-def extract(extractor: Extractor, batches: Iterable[Tensor]) -> Tensor:
-    """Extract the features of uint8 batches (n, 3, H, W): float32 (N, D) on the CPU.
+def extract(extractor: Extractor, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Extract the features of uint8 batches (n, 3, H, W): float32 (n, D) on the CPU, for each.
 
     The batches are on the extractor's device.
     """
-    parts = [extractor(images).to("cpu", torch.float32) for images in batches]
-    return torch.cat([torch.empty(0, extractor.dim), *parts])
+    for images in batches:
+        with computing("float32"):  # not while the batches are drawn, nor around the yield
+            features = extractor(images).to("cpu", torch.float32)
+        yield features
 
 
-def score_features(
-    real: Tensor, fake: Tensor, metric: Metric, protocol: Mapping[str, object]
-) -> Score:
+def score_features(real: Rows, fake: Rows, metric: Metric, protocol: Mapping[str, object]) -> Score:
     """Score features (N, D) against (M, D), with the metric's and the engine's protocol in one.
 
+    A metric that reads rows gets them as they are, and any other a tensor of all of them.
     ``protocol`` is what the engine knows of the images and of the extractor. InputError for
     features of other dimensions.
     """
@@ -36,7 +39,7 @@ def score_features(
             f"features of real images have shape {tuple(real.shape)}, of generated ones "
             f"{tuple(fake.shape)}: extract both with the same features"
         )
-    score = metric(real, fake)
+    score = metric(real, fake) if isinstance(metric, RowMetric) else metric(real[:], fake[:])
     counts = {"num_real": len(real), "num_fake": len(fake)}
     if metric.ideal is None:  # it did not look at the real ones
         del counts["num_real"]

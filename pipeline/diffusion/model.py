@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..plugin.contracts import Backbone, Denoise, Objective, Schedule
+from ..machine import sent
+from ..plugin.contracts import Backbone, Denoise, Network, Objective, Schedule
 from ..plugin.data import Codec
 from ..plugin.draws import stream
 from ..plugin.registry import Registry
@@ -22,6 +23,7 @@ from ..records import Plain, TrainingRecord
 from ..store.checked import as_written
 from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
 from .images import Images, Indices
+from .precision import at_precision
 
 Choice = Literal["best", "last"]
 Weights = Literal["ema", "raw"]
@@ -45,6 +47,13 @@ class Model:
     device: str
     class_names: tuple[str, ...] | None = None
     """None: the network knows no classes."""
+    precision: str = "float32"
+    """What the network computes in."""
+
+    @property
+    def lowered(self) -> Network:
+        """The network in this precision, as objectives call it."""
+        return at_precision(self.network, self.precision, self.device)
 
     def encode(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W) -> x0 on the model's device, in the layout that convolutions like."""
@@ -60,7 +69,7 @@ class Model:
         """int64 (N,) on the model's device; None where the network knows no classes."""
         if self.class_names is None:
             return None
-        return torch.from_numpy(images.labels[indices]).to(self.device)
+        return sent(torch.from_numpy(images.labels[indices]), self.device)
 
     def denoiser(self, label: Tensor | None = None, guidance_scale: float = 1.0) -> Denoise:
         """denoise(x, rates) of this network for these labels, int64 (N,).
@@ -72,8 +81,10 @@ class Model:
         given = None if label is None else label.to(self.device)
         hidden = None if given is None else torch.full_like(given, NO_CLASS)
 
+        network = self.lowered
+
         def predict(x: Tensor, rates: Rates[float], label: Tensor | None) -> Prediction:
-            return self.objective.predict(self.network, x, rates, label)
+            return self.objective.predict(network, x, rates, label)
 
         def denoise(x: Tensor, rates: Rates[float]) -> Prediction:
             if guidance_scale in (0, 1):
@@ -89,6 +100,27 @@ class Model:
     def of(self, network: nn.Module) -> Model:
         """The same around another network."""
         return replace(self, network=network)
+
+
+def model_of(
+    recipe: Recipe,
+    network: nn.Module,
+    codec_state: Mapping[str, Tensor],
+    shape: tuple[int, int, int],
+    device: str,
+    class_names: tuple[str, ...] | None,
+) -> Model:
+    """A model with a recipe's stages around a network that is on the device."""
+    return Model(
+        network=network,
+        schedule=recipe.schedule,
+        objective=recipe.objective,
+        codec=recipe.codec,
+        codec_state={name: value.to(device) for name, value in codec_state.items()},
+        shape=shape,
+        device=device,
+        class_names=class_names,
+    )
 
 
 def build_network(

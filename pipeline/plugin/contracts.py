@@ -158,7 +158,11 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class LrSchedule(Protocol):
-    """How the learning rate changes with the step."""
+    """How the learning rate changes with the step.
+
+    One with an option ``total_steps: int | None`` is given the training's length there where the
+    recipe has null, before it is asked for any factor.
+    """
 
     def __call__(self, step: int) -> float:
         """The factor of the optimizer's learning rate.

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """A dataset's images, opened one at a time, from any thread; what a dataset stage makes."""
+    """A dataset's images, opened one at a time, from any thread; what a dataset stage makes.
+
+    It may also have ``held_out``, a truth value for each image: whether it is for validation,
+    whatever the recipe's split says. And ``remarks``, texts that the user is told.
+    """
 
     @property
     def labels(self) -> Sequence[int | None]:
@@ -55,7 +59,7 @@ class Preprocessor(Protocol):
     """A deterministic change of one image, run once and cached."""
 
     def __call__(self, image: Tensor) -> Tensor:
-        """The changed image, of any size.
+        """The changed image, of any size and of 1 or 3 channels, the same number for all images.
 
         image: float32 (C, H, W) in [0, 1], as is the result.
         """
@@ -93,6 +97,6 @@ class Augmentation(Protocol):
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """The changed images, of the same shape and dtype.
 
-        images: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W), on the device that trains.
         draws: the only source of randomness; row i is of image i.
         """

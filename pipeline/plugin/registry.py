@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module, metadata, util
@@ -23,6 +24,8 @@ from .plain import plain_options
 
 GROUP = "pipeline"
 """The entry-point group of plugin packages."""
+SLOW = 0.5
+"""Seconds from which the import of a package is told: torch takes two to four."""
 
 HOOKS = {
     hook.removeprefix("register_"): hook for hook in vars(hookspecs) if hook.startswith("register_")
@@ -89,6 +92,10 @@ class Registry:
 
     found: list[Entry] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    """Plugin files, absolute: another process can load them too."""
+    slow: dict[Provider, float] = field(default_factory=dict)
+    """Packages that every command waits for, with the seconds that importing them took."""
 
     @classmethod
     def load(cls, plugin_files: Sequence[Path] = ()) -> Registry:
@@ -96,12 +103,14 @@ class Registry:
         registry = cls()
         for point in metadata.entry_points(group=GROUP):
             known = (point.dist.name, point.dist.version) if point.dist else (None, None)
-            provider = Provider(point.value, *known)
+            provider, begun = Provider(point.value, *known), time.monotonic()
             try:
                 registry.add(point.load(), provider)
             except BaseException as error:  # one broken package must not break the command
                 _let_stop(error)
                 registry.broken.append(Broken(provider, _reason(error)))
+            if (seconds := time.monotonic() - begun) > SLOW:
+                registry.slow[provider] = seconds
         for file in plugin_files:
             registry.add_file(Path(file))
         return registry
@@ -117,6 +126,7 @@ class Registry:
 
     def add_file(self, file: Path) -> None:
         """Register a plugin in one file. Raises InputError that names the file."""
+        self.files.append(file.expanduser().absolute())
         try:
             count = self.add(load_file(file), Provider(str(file)))
         except FileNotFoundError as error:

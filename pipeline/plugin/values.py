@@ -58,7 +58,7 @@ class Rates(NamedTuple, Generic[Number]):
 
 
 def _over(rate: float | Tensor, x: Tensor) -> Tensor:
-    values = x.new_tensor(rate) if isinstance(rate, float) else rate
+    values = x.new_full((), rate) if isinstance(rate, float) else rate
     return values.reshape(-1, *[1] * (x.dim() - 1)).to(x)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from inspect import cleandoc
 from pathlib import Path
 
 from ..format import table
 from ..plugin.options import Option, is_stage_class, options, options_within
 from ..plugin.registry import Registry
+from ..records import Plain
 from .yaml12 import flow
 
 
@@ -38,7 +40,30 @@ def plugins_table(registry: Registry) -> str:
             (entry.kind, entry.name, p.package, f"{p.distribution or '-'} {p.version or ''}", mark)
         )
     broken = [f"broken: {b.provider}: {b.reason}" for b in registry.broken]
-    return "\n".join([*table(rows), *broken])
+    slow = [
+        f"slow: {provider} took {seconds:.1f} s to import: give its stages as 'module:Class'"
+        for provider, seconds in registry.slow.items()
+    ]
+    return "\n".join([*table(rows), *broken, *slow])
+
+
+def plugins_data(registry: Registry) -> Plain:
+    """The same as plain data."""
+    return {
+        "stages": [
+            {"kind": e.kind, "name": e.name, **asdict(e.provider)} for e in registry.entries()
+        ],
+        "broken": [{**asdict(b.provider), "reason": b.reason} for b in registry.broken],
+        "slow": [{**asdict(p), "seconds": seconds} for p, seconds in registry.slow.items()],
+    }
+
+
+def stage_data(registry: Registry, kind: str, name: str) -> Plain:
+    """What ``describe_stage`` tells, as plain data."""
+    from .jsonschema import stage_schema  # here, because the list of all stages needs no pydantic
+
+    entry = registry.find(kind, name)
+    return {"kind": kind, "name": name, **asdict(entry.provider), **stage_schema(entry, registry)}
 
 
 def describe_stage(registry: Registry, kind: str, name: str) -> str:

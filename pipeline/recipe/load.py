@@ -14,10 +14,11 @@ from ..plugin.nearest import nearest
 from ..plugin.registry import Registry
 from .build import Builder
 from .complaints import join
-from .merge import merge, override, read
+from .merge import merge, override, packaged, read
 from .names import name_changes
 from .rules import check_sections
 from .schema import Folder, Recipe
+from .scores import following, own
 from .tree import Node, Origin, Problem, error_of
 from .yaml12 import flow, parse
 
@@ -30,10 +31,6 @@ SUFFIXES = (".yaml", ".yml")
 
 FOLDER = Path(__file__).with_name("folder.yaml")
 """How a folder of images is read; the engine itself names no stage for it."""
-
-_PACKAGE = Path(__file__).parents[1]
-PACKAGED = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
-"""Where recipes without a path are: inside the installed package, or beside it in a checkout."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +69,22 @@ def load(
     *,
     registry: Registry,
     name: str | None = None,
+    given: Sequence[str] = (),
 ) -> Loaded:
     """Read, merge, override and check. Raises InputError with a line for every problem.
 
-    ``name`` replaces the recipe's own.
+    ``name`` replaces the recipe's own. ``given`` are values like the overrides, but such as belong
+    to the recipe, and do not count as a change of it.
     """
     path = find(path_or_name)
     problems: list[Problem] = []
     tree = read(path, problems)
     if tree is None:
         raise error_of(problems)
+    for text in given:
+        tree, _ = override(tree, text, problems, "--data")
     tree, changes = _overridden(tree, overrides, problems)
-    tree = _with_name(tree, path, name)
+    tree = following(_with_name(tree, path, name))
     recipe = _build(Recipe, tree, registry, problems)
     data = registry.plain(recipe)
     changed = name_changes(recipe, data, changes)
@@ -126,12 +127,12 @@ def find(path_or_name: str | Path) -> Path:
     path = Path(path_or_name).expanduser()
     if os.path.isfile(path):  # false also for names that no file can have
         return path
-    packaged = {file.stem: file for folder in PACKAGED for file in sorted(folder.glob("*.yaml"))}
-    if str(path_or_name) in packaged:
-        return packaged[str(path_or_name)]
+    known = packaged()
+    if str(path_or_name) in known:
+        return known[str(path_or_name)]
     beside = [str(f) for f in sorted(path.parent.glob("*.yaml"))] if path.suffix in SUFFIXES else []
-    possible = [*beside, *packaged]
-    near = nearest(str(path), possible) or nearest(path.stem, packaged)
+    possible = [*beside, *known]
+    near = nearest(str(path), possible) or nearest(path.stem, known)
     meant = f"; did you mean {near}?" if near else "."
     what = "is a folder, not a recipe" if os.path.isdir(path) else "there is no such recipe"
     raise InputError(f"{path}: {what}{meant} There are: {', '.join(possible) or 'none'}")
@@ -163,6 +164,7 @@ def _build(cls: type[T], tree: Node, registry: Registry, problems: Sequence[Prob
     builder = Builder(registry, problems)
     section = builder.section(cls, tree)
     check_sections(builder, tree)
+    builder.problems = own(builder.problems)
     builder.report()
     assert isinstance(section, cls)
     return section
@@ -172,14 +174,17 @@ def _overridden(
     tree: Node, overrides: Sequence[str], problems: list[Problem]
 ) -> tuple[Node, dict[tuple[str, ...], str]]:
     """The tree with each ``--set``, and the values that were set by their paths."""
-    changes: dict[tuple[str, ...], str] = {}
-    for text in overrides:
+    paths: dict[str, tuple[str, ...]] = {}
+    for text in sorted(overrides, key=_names_no_stage):  # a stage's name before its options
         tree, steps = override(tree, text, problems)
-        if len(steps) > 1 and steps[-1] == "name":
-            steps = steps[:-1]  # backbone.name=x is backbone=x
-        if steps != ["name"]:
-            changes[tuple(steps)] = text.partition("=")[2]
-    return tree, changes
+        paths[text] = tuple(steps if _names_no_stage(text) else steps[:-1])
+    given = {paths[text]: text.partition("=")[2] for text in overrides}
+    return tree, {path: value for path, value in given.items() if path != ("name",)}
+
+
+def _names_no_stage(override: str) -> bool:
+    """False for ``backbone.name=x``, which is ``backbone=x``."""
+    return not override.partition("=")[0].strip().endswith(".name")
 
 
 def _with_name(tree: Node, path: Path, name: str | None) -> Node:
@@ -201,4 +206,4 @@ def _origins(value: object, node: Node, path: str) -> Iterator[tuple[str, str]]:
             yield from _origins(item, inner, join(path, str(index)))
     else:
         text = str(node.origin)
-        yield path, "--set" if text.startswith("--set ") else text
+        yield path, text.split()[0] if text.startswith(("--set ", "--data ")) else text

@@ -16,6 +16,15 @@ MAX_BYTES = 1_000_000
 MAX_CHAIN = 50
 """Recipes that extend each other."""
 
+_PACKAGE = Path(__file__).parents[1]
+PACKAGED = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
+"""Where recipes without a path are: inside the installed package, or beside it in a checkout."""
+
+
+def packaged() -> dict[str, Path]:
+    """The recipes that can be given by name."""
+    return {file.stem: file for folder in PACKAGED for file in sorted(folder.glob("*.yaml"))}
+
 
 def read(file: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> Node | None:
     """A recipe file merged over those that it extends; None where nothing can be read.
@@ -58,10 +67,16 @@ def _parent(
         wrong(f"should be the path of another recipe, got {flow(named.plain)}")
         return None
     path = Path(os.path.normpath(file.parent / os.path.expanduser(named.value)))
+    known = packaged()
     if not os.path.isfile(path):  # false also for names that no file can have
+        path = known.get(named.value, path)
+    if not os.path.isfile(path):
         others = {p.name for p in path.parent.glob("*.y*ml")} - {path.name}
-        meant = did_you_mean(path.name, others, quote=str)
-        wrong(f"there is no file {path} (paths are relative to this recipe){meant}")
+        meant = did_you_mean(path.name, [*others, *known], quote=str)
+        wrong(
+            f"there is no file {path} (paths are relative to this recipe), "
+            f"nor a packaged recipe of this name{meant}"
+        )
         return None
     real = Path(os.path.realpath(path))
     if real in chain:
@@ -98,9 +113,11 @@ def _named(node: Node) -> Node:
     return Node({"name": node}, node.origin)
 
 
-def override(tree: Node, text: str, problems: list[Problem]) -> tuple[Node, list[str]]:
+def override(
+    tree: Node, text: str, problems: list[Problem], said: str = "--set"
+) -> tuple[Node, list[str]]:
     """Apply one ``--set a.b=value``; also returns the path, empty where it is wrong."""
-    at = Origin(f"--set {text}")
+    at = Origin(f"{said} {text}")
     path, equals, value = text.partition("=")
     steps = path.strip().split(".")
     if len(steps) > MAX_DEPTH:
@@ -124,6 +141,8 @@ def _assign(
     at, (head, *rest), path = value.origin, steps, join(done, steps[0])
     if node is None or node.value is None:
         node = Node({}, at)
+    if head == "name" and done and not rest:  # another stage, or the same with its options
+        return merge(node, Node({"name": value}, at))
     if isinstance(node.value, str):
         node = Node(_named(node).value, at)
     if isinstance(node.value, list):

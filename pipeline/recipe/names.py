@@ -51,6 +51,8 @@ def is_io_only(value: object, data: object, path: Path) -> bool:
     for step, inner in zip_longest(path, path[1:], fillvalue=""):
         if isinstance(value, (list, tuple)) and isinstance(data, list):
             names = [name for name, _ in _stages(data)]
+            if step not in names and not step.isdecimal():
+                return False  # another stage has been put in its place
             index = int(step) if step.isdecimal() else names.index(step)
             value, data = value[index], data[index]
         elif is_stage_class(type(value)) and step in (known := options(type(value))):

@@ -26,6 +26,7 @@ def check_sections(builder: Builder, tree: Node) -> None:
     if at_train := builder.section_at("train", Train):
         train, node = at_train
         _hidden_labels_are_there(builder, train, node)
+        _partial_has_init(builder, train, node)
         _guidance_has_classes(builder, train)
 
 
@@ -70,12 +71,12 @@ def _able(used: str | None, registry: Registry) -> str:
 
 
 def _grid_has_images(builder: Builder, sample: Sample, node: Node) -> None:
-    given, count = node.mapping, sample.num_images
-    columns, rows = sample.grid
-    if columns * rows > count:
+    given, count = node.mapping, sample.count
+    columns, rows = sample.layout
+    if columns * rows > count and sample.num_images and sample.grid:
         at = given.get("grid") or given.get("num_images") or node
         message = f"{columns} x {rows} pictures are more than num_images {count}"
-        builder.problem(at.origin, "sample.grid", f"{message}; change one of them")
+        builder.problem(at.origin, "sample.grid", f"{message}; leave one of them out")
     if sample.classes and len(sample.classes) > count:
         message = f"{len(sample.classes)} classes are more than num_images {count}"
         builder.problem(given["classes"].origin, "sample.classes", message)
@@ -85,6 +86,12 @@ def _hidden_labels_are_there(builder: Builder, train: Train, node: Node) -> None
     if train.condition is None and train.drop_label is not None:
         at = node.mapping["drop_label"]
         builder.problem(at.origin, "train.drop_label", UNCONDITIONAL)
+
+
+def _partial_has_init(builder: Builder, train: Train, node: Node) -> None:
+    if train.init_partial and train.init is None:
+        message = "has no effect without train.init: name a run there, or leave it out"
+        builder.problem(node.mapping["init_partial"].origin, "train.init_partial", message)
 
 
 def _guidance_has_classes(builder: Builder, train: Train) -> None:

@@ -20,6 +20,7 @@ from ..plugin.contracts import (
 from ..plugin.data import Augmentation, Codec, Dataset, Preprocessor
 from ..plugin.every import Every, Units
 from ..plugin.stage import IOOnly, Stage, Within, stage
+from ..records.pictures import pictures
 
 MAX_GUIDANCE = 100.0
 """The largest scale: a hundred times what a label adds is beyond any use."""
@@ -34,6 +35,10 @@ Tracker = Literal[
 
 DROP_LABEL = 0.1
 """The share of labels that Ho & Salimans 2022 hide, https://arxiv.org/abs/2207.12598, section 4."""
+
+Precision = Literal["float32", "tf32", "bf16", "fp16", "auto"]
+"""What a network computes in; ``auto`` is settled before anything is trained: see
+``runs/precision.py``."""
 
 Count = Annotated[int, Field(ge=1)]
 Grid = tuple[Count, Count]
@@ -67,6 +72,8 @@ class Validate:
 
     every: Annotated[Every, Units(("epoch", "step"))] = Every(1, "epoch")
     """The interval: '1 epoch' or '500 steps'. The end of training is always validated."""
+    max_batches: Count | None = None
+    """How many batches of validation images the losses are measured on; null: all."""
     sampler: Annotated[Sampler, Stage("sampler", default="ddim")]
     """The sampler of the images that are scored, and of the grids."""
     num_steps: Count = 5
@@ -98,7 +105,22 @@ class Train:
     max_steps: Count | None = None
     """Stop after so many steps, even within an epoch; null: after all epochs."""
     batch_size: Count = 64
-    """Images a step."""
+    """Images that go through the network at a time."""
+    accumulate: Count = 1
+    """Batches in one step, whose gradients are averaged: as one batch that many times as large, in
+    the memory of ``batch_size`` images. Only batch norm sees each batch alone."""
+    precision: Precision = "float32"
+    """What the network computes in, here and in validation; weights, averages, optimizer and losses
+    are float32. auto: bf16 where the device has instructions for it, else float32; a run keeps what
+    it began with."""
+    compile: Annotated[bool, IOOnly()] = False
+    """Compile the network: steps are faster after a first one of a minute or so, and the last bits
+    of results differ."""
+    init: Annotated[str, Field(min_length=1)] | None = None
+    """The model whose averaged weights training begins with, best checkpoint: a run, by folder or
+    by its name under runs/, or a file of weights; null: new weights. Optimizer and step are new."""
+    init_partial: bool = False
+    """Begin with what fits of ``init`` and leave the rest new; otherwise all of it has to fit."""
     optimizer: Annotated[Optimizer, Stage("optimizer", default="adamw")]
     """How gradients change the weights."""
     lr_schedule: Annotated[LrSchedule, Stage("lr_schedule", default="constant")]
@@ -121,6 +143,11 @@ class Train:
     trackers: Annotated[list[Tracker], IOOnly()] = Field(default_factory=list)
     """Where else the history and its grids are shown, such as tensorboard; needs the extra
     ``trackers`` and, for all but TensorBoard, the tracker's own package."""
+
+    @property
+    def images_per_step(self) -> int:
+        """How many images change the weights together."""
+        return self.batch_size * self.accumulate
 
     @property
     def drops(self) -> float:
@@ -146,36 +173,53 @@ class Sample:
     guidance_scale: Guidance = 1.0
     """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
     off."""
-    num_images: Count = 80
-    """The number of images."""
+    num_images: Count | None = None
+    """The number of images; null: as many as ``grid`` shows, 80 without one."""
     classes: Annotated[list[str], Field(min_length=1)] | None = None
     """Classes by name or number: image i is of class i of these, from the first again after the
     last; null: of all classes, as the grids of validation are."""
-    grid: Grid = (10, 8)
-    """Columns and rows of the PNG that shows them."""
+    grid: Grid | None = None
+    """Columns and rows of the PNG that shows them; null: as ``num_images`` fill, ten columns at
+    most."""
+    precision: Precision = "float32"
+    """What the network computes in, see ``train``."""
     batch_size: Annotated[Count, IOOnly()] = 64
     """Images at a time: a matter of memory and speed that changes no image."""
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return pictures(vars(self))[0]
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Columns and rows of the PNG."""
+        return pictures(vars(self))[1]
 
 
 @stage
 class Evaluate:
-    """The scores of a run, on images of their own."""
+    """The scores of a run, on images of their own, drawn as those of ``sample`` are unless told
+    otherwise here."""
 
     sampler: Annotated[Sampler, Stage("sampler", default="ddim")]
-    """The way from noise to images."""
+    """The way from noise to images; left out: that of ``sample``."""
     num_steps: Count = 20
-    """Noise levels, as in ``sample``."""
+    """Noise levels; left out: those of ``sample``."""
     spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
-    """How the noise levels are spaced: see ``sample``."""
+    """How the noise levels are spaced; left out: as in ``sample``."""
     guidance_scale: Guidance = 1.0
     """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
-    off."""
+    off. Left out: as in ``sample``."""
     num_images: Annotated[int, Field(ge=2)] | None = None
     """The number of images; null: as many as there are in ``split``."""
     split: Literal["validation", "train"] = "validation"
     """The real images they are compared with."""
     metrics: list[Annotated[Metric, Stage("metric")]]
     """What is measured."""
+    precision: Precision = "float32"
+    """What the network computes in; left out: as in ``sample``. Features and metrics are
+    float32."""
     batch_size: Annotated[Count, IOOnly()] = 64
     """Images at a time: a matter of memory and speed that changes no image."""
 

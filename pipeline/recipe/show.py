@@ -8,19 +8,29 @@ from pathlib import Path
 from ..plugin.registry import Registry
 from ..plugin.specs import ABSENT, changes, is_stage, stage_names
 from .complaints import join
+from .keys import keys_as_text
 from .load import Loaded, check_recipe, load
 from .yaml12 import flow
 
 
-def show(recipe: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[Path] = ()) -> str:
+def show(
+    recipe: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    keys: str | None = None,
+    plugins: Sequence[Path] = (),
+) -> str:
     """A recipe as YAML with every default filled in, and behind each value where it comes from.
 
     recipe: its file, or the name of a packaged one, such as ``quickstart``.
     overrides: values to change, each like ``backbone.upsampler=nearest``.
+    keys: instead of a recipe, every key that one may have: of this section, or all for "".
     plugins: files with stages, beside the packages that are installed.
 
     The text is itself a recipe. Raises InputError with a line for each problem.
     """
+    if recipe is None:
+        return keys_as_text(keys or "")
     return recipe_as_yaml(check_recipe(recipe, overrides, plugins=plugins))
 
 

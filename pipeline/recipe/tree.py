@@ -79,7 +79,8 @@ class Problem:
         return self.origin.source.startswith("--set ")
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.origin), self.path, self.message)))
+        path = "" if self.origin.source == f"--{self.path}" else self.path  # told once
+        return ": ".join(filter(None, (str(self.origin), path, self.message)))
 
 
 def error_of(problems: Sequence[Problem]) -> InputError:

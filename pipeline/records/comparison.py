@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-from .run import DirectionRecord, MachineRecord, Plain, ScoreRecord
+from .run import AnchorRecord, DirectionRecord, MachineRecord, Plain, ScoreRecord
 
 
 class CostRecord(TypedDict):
@@ -12,7 +12,12 @@ class CostRecord(TypedDict):
 
     parameters: int
     seconds_a_step: float
+    """The median."""
+    seconds_a_step_half: NotRequired[tuple[float, float]]
+    """Between what half of the steps took; not in older records, nor are those of images."""
     images_per_second: float
+    """Drawn with the variant's sampler and steps; the median."""
+    images_per_second_half: NotRequired[tuple[float, float]]
     peak_memory: int
     """Bytes."""
     steps: NotRequired[int]
@@ -61,10 +66,21 @@ class MetricRecord(DirectionRecord):
 
     protocol: Plain
     """The entries that the protocols of all trials share."""
+    anchors: NotRequired[AnchorRecord]
+    """The untrained network is the first variant's; not in older records."""
     correction: str | None
 
 
-class ComparisonRecord(TypedDict):
+class TimeRecord(TypedDict):
+    """How long all trials of a comparison were trained."""
+
+    seconds: float
+    """Without validations; a training that trials share counts once."""
+    trainings: NotRequired[int]
+    """How many trainings these are; not in older records."""
+
+
+class ComparisonRecord(TimeRecord):
     """``compare.json``."""
 
     name: str
@@ -72,7 +88,6 @@ class ComparisonRecord(TypedDict):
     finished: str
     machine: MachineRecord
     versions: dict[str, str]
-    seconds: float
     seeds: list[int]
     budget: str | None
     notes: list[str]

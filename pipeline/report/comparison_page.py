@@ -1,4 +1,4 @@
-"""The page of a comparison: the verdict first, then what it rests on."""
+"""The page of a comparison: tables, what they mean in sentences, and what all of it rests on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Literal
 
-from ..format import byte_size, clock, measured, probability
+from ..format import (
+    anchor_words,
+    byte_size,
+    measured,
+    metric_name,
+    number,
+    probability,
+    trained_words,
+    with_half,
+)
 from ..records import (
     ComparisonRecord,
     ErrorRecord,
@@ -38,18 +47,22 @@ SOURCES: tuple[tuple[Literal["training_seeds", "finite_samples"], str], ...] = (
 ABSENT = "not measured"
 
 
-def comparison_page(record: ComparisonRecord, samples: Mapping[str, Pixels]) -> str:
+def comparison_page(
+    record: ComparisonRecord, samples: Mapping[str, Pixels], real: Pixels | None = None
+) -> str:
     """The page of a comparison, as one HTML file.
 
-    ``samples`` are images of each variant, (N, C, H, W), image i of all from the same noise.
+    ``samples`` are images of each variant, (N, C, H, W), image i of all from the same noise, and
+    ``real`` are real ones.
     """
     return render(
         "comparison.html",
         title=record["name"],
         metrics=[_metric(record, name, metric) for name, metric in record["metrics"].items()],
         conclusions=conclusions(record),
-        sheet=_sheet(record, samples),
+        sheet=_sheet(record, samples, real),
         costs=[_cost(variant) for variant in record["variants"]],
+        spread=all("seconds_a_step_half" in v["cost"] for v in record["variants"]),
         notes=record["notes"],
         variants=record["variants"],
         training=_training(record),
@@ -63,8 +76,10 @@ def comparison_page(record: ComparisonRecord, samples: Mapping[str, Pixels]) -> 
 def _metric(record: ComparisonRecord, name: str, metric: MetricRecord) -> Section:
     pairs = [pair for pair in record["pairs"] if pair["metric"] == name]
     return {
-        "name": name,
+        "name": metric_name(name),
         "better": wording.direction_words(metric),
+        "table": _table(record, name, pairs),
+        "anchors": anchor_words(metric.get("anchors", {})),
         "standing": standing([variant["name"] for variant in record["variants"]], pairs),
         "verdicts": [(_against(pair), pair["verdict"]) for pair in pairs],
         "differences": _differences(record, name, pairs),
@@ -73,6 +88,24 @@ def _metric(record: ComparisonRecord, name: str, metric: MetricRecord) -> Sectio
         "scores": _scores(record, name),
         "protocol": wording.protocol_words(metric["protocol"]),
     }
+
+
+def _table(record: ComparisonRecord, name: str, pairs: Sequence[PairRecord]) -> Section:
+    """What each variant scores, the mean over seeds, and how that differs from the first."""
+    reference = record["variants"][0]["name"]
+    against = {pair["second"]: pair for pair in pairs if pair["first"] == reference}
+    rows = []
+    for variant in record["variants"]:
+        scores = variant["scores"][name]
+        mean = sum(score["value"] for score in scores) / len(scores)
+        cells = [variant["name"], measured(mean, scores[0].get("standard_error"))]
+        if pair := against.get(variant["name"]):
+            row, error = _row(pair), pair["training_seeds"] or pair["finite_samples"]
+            cells += [str(row["difference"]), _interval(error), str(row["p"])]
+        rows.append(cells + [""] * (5 - len(cells)))
+    seeds = len(record["seeds"])
+    said = f"{seeds} training seeds" if seeds > 1 else "finite samples of these networks alone"
+    return {"reference": reference, "rows": rows, "source": f"Intervals from {said}."}
 
 
 def standing(names: Sequence[str], pairs: Sequence[PairRecord]) -> str | None:
@@ -110,7 +143,7 @@ def _differences(
         for style, (source, words) in enumerate(SOURCES, start=1)
         if any(pair[source] for pair in shown)
     ]
-    title = f"Difference in {name} to {reference}"
+    title = f"Difference in {metric_name(name)} to {reference}"
     return intervals(title, rows, legend, zero=True, note="zero: no difference")
 
 
@@ -159,7 +192,7 @@ def _scores(record: ComparisonRecord, name: str) -> Intervals | None:
         if variant["scores"].get(name)
     ]
     note = "a mark for each seed, with its 95 % interval from finite samples"
-    return intervals(f"{name} of each variant", rows, note=note) if rows else None
+    return intervals(f"{metric_name(name)} of each variant", rows, note=note) if rows else None
 
 
 def _score(score: ScoreRecord, seed: int) -> Value:
@@ -171,20 +204,33 @@ def _score(score: ScoreRecord, seed: int) -> Value:
     return Value(value, low, high, 1, f"{tip} ({wording.range_words(low, high, error)})")
 
 
-def _sheet(record: ComparisonRecord, samples: Mapping[str, Pixels]) -> Section | None:
-    """The same noise through each variant: a row for each noise."""
+def _sheet(
+    record: ComparisonRecord, samples: Mapping[str, Pixels], real: Pixels | None
+) -> Section | None:
+    """The same noise through each variant: a row for each noise, with a real image at its end."""
     names = [variant["name"] for variant in record["variants"] if variant["name"] in samples]
     if not names:
         return None
-    pngs = [[png(image) for image in samples[name][:NOISES]] for name in names]
+    columns = [(name, samples[name], "noise") for name in names]
+    columns += [] if real is None else [("real images", real, "image")]
+    pngs = [[png(image) for image in images[:NOISES]] for _, images, _ in columns]
     encoded = encode(list(chain.from_iterable(pngs)), BUDGET)
     starts = [sum(map(len, pngs[:i])) for i in range(len(pngs) + 1)]
-    columns = [encoded.uris[a:b] for a, b in pairwise(starts)]
+    uris = [encoded.uris[a:b] for a, b in pairwise(starts)]
     rows = [
-        [{"uri": uri, "alt": f"{name}, noise {i}"} for name, uri in zip(names, row, strict=True)]
-        for i, row in enumerate(zip(*columns, strict=False), start=1)
+        [
+            {"uri": uri, "alt": f"{name}, {what} {i}"}
+            for (name, _, what), uri in zip(columns, row, strict=True)
+        ]
+        for i, row in enumerate(zip(*uris, strict=False), start=1)
     ]
-    return {"names": names, "rows": rows, "exact": encoded.exact, "seed": record["seeds"][0]}
+    return {
+        "names": names,
+        "rows": rows,
+        "real": real is not None,
+        "exact": encoded.exact,
+        "seed": record["seeds"][0],
+    }
 
 
 def _cost(variant: VariantRecord) -> Section:
@@ -193,8 +239,8 @@ def _cost(variant: VariantRecord) -> Section:
     cells = [
         f"{cost['parameters']:,d}",
         f"{cost['steps']:,d}",
-        f"{cost['seconds_a_step']:.3g}",
-        f"{cost['images_per_second']:.3g}",
+        with_half(cost["seconds_a_step"], cost.get("seconds_a_step_half")),
+        with_half(cost["images_per_second"], cost.get("images_per_second_half")),
         f"{cost['nfe']:d}",
         byte_size(cost["peak_memory"]),
     ]
@@ -206,7 +252,7 @@ def _training(record: ComparisonRecord) -> str:
     many = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
     budget = f", {record['budget']} of training each" if record["budget"] else ""
     variants = len(record["variants"])
-    return f"{variants} variants with {many}{budget}; {clock(record['seconds'])} in all."
+    return f"{variants} variants with {many}{budget}; {trained_words(record)}."
 
 
 def conclusions(record: ComparisonRecord) -> list[str]:
@@ -245,7 +291,7 @@ def _reach(seeds: int) -> str:
 
 def _smallest_seen(pairs: Sequence[PairRecord]) -> list[str]:
     return [
-        f"{smallest:.2g} in {pair['metric']} for {_against(pair)}"
+        f"{number(smallest)} in {metric_name(pair['metric'])} for {_against(pair)}"
         for pair in pairs
         if (error := pair["training_seeds"]) and (smallest := error.get("smallest_seen"))
     ]

@@ -58,6 +58,8 @@ class RunPage:
     counts: ImageCounts
     samples: Pixels
     """The run's first samples, (N, C, H, W), at least those that the page shows."""
+    real: Pixels
+    """Real images of the half that scores compare with, (N, C, H, W)."""
     sizes: Mapping[str, int]
     """Bytes of each artifact, by the names of ``record["artifacts"]``."""
     history: Sequence[HistoryRecord] = ()

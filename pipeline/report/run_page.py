@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Sequence
 
 from ..diagnosis.pictures import NearestRecord
-from ..format import REACH, byte_size, clock, evenly, measured
+from ..format import REACH, byte_size, clock, evenly, measured, metric_name
 from ..records import HistoryRecord, RunRecord, ScoreRecord, SelectionRecord
+from ..records.pictures import pictures
 from . import wording
 from .encode import encode, png
 from .histograms import histograms
@@ -15,11 +16,17 @@ from .page import render
 from .page_data import Neighbours, RunPage, Trace
 from .training_curves import loss_names, training_charts
 
-SAMPLES, GRIDS, CALLS, COPIES, ROWS = 80, 24, 9, 8, 200
-"""The most that a page shows: samples, grids, calls of the network, samples with their neighbours,
-rows of numbers."""
+SAMPLES, REAL, GRIDS, CALLS, COPIES, ROWS = 80, 40, 24, 9, 8, 200
+"""The most that a page shows: samples, real images, grids, calls of the network, samples with their
+neighbours, rows of numbers."""
 
-BUDGETS = {"samples": 1_600_000, "growth": 1_600_000, "way": 300_000, "nearest": 500_000}
+BUDGETS = {
+    "samples": 1_300_000,
+    "real": 600_000,
+    "growth": 1_300_000,
+    "way": 300_000,
+    "nearest": 500_000,
+}
 """Bytes of images in the page: together 4 of its 5 MB."""
 
 Section = dict[str, object]
@@ -29,20 +36,22 @@ Section = dict[str, object]
 def run_page(page: RunPage) -> str:
     """The page of a run, as one HTML file."""
     record, history, directions = page.record, page.history, page.record["metrics"]
+    anchors = record.get("anchors", {})
     return render(
         "run.html",
         title=record["name"],
         samples=_samples(page),
+        real=_real(page),
         what=wording.what_was_run(record, history[-1] if history else None, page.counts),
         scores=[
-            wording.score_words(name, score, directions.get(name))
+            wording.score_words(name, score, directions.get(name), anchors.get(name))
             for name, score in record["scores"].items()
         ],
         reach=REACH,
         selection=_selection(record["selection"]),
         growth=_growth(page) if page.grids else None,
         way=_way(page.trace) if page.trace else None,
-        charts=training_charts(history, directions, record["recipe"]["train"]["batch_size"]),
+        charts=training_charts(history, directions, _images_per_step(record)),
         speed=_speed(history[-1]) if history else None,
         table=_table(history) if history else None,
         nearest=_nearest(page, page.neighbours) if page.neighbours else None,
@@ -50,8 +59,11 @@ def run_page(page: RunPage) -> str:
         recipe=_recipe(page.recipe),
         artifacts=_artifacts(page),
         left_out=record.get("left_out", []),
+        changes=record.get("changes", []),
+        chosen=record.get("chosen", {}),
+        made=record.get("made", []),
         machine=wording.machine_words(record["machine"]) | _training(record),
-        versions=record["versions"],
+        versions=record["versions"] | wording.git_words(record.get("git")),
         command=record["command"],
         again=_again(page),
         finished=record["finished"],
@@ -69,8 +81,22 @@ def _samples(page: RunPage) -> Section:
         {"uri": uri, "caption": text, "alt": f"Sample {i}: {text}" if text else f"Sample {i}"}
         for i, (uri, text) in enumerate(zip(encoded.uris, captions, strict=False), start=1)
     ]
-    total = page.record["recipe"]["sample"]["num_images"]
+    total, _ = pictures(page.record["recipe"]["sample"])
     return {"images": tiles, "exact": encoded.exact, "total": total}
+
+
+def _real(page: RunPage) -> Section:
+    """Real images, to look from them to the samples and back."""
+    encoded = encode([png(image) for image in page.real[:REAL]], BUDGETS["real"])
+    evaluate = page.record["recipe"]["evaluate"]
+    return {
+        "images": [
+            {"uri": uri, "caption": "", "alt": f"Real image {i}"}
+            for i, uri in enumerate(encoded.uris, start=1)
+        ],
+        "split": evaluate["split"] if evaluate else "validation",
+        "exact": encoded.exact,
+    }
 
 
 def _selection(selection: SelectionRecord) -> Section:
@@ -82,7 +108,7 @@ def _selection(selection: SelectionRecord) -> Section:
     return {
         "checkpoint": selection["checkpoint"],
         "step": selection["step"],
-        "score": wording.score_words(wording.spaced(chosen["name"]), score, None),
+        "score": wording.score_words(chosen["name"], score, None),
         "drawn": "protocol" in chosen,
     }
 
@@ -106,7 +132,7 @@ def _said(record: HistoryRecord) -> str:
         f"{wording.spaced(name)} {record.validation[name]:.4f}" for name in loss_names([record])
     ]
     scores = [
-        f"{name} {measured(score['value'], score.get('standard_error'))}"
+        f"{metric_name(name)} {measured(score['value'], score.get('standard_error'))}"
         for name, score in record.scores.items()
     ]
     return " · ".join(losses + scores)
@@ -134,6 +160,12 @@ def _speed(last: HistoryRecord) -> str | None:
         f"{100 * last.data_seconds / last.seconds:.1f} % of it waiting for data: "
         f"{last.images_per_second:,.0f} images a second on average."
     )
+
+
+def _images_per_step(record: RunRecord) -> int:
+    train = record["recipe"]["train"]
+    count: int = train["batch_size"] * train.get("accumulate", 1)  # not in older records
+    return count
 
 
 def _table(history: Sequence[HistoryRecord]) -> Section:

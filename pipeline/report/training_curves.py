@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from ..format import REACH
+from ..format import REACH, metric_name
 from ..records import DirectionRecord, HistoryRecord, ScoreRecord
 from . import wording
 from .curves import Curves, Series, curves
@@ -21,12 +21,12 @@ SIDES: tuple[tuple[str, Callable[[HistoryRecord], Mapping[str, float]]], ...] = 
 
 
 def training_charts(
-    history: History, directions: Mapping[str, DirectionRecord], batch_size: int
+    history: History, directions: Mapping[str, DirectionRecord], images_per_step: int
 ) -> list[Curves]:
     """One chart for each loss and metric, then the speed."""
     losses = [_loss_chart(history, name) for name in loss_names(history)]
     scores = [_score_chart(history, name, directions.get(name)) for name in metric_names(history)]
-    return losses + scores + _speed_charts(history, batch_size)
+    return losses + scores + _speed_charts(history, images_per_step)
 
 
 def loss_names(history: History) -> list[str]:
@@ -59,7 +59,7 @@ def _score_chart(history: History, name: str, direction: DirectionRecord | None)
     records = [record for record in history if name in record.scores]
     scores = [record.scores[name] for record in records]
     series = Series(
-        f"{name} of samples drawn while training",
+        f"{metric_name(name)} of samples drawn while training",
         _steps(records),
         [score["value"] for score in scores],
         _reaches(scores),
@@ -67,7 +67,7 @@ def _score_chart(history: History, name: str, direction: DirectionRecord | None)
     )
     notes = ["band: 95 % interval"] if series.reaches else []
     notes += [wording.direction_words(direction)] if direction else []
-    return curves(name, [series], note="; ".join(notes))
+    return curves(metric_name(name), [series], note="; ".join(notes))
 
 
 def _reaches(scores: Sequence[ScoreRecord]) -> list[float]:
@@ -76,7 +76,7 @@ def _reaches(scores: Sequence[ScoreRecord]) -> list[float]:
     return [REACH * error for error in errors] if len(errors) == len(scores) else []
 
 
-def _speed_charts(history: History, batch_size: int) -> list[Curves]:
+def _speed_charts(history: History, images_per_step: int) -> list[Curves]:
     """Speed between validations, so that a slow stretch shows."""
     start = HistoryRecord(step=0, epoch=0.0, seconds=0.0)
     pairs = [
@@ -87,7 +87,7 @@ def _speed_charts(history: History, batch_size: int) -> list[Curves]:
     steps = _steps([b for _, b in pairs])
     took = [(b.seconds - a.seconds) / (b.step - a.step) for a, b in pairs]
     waited = [(b.data_seconds - a.data_seconds) / (b.step - a.step) for a, b in pairs]
-    speed = [batch_size * (b.step - a.step) / (b.seconds - a.seconds) for a, b in pairs]
+    speed = [images_per_step * (b.step - a.step) / (b.seconds - a.seconds) for a, b in pairs]
     all_of_it = Series("all of a step", steps, took, style=1)
     waiting = Series("waiting for data", steps, waited, style=2)
     images = Series("images a second in training", steps, speed, style=1)

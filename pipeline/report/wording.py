@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..format import REACH, byte_size, clock, measured
+from ..format import REACH, anchor_words, byte_size, clock, image_size, measured, metric_name
 from ..records import (
+    AnchorRecord,
     DirectionRecord,
+    GitRecord,
     HistoryRecord,
     MachineRecord,
     Plain,
@@ -32,18 +34,26 @@ class ScoreWords:
     """Further values that the score was made from."""
     protocol: str
     """How it was measured."""
+    anchors: str = ""
+    """What the same metric gives for real images and for an untrained network."""
 
 
-def score_words(name: str, score: ScoreRecord, direction: DirectionRecord | None) -> ScoreWords:
+def score_words(
+    name: str,
+    score: ScoreRecord,
+    direction: DirectionRecord | None,
+    anchors: AnchorRecord | None = None,
+) -> ScoreWords:
     """A score with its 95 % interval and, in words, what is better and how it was measured."""
     value, error = score["value"], score.get("standard_error")
     return ScoreWords(
-        name,
+        metric_name(name),
         measured(value, error),
         None if error is None else range_words(*ends(value, error), error),
         direction_words(direction) if direction else None,
         {part: measured(v) for part, v in score.get("parts", {}).items()},
         protocol_words(score["protocol"]),
+        anchor_words(anchors or {}),
     )
 
 
@@ -72,7 +82,7 @@ def protocol_words(protocol: Plain) -> str:
         kind = protocol.get("split", "real")
         parts.append(f"compared with {protocol['num_real']:,} {kind} images")
     if "resolution" in protocol:
-        parts.append(f"at {size_words(protocol['resolution'])}")
+        parts.append(f"at {image_size(protocol['resolution'])}")
     if "extractor" in protocol:
         parts.append(f"features {protocol['extractor']}")
     if "estimator" in protocol:
@@ -88,6 +98,8 @@ def _samples_words(protocol: Plain) -> list[str]:
         parts.append(f"{protocol['nfe']} evaluations of the network each")
     if "labels" in protocol:
         parts.append(f"classes {protocol['labels']}")
+    if protocol.get("precision", "float32") != "float32":
+        parts.append(f"precision {protocol['precision']}")
     if "guidance_scale" in protocol:
         parts.append(f"guidance {protocol['guidance_scale']:g}")
     if "weights" in protocol and "checkpoint" in protocol:
@@ -116,16 +128,11 @@ def what_was_run(record: RunRecord, last: HistoryRecord | None, counts: ImageCou
     return (
         f"A {recipe['backbone']['name']} of {record['parameters']:,} parameters was "
         f"trained{length} on {counts.train:,} images of {recipe['dataset']['name']} at "
-        f"{size_words((counts.height, counts.width))} pixels, with the "
+        f"{image_size((counts.height, counts.width))} pixels, with the "
         f"{recipe['schedule']['name']} schedule, the {recipe['objective']['name']} objective and "
         f"{recipe['train']['optimizer']['name']},{took} on {record['device']}; "
         f"{_stage_words(sample['sampler'])} drew the images above in {sample['num_steps']} steps."
     )
-
-
-def size_words(shape: Sequence[int]) -> str:
-    """[height, width] -> ``width × height``"""
-    return " × ".join(str(n) for n in reversed(shape))
 
 
 def spaced(name: str) -> str:
@@ -139,12 +146,20 @@ def machine_words(machine: MachineRecord) -> dict[str, object]:
 
 
 def training_words(training: TrainingRecord) -> dict[str, str]:
-    """The device, threads and torch of each stretch of a training, and why it began anew."""
+    """The device, threads and torch of each stretch of a training, what it began with, and why it
+    began anew.
+    """
     stretches = [
-        f"from step {s['first_step']} on {s['device']}, {s['threads']} threads, torch {s['torch']}"
+        f"from step {s['first_step']} on {s['device']}, {s['threads']} threads"
+        + (f" in each of {s['processes']} processes" if "processes" in s else "")
+        + f", torch {s['torch']}"
+        + ", compiled" * s.get("compiled", False)
         for s in training["stretches"]
     ]
     words = {"trained": "; ".join(stretches).replace(" 1 threads", " 1 thread")}
+    if init := training.get("init"):
+        share = f"{init['started']} of {init['tensors']} tensors"
+        words["began with"] = f"averaged weights of {init['name']} ({share}, {init['digest']})"
     return words | ({"from the start": training["apart"]} if "apart" in training else {})
 
 
@@ -152,3 +167,12 @@ def _stage_words(spec: Mapping[str, object]) -> str:
     """A stage with what is set of it: ``ddim (eta 0.5)``."""
     options = ", ".join(f"{k} {v}" for k, v in spec.items() if k != "name")
     return f"{spec['name']} ({options})" if options else str(spec["name"])
+
+
+def git_words(git: GitRecord | None) -> dict[str, str]:
+    """The commit that a run was made at, and what differed from it."""
+    if git is None:
+        return {}
+    names, more = git["changed"][:3], len(git["changed"]) - 3
+    told = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+    return {"git": git["commit"][:12] + (f", changed since: {told}" if names else "")}

@@ -54,8 +54,12 @@ def cache(
 
 def open_store(given: Path | None, fresh: bool = False) -> Store:
     """The store that is given, that of PIPELINE_STORE, or ``.pipeline`` beside ``runs``."""
-    root = given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline")
-    return Store(root.expanduser(), fresh=fresh)
+    return Store(store_root(given), fresh=fresh)
+
+
+def store_root(given: Path | None) -> Path:
+    """Where ``open_store`` opens it."""
+    return (given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline")).expanduser()
 
 
 def live_keys(store: Store, forget: Sequence[Path] = ()) -> set[str]:

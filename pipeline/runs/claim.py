@@ -22,18 +22,18 @@ from ..recipe.yaml12 import parse
 from ..records import Plain
 from ..store.folders import fsync, is_leftover, make_folder, write_text
 from ..store.locks import locked
-from .command import run_name
-from .finished import DIAGNOSIS, RECIPE, RUN, RUNS
+from .finished import DIAGNOSIS, LOCKS, RECIPE, RUN, RUNS
 
-LOCKS = ".locks"
-"""The folder under ``runs/`` whose files say who is at work on a run."""
 CHOOSING = ".choosing"
 """The lock of those who look for a folder."""
 
 LONGEST = 200
 """Bytes of a name: no file system takes more than 255, and locks and logs add to it."""
 
-OURS = ("grids", "trackers", "samples-*", "*.html", "scores.json", "samples.png", "history.jsonl")
+OURS = (
+    *("grids", "plugins", "trackers", "samples-*"),
+    *("*.html", "scores.json", "samples.png", "history.jsonl"),
+)
 """What a replaced run takes with it, beside its recipe, its record and its diagnosis."""
 
 
@@ -45,17 +45,28 @@ def check_place(name: str | None) -> None:
         raise InputError(f"--name: has {len(os.fsencode(name))} bytes; {LONGEST} at most")
 
 
-def folder_for(loaded: Loaded) -> Path:
-    """The folder of this recipe's run, without a name given: its own, or the next that is free."""
-    name = run_name(loaded)
-    numbered = re.compile(re.escape(name) + r"(-\d+)?")
-    there = [path for path in RUNS.glob("[!.]*") if numbered.fullmatch(path.name)]
-    for folder in sorted(there, key=lambda path: (len(path.name), path.name)):
+def folder_for(loaded: Loaded, new: str | None = None) -> Path:
+    """The folder of this recipe's run, without a name given: its own, or the next that is free.
+
+    ``new`` is what a new one is called; None: as the recipe.
+    """
+    name = new or loaded.base
+    for folder in folders_of(loaded):
         recipe = recipe_in(folder)
-        if recipe is not None and not _differences(recipe, loaded):
+        if recipe is not None and not differences(recipe, loaded):
             return folder
     names = (name if number == 1 else f"{name}-{number}" for number in count(1))
     return next(RUNS / name for name in names if _is_free(RUNS / name))
+
+
+def folders_of(loaded: Loaded) -> list[Path]:
+    """The folders that have this recipe's name, the first ones first.
+
+    A number may follow it, and what a trial of a comparison changed.
+    """
+    numbered = re.compile(re.escape(loaded.base) + r"(\+.+)?(-\d+)?")
+    there = [path for path in RUNS.glob("[!.]*") if numbered.fullmatch(path.name)]
+    return sorted(there, key=lambda path: (len(path.name), path.name))
 
 
 @contextmanager
@@ -78,8 +89,8 @@ def claimed(loaded: Loaded, name: str | None, replace: bool) -> Iterator[Path]:
         with locked(RUNS / LOCKS / folder.name, partial(_say_waiting, folder)):
             if recipe_in(folder) is None:  # another gave it up meanwhile
                 continue
-            if new and folder.name != (name or run_name(loaded)):
-                note(f"{RUNS / run_name(loaded)} is another recipe's run: this one is {folder}")
+            if new and folder.name != (name or loaded.base):
+                note(f"{RUNS / loaded.base} is another recipe's run: this one is {folder}")
             try:
                 yield folder
             finally:
@@ -94,8 +105,8 @@ def take(folder: Path, loaded: Loaded) -> None:
     The store keeps its results.
     """
     before = recipe_in(folder) or {}
-    if differences := _differences(before, loaded):
-        note(f"{folder} was a run with another recipe ({'; '.join(differences)}): replaced")
+    if told := differences(before, loaded):
+        note(f"{folder} was a run with another recipe ({'; '.join(told)}): replaced")
         (folder / RUN).unlink(missing_ok=True)  # first: what goes now is of no finished run
         fsync(folder)
         (folder / DIAGNOSIS).unlink(missing_ok=True)
@@ -115,7 +126,7 @@ def recipe_in(folder: Path) -> Plain | None:
 def has_finished(folder: Path, loaded: Loaded) -> bool:
     """Whether the folder holds a finished run of this recipe."""
     recipe = _finished_recipe(folder)
-    return recipe is not None and not _differences(recipe, loaded)
+    return recipe is not None and not differences(recipe, loaded)
 
 
 def _finished_recipe(folder: Path) -> Plain | None:
@@ -142,12 +153,12 @@ def _is_free(folder: Path) -> bool:
     return not (folder.is_symlink() or folder.exists())
 
 
-def _differences(recipe: Plain, loaded: Loaded) -> list[str]:
+def differences(recipe: Plain, loaded: Loaded) -> list[str]:
     """How a recipe differs from this one, but for its name and for where things are."""
     mine = json.loads(json.dumps(loaded.data))
     paths = [change.path for change in changes({**recipe, "name": mine["name"]}, mine)]
     counts = [".".join(p) for p in paths if not is_io_only(loaded.recipe, loaded.data, p)]
-    told = spec_differences(recipe, mine)
+    told = spec_differences({**recipe, "name": mine["name"]}, mine)
     return [line for line in told if line.partition(": ")[0] in counts]
 
 
@@ -156,9 +167,9 @@ def _check(folder: Path, loaded: Loaded, replace: bool) -> None:
     before = recipe_in(folder)
     if before is None:
         raise InputError(f"{folder}: is there and is no run; choose another --name")
-    if (differences := _differences(before, loaded)) and not replace:
+    if (told := differences(before, loaded)) and not replace:
         raise InputError(
-            f"{folder}: is the run of another recipe ({'; '.join(differences)}). "
+            f"{folder}: is the run of another recipe ({'; '.join(told)}). "
             "Give another --name, or --replace to put this run in its place, with all that it holds"
         )
 

@@ -6,15 +6,17 @@ import hashlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..recipe.load import Loaded
+if TYPE_CHECKING:
+    from ..recipe.load import Loaded
 
 LONGEST = 150
 """Characters of a folder's name: short enough for any file system."""
 
 
-def run_name(loaded: Loaded) -> str:
-    """The recipe's name and what ``--set`` changed."""
+def trial_name(loaded: Loaded) -> str:
+    """The recipe's name and what ``--set`` changed, variant and seed."""
     return short_name("+".join([loaded.base, *loaded.changed]))
 
 
@@ -31,12 +33,13 @@ def run_command(
     plugins: Sequence[Path],
     store: Path | None,
     device: str,
+    photos: Sequence[str] = (),
 ) -> str:
-    """``pipeline run`` with these options, for any shell."""
+    """``pipeline run`` with these options, for any shell; ``photos`` are those about a folder."""
     given = shell_options(
         set=overrides, name=name, plugin=plugins, store=store, device=_unless_auto(device)
     )
-    return shlex.join(["pipeline", "run", str(recipe), *given])
+    return shlex.join(["pipeline", "run", str(recipe), *photos, *given])
 
 
 def _unless_auto(device: str) -> str | None:

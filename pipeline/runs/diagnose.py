@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..diagnosis import curves, pictures
 from ..diagnosis.diagnosis import find_in_training
 from ..diagnosis.finding import Finding
+from ..diagnosis.length import barely_trained, longer_command, longer_training
 from ..diagnosis.pictures import NeighboursRecord
 from ..diffusion.images import Images
 from ..format import evenly
-from ..recipe.schema import Ema
-from ..records import HistoryRecord, ScoreRecord
+from ..recipe.schema import Train
+from ..records import AnchorRecord, DirectionRecord, HistoryRecord, ScoreRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,33 +22,57 @@ if TYPE_CHECKING:
 ENOUGH = 512
 """Images of each side whose spread, contrast and saturation are compared."""
 
+OTHERWISE = {"predicting zero", "overfitting"}
+"""What training for longer does not help against."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a finished run has measured."""
+
+    history: Sequence[HistoryRecord]
+    """Its validations, the oldest first."""
+    samples: Tensor
+    """Generated images, uint8 (N, C, H, W)."""
+    real: Images
+    """The prepared images; those for validation are compared with the samples."""
+    neighbours: NeighboursRecord
+    """The training images nearest to samples."""
+    scores: Mapping[str, ScoreRecord] = field(default_factory=dict)
+    """What was measured at the end, by the metrics' names."""
+    anchors: Mapping[str, AnchorRecord] = field(default_factory=dict)
+    """The same of real images and of an untrained network."""
+
 
 def diagnose(
-    ema: Ema,
-    history: Sequence[HistoryRecord],
-    samples: Tensor,
-    real: Images,
-    neighbours: NeighboursRecord,
-    scores: Mapping[str, ScoreRecord],
+    train: Train, run: Measured, directions: Mapping[str, DirectionRecord], command: str
 ) -> list[Finding]:
     """What is wrong with a finished run; nothing for a healthy one.
 
-    - ``ema``: how the run's weights were averaged.
-    - ``history``: its validations, the oldest first.
-    - ``samples``: generated images, uint8 (N, C, H, W).
-    - ``real``: the prepared images; those for validation are compared with the samples.
-    - ``neighbours``: the training images nearest to samples.
-    - ``scores``: what was measured at the end, by the metrics' names.
+    - ``train``: how it was trained;
+    - ``directions``: which way each metric is better;
+    - ``command``: what made it.
     """
-    validation = real.indices("validation")
-    few_real = real.batch(validation[evenly(len(validation), ENOUGH)])
-    few_samples = samples[:ENOUGH]
+    validation = run.real.indices("validation")
+    few_real = run.real.batch(validation[evenly(len(validation), ENOUGH)])
+    few_samples = run.samples[:ENOUGH]
+    history = run.history
+
+    def longer(times: int) -> str:
+        total = getattr(train.lr_schedule, "total_steps", None)
+        changes = longer_training(times, history, train.epochs, train.max_steps, total)
+        return longer_command(command, changes)
+
+    trained = find_in_training(history, train.ema)
     findings = [
+        barely_trained(history, run.scores, run.anchors, directions, longer)
+        if not OTHERWISE & {finding.name for finding in trained}
+        else None,
         pictures.all_alike(few_samples, few_real),
         pictures.washed_out(few_samples, few_real),
-        pictures.copying(neighbours),
+        pictures.copying(run.neighbours),
     ]
-    for name, score in scores.items():
+    for name, score in run.scores.items():
         more = f"set evaluate.num_images to {curves.ENOUGH}"
         findings.append(curves.too_few(name, score["protocol"], more))
-    return [*find_in_training(history, ema), *(finding for finding in findings if finding)]
+    return [*trained, *(finding for finding in findings if finding)]

@@ -1,128 +1,43 @@
-"""What ``pipeline sample`` can be asked for: how many images, in what grid, and in which folder."""
+"""Samples of a finished run as they were asked for, and their files."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
+
+import torch
+from PIL.Image import Image
 
 from ..artifacts.sample import draw_samples, read_samples
 from ..artifacts.session import Session
 from ..diffusion.generate import SampleRequest
 from ..diffusion.grid import draw_grid, to_picture
-from ..diffusion.labels import captions
+from ..diffusion.labels import Labels, captions, chosen_labels
+from ..diffusion.lettering import drawable
 from ..diffusion.model import model_facts
 from ..errors import InputError
 from ..plugin.contracts import Sampler, Spacing
 from ..plugin.options import options as options_of_section
 from ..plugin.registry import Registry
+from ..plugin.values import NO_CLASS
 from ..recipe.schema import MAX_GUIDANCE, Sample
 from ..records import Plain
 from ..store.store import Artifact
+from .asked import Layout, SampleOptions, layout_of
+from .beginning import Beginning
 from .pictures import png, write_pictures
-from .requests import drawn_labels
+from .requests import precision_of
+
+AT_ONCE = 64
+"""Images that are read at a time."""
 
 CLASSES_SHOWN = 8
 """Classes that a folder's name tells; of more it has a digest."""
-
-
-class SampleKeywords(TypedDict, total=False):
-    """Options of ``Run.sample``, explained in ``pipeline.commands.sample``."""
-
-    grid: tuple[int, int] | None
-    num_steps: int | None
-    spacing: str | None
-    seed: int | None
-    sampler: str | None
-    classes: Sequence[int | str] | None
-    guidance_scale: float | None
-    interpolate: int | None
-    checkpoint: Literal["best", "last"]
-    weights: Literal["ema", "raw"]
-    out: Path | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleOptions:
-    """What ``pipeline sample`` is asked for; None is as the run's recipe says."""
-
-    num_images: int | None = None
-    grid: tuple[int, int] | None = None
-    num_steps: int | None = None
-    spacing: str | None = None
-    seed: int | None = None
-    sampler: str | None = None
-    classes: Sequence[int | str] | None = None
-    guidance_scale: float | None = None
-    interpolate: int | None = None
-    checkpoint: Literal["best", "last"] = "best"
-    weights: Literal["ema", "raw"] = "ema"
-    out: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("num_images", "num_steps", "interpolate"):
-            number, least = getattr(self, name), 2 if name == "interpolate" else 1
-            if number is not None and number < least:
-                raise InputError(f"{name} is {number}: should be {least} or more")
-        if self.classes is not None and not self.classes:
-            raise InputError("classes: name at least one, or leave it out for all")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Images in a grid."""
-
-    count: int
-    grid: tuple[int, int]
-    """Columns and rows."""
-    interpolate: int | None
-
-    @property
-    def rows(self) -> list[int]:
-        """For each image the number by which its class is chosen: its row, or its own."""
-        return [i // (self.interpolate or 1) for i in range(self.count)]
-
-
-def layout_of(options: SampleOptions, usual: Mapping[str, Any]) -> Layout:
-    """The layout that was asked for; ``usual`` is the run's section ``sample``, for the rest.
-
-    InputError for numbers that do not fit each other.
-    """
-    grid, interpolate, classes = options.grid, options.interpolate, len(options.classes or ())
-    if interpolate:
-        count, width = _interpolated(options, interpolate, usual), interpolate
-    else:
-        count = options.num_images or (grid[0] * grid[1] if grid else usual["num_images"])
-        width = usual["grid"][0]
-        if 0 < classes <= width:
-            width -= width % classes  # each column is of one class
-    labelled = count // interpolate if interpolate else count
-    if labelled < classes:
-        what = f"{labelled} rows" if interpolate else f"{count} images"
-        raise InputError(f"--classes names {classes} classes for {what}: ask for as many at least")
-    columns = min(width, count)
-    columns, rows = grid or (columns, -(-count // columns))
-    if columns * (rows - 1) >= count:
-        raise InputError(f"--grid {columns}x{rows} has more rows than {count} images fill")
-    return Layout(count, (columns, rows), interpolate)
-
-
-def _interpolated(options: SampleOptions, interpolate: int, usual: Mapping[str, Any]) -> int:
-    """How many images: whole rows."""
-    grid = options.grid
-    if grid and grid[0] != interpolate:
-        raise InputError(
-            f"--grid {grid[0]}x{grid[1]}: rows of --interpolate {interpolate} have "
-            f"{interpolate} columns; write --grid {interpolate}x{grid[1]}"
-        )
-    count: int = options.num_images or interpolate * (grid[1] if grid else usual["grid"][1])
-    if count % interpolate:
-        raise InputError(
-            f"--num-images {count}: should be a multiple of --interpolate {interpolate}"
-        )
-    return count
 
 
 @dataclass(frozen=True)
@@ -131,41 +46,75 @@ class Drawn:
 
     request: SampleRequest
     samples: Artifact
-    grid: tuple[int, int]
+    layout: Layout
     captions: list[str] | None
-    """What stands below each image, where there are classes."""
+    """What stands below each image that the grid shows, where there are classes."""
+    classes: dict[int, str]
+    """The names of the classes that were drawn, by their numbers."""
+    beginning: Beginning | None
+    """The images that drawing began from."""
 
 
 def draw(
     recipe: Plain,
     model: Artifact,
-    sampler: Sampler,
-    spacing: Spacing,
+    stages: tuple[Sampler, Spacing],
     options: SampleOptions,
+    beginning: Beginning | None,
     session: Session,
 ) -> Drawn:
     """Draw samples of a model as asked for; what is not given is as in its run's ``recipe``."""
-    usual, given = recipe["sample"], options.guidance_scale
-    scale = usual["guidance_scale"] if given is None else given
-    check_conditioning(recipe["train"], options.classes, scale)
-    layout = layout_of(options, usual)
-    names = model_facts(model.path).class_names
-    labels = drawn_labels(options.classes or usual["classes"], names) if names else None
+    usual, names = recipe["sample"], model_facts(model.path).class_names
+    labels, scale = _conditioning(recipe, options, names)
+    layout = layout_of(options, usual, len(beginning.given.names) if beginning else 0)
     request = SampleRequest(
-        sampler=sampler,
+        sampler=stages[0],
         num_steps=options.num_steps or usual["num_steps"],
-        spacing=spacing,
+        spacing=stages[1],
         labels=labels,
         guidance_scale=scale,
         interpolate=options.interpolate,
+        painting=beginning.painting if beginning else None,
         num_images=layout.count,
         batch_size=usual["batch_size"],
         seed=recipe["seed"] if options.seed is None else options.seed,
         checkpoint=options.checkpoint,
         weights=options.weights,
+        precision=precision_of(options.precision, recipe, "sample", session.device),
     )
-    texts = captions(labels, layout.rows, names, scale) if labels and names else None
-    return Drawn(request, draw_samples(model, request, session), layout.grid, texts)
+    texts, classes = None, dict[int, str]()
+    if labels and names:
+        shown = [layout.labelled(i) for line in layout.lines for i in line]
+        texts = captions(labels, shown, drawable(tuple(names)), scale)
+        last = layout.labelled(layout.count - 1)
+        every = range(min(last + 1, len(labels.values))) if scale else ()
+        drawn = dict.fromkeys(labels.of(every).tolist())
+        classes = {i: names[i] for i in drawn if i != NO_CLASS}
+    samples = draw_samples(model, request, session)
+    return Drawn(request, samples, layout, texts, classes, beginning)
+
+
+def _conditioning(
+    recipe: Plain, options: SampleOptions, names: Sequence[str] | None
+) -> tuple[Labels | None, float]:
+    """The classes of the images and the scale of guidance. InputError for what the model cannot do.
+
+    Images that others are made from are of no class unless it is said.
+    """
+    usual, train, asked = recipe["sample"], recipe["train"], options.guidance_scale
+    scale = usual["guidance_scale"] if asked is None else asked
+    if options.image is None or options.classes or not names:
+        check_conditioning(train, options.classes, scale)
+        chosen = options.classes or usual["classes"]
+        return (chosen_labels(chosen, names) if names else None), scale
+    if asked not in (None, 0, 1):
+        raise InputError(f"--guidance-scale {asked:g}: goes towards a class; give --classes too")
+    if train["drop_label"] == 0:
+        raise InputError(
+            "this model was trained with drop_label 0 and knows nothing but images with labels: "
+            "give --classes"
+        )
+    return Labels("no class", (NO_CLASS,)), 1.0
 
 
 def check_conditioning(
@@ -202,13 +151,22 @@ def folder_name(request: SampleRequest, registry: Registry, *, chosen: bool) -> 
         parts.append(f"classes={values if len(request.labels.values) <= CLASSES_SHOWN else digest}")
     parts += [f"guidance={request.guidance_scale:g}"] * (request.guidance_scale != 1)
     parts += [f"interpolate={request.interpolate}"] * bool(request.interpolate)
+    if request.painting:
+        parts += painting_words(request.painting.ingredients())
     spacing = registry.brief(request.spacing)
     if not isinstance(spacing, str):
         changed = [f"{k}={v}" for k, v in spacing.items() if k != "name"]
         spacing = "-".join([registry.name_of(request.spacing), *changed])
-    usual = (options_of_section(Sample)["spacing"].default, "best", "ema")
-    parts += [w for w in (spacing, request.checkpoint, request.weights) if w not in usual]
+    usual = (options_of_section(Sample)["spacing"].default, "best", "ema", "float32")
+    told = (spacing, request.checkpoint, request.weights, request.precision)
+    parts += [w for w in told if w not in usual]
     return "-".join(["samples", *parts])
+
+
+def painting_words(ingredients: Plain) -> list[str]:
+    """The parts of a folder's name that tell what drawing began from, by digests."""
+    words = [f"image={ingredients['images'][:8]}", f"strength={ingredients['strength']:g}"]
+    return [*words, f"mask={ingredients['mask'][:8]}"] if "mask" in ingredients else words
 
 
 def save_images(drawn: Drawn, folder: Path, run: str) -> None:
@@ -216,7 +174,33 @@ def save_images(drawn: Drawn, folder: Path, run: str) -> None:
 
     InputError where that would take anything else.
     """
-    images = read_samples(drawn.samples)
-    files = {"grid.png": png(draw_grid(images, drawn.grid, drawn.captions))}
-    files |= {f"images/{i:05d}.png": png(to_picture(image)) for i, image in enumerate(images)}
-    write_pictures(folder, files, run)
+    beginning = drawn.beginning
+    write_pictures(folder, _Files(drawn), run, beginning.told() if beginning else {})
+
+
+class _Files(Mapping[str, bytes]):
+    """The pictures of samples by their paths; each is made when it is asked for."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn, self.images = drawn, read_samples(drawn.samples)
+        self.numbers = {f"images/{i:05d}.png": i for i in range(len(self.images))}
+        self._few = lru_cache(maxsize=1)(lambda start: self.images[start : start + AT_ONCE])
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(["grid.png"], self.numbers)
+
+    def __len__(self) -> int:
+        return 1 + len(self.numbers)
+
+    def __getitem__(self, name: str) -> bytes:
+        if name == "grid.png":
+            return png(self._grid())
+        start, place = divmod(self.numbers[name], AT_ONCE)
+        return png(to_picture(self._few(start * AT_ONCE)[place]))
+
+    def _grid(self) -> Image:
+        layout, texts = self.drawn.layout, self.drawn.captions
+        shown = self.images[torch.tensor([i for line in layout.lines for i in line])]
+        if self.drawn.beginning:
+            return draw_grid(*self.drawn.beginning.sheet(shown, layout, texts))
+        return draw_grid(shown, layout.grid, texts)

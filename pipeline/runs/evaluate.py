@@ -30,12 +30,13 @@ from ..records import Plain, ScoreRecord
 from ..store.store import Artifact
 from .cache import open_store
 from .drawing import check_conditioning
-from .finished import RECIPE, RUNS, Run, is_run, open_run
+from .finished import RECIPE, RUNS, Run, is_run
 from .metrics import with_features
-from .requests import scored_protocol, scored_request, scored_split
+from .opened import open_run
+from .requests import precision_of, scored_protocol, scored_request, scored_split
 from .results import EvaluateResult
 
-DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "seed")
+DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "seed", "precision")
 """Options of ``evaluate`` that change how a run's samples are drawn."""
 
 
@@ -66,6 +67,7 @@ def evaluate(
     sampler: str | None = None,
     guidance_scale: float | None = None,
     seed: int | None = None,
+    precision: str | None = None,
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
@@ -75,10 +77,10 @@ def evaluate(
     An existing folder comes before a run of its name. A run is compared with its own real images
     unless ``against`` says otherwise. A folder's images are preprocessed as the run's are; with
     ``size``, cropped to squares and resized. Unlike sizes are an InputError, and so are images that
-    would be enlarged without it. ``num_images`` to ``seed`` change how a run's samples are drawn.
-    ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or like ``{name: ddim}``.
+    would be enlarged without it. ``num_images`` to ``precision`` change how a run's samples are
+    drawn. ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or ``{name: ddim}``.
     """
-    given = (num_images, num_steps, spacing, sampler, guidance_scale, seed)
+    given = (num_images, num_steps, spacing, sampler, guidance_scale, seed, precision)
     drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}
     run, other = (_opened(path, plugins, store, device) for path in (what, against))
     _check(what, against, run, other, size, drawing)
@@ -92,12 +94,15 @@ def evaluate(
     real = _real(against, run, other, size, session)
     _refuse_unlike(fake, real or fake)
     scores = _scores(pairs, real or fake, fake, session)  # without, no metric looks at them
-    return {
+    result: EvaluateResult = {
         "what": str(what),
         "against": str(against or what),
         "scores": scores,
         "diagnosis": [finding.record() for finding in _findings(fake, real, scores)],
     }
+    if run and "unfinished" in run.record:
+        result["unfinished"] = run.record["unfinished"]
+    return result
 
 
 def _check_sides(what: Path, other: object, metrics: Sequence[Metric]) -> None:
@@ -174,6 +179,9 @@ def _drawn(run: Run, drawing: Mapping[str, int | float | str]) -> Side:
         if kind in drawing
     }
     request = replace(scored_request(run.checked_recipe, images), **{**drawing, **stages})
+    section = "evaluate" if run.recipe["evaluate"] else "sample"
+    precision = precision_of(drawing.get("precision"), run.recipe, section, run.session.device)
+    request = replace(request, precision=precision)
     samples = draw_samples(run.artifact("model"), request, run.session)
     protocol = scored_protocol(request, run.session.registry, images)
     return Side(run.name, samples, "all", images.shape, protocol)

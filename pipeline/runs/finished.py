@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from ..artifacts.session import Session
 from ..errors import InputError
+from ..format import flat, metric_name
 from ..machine import choose_device
 from ..plugin.registry import Registry
 from ..recipe.build import build_stage
 from ..recipe.load import build_recipe, spec_of
 from ..recipe.schema import Recipe
 from ..records import HistoryRecord, Plain, RunRecord, read_history
-from ..report.notebook import notebook_view
+from ..report.notebook import live_view, notebook_view
 from ..store.checked import Damaged, read_json
 from ..store.store import Artifact, Store
+from .live import newest_grid
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,9 +31,14 @@ if TYPE_CHECKING:
 
     from ..diffusion.images import Images
     from ..diffusion.model import Choice, Model, Weights
-    from .drawing import Drawn, SampleKeywords, SampleOptions
+    from .asked import SampleKeywords, SampleOptions
+    from .drawing import Drawn
+    from .given import Room
 
 RUNS, RUN, RECIPE = Path("runs"), "run.json", "recipe.yaml"
+
+LOCKS = ".locks"
+"""The folder under ``runs/`` whose files say who is at work on a run."""
 
 DIAGNOSIS = "diagnosis.json"
 """Why a run failed. What there is to say of a finished one is in ``run.json``."""
@@ -56,6 +63,12 @@ class Run:
         return self.record["name"]
 
     @property
+    def title(self) -> str:
+        """Its name, and how far it is while it is not finished."""
+        far = self.record.get("unfinished")
+        return f"{self.name} ({far}, not finished)" if far else self.name
+
+    @property
     def recipe(self) -> Plain:
         """Every value of the recipe, defaults too."""
         return dict(self.record["recipe"])
@@ -76,11 +89,15 @@ class Run:
         """The validations of its training, oldest first."""
         return read_history(self.folder)
 
+    @property
+    def own_store(self) -> Path:
+        """Where its store was when it ran, seen from its folder."""
+        return Path(os.path.normpath(self.folder / self.record["store"]))
+
     @cached_property
     def store(self) -> Store:
         """The store that it points to. InputError where it is not there."""
-        given = self.store_path and self.store_path.expanduser()
-        path = given or Path(os.path.normpath(self.folder / self.record["store"]))
+        path = (self.store_path and self.store_path.expanduser()) or self.own_store
         if not path.is_dir():
             raise InputError(f"{path}: the store of run {self.name} is not there; give --store")
         store = Store(path)
@@ -122,7 +139,7 @@ class Run:
         """Its samples, or the first ``most`` of them: uint8 (N, C, H, W)."""
         from ..artifacts.sample import read_samples
 
-        return read_samples(self.artifact("samples"), most)
+        return read_samples(self.artifact("samples"))[:most]
 
     def model(self, checkpoint: Choice = "best", weights: Weights = "ema") -> Model:
         """Its trained model, on the device."""
@@ -133,15 +150,31 @@ class Run:
         with self.naming_plugins():
             return load_model(path, session.registry, session.device, checkpoint, weights)
 
+    def room(self) -> Room:
+        """How images of any kind become such as its model takes."""
+        from ..diffusion.model import model_facts
+        from .given import Room
+
+        stages = [self.stage("preprocessor", s, "preprocess") for s in self.recipe["preprocess"]]
+        shape = model_facts(self.artifact("model").path).shape
+        return Room(shape, stages, self.session.registry)
+
     def draw(self, options: SampleOptions) -> Drawn:
         """Samples of its model as asked for, kept in the store; the dataset need not be there."""
+        from .beginning import beginning_of
         from .drawing import draw
 
         usual, model = self.recipe["sample"], self.artifact("model")
         sampler = self.stage("sampler", options.sampler or usual["sampler"], "--sampler")
         spacing = self.stage("spacing", options.spacing or usual["spacing"], "--spacing")
+        beginning = None
+        if options.image is not None:
+            num_steps = options.num_steps or usual["num_steps"]
+            schedule = self.stage("schedule", self.recipe["schedule"], "schedule")
+            beginning = beginning_of(options, self.room(), num_steps, spacing, schedule)
         with self.naming_plugins():
-            return draw(self.recipe, model, sampler, spacing, options, self.session)
+            stages = sampler, spacing
+            return draw(self.recipe, model, stages, options, beginning, self.session)
 
     def sample(
         self,
@@ -155,7 +188,8 @@ class Run:
         """New pictures of its model; nothing is left beside the run unless ``out`` is given."""
         from ..artifacts.sample import read_samples
         from ..diffusion.grid import to_picture
-        from .drawing import SampleOptions, save_images
+        from .asked import SampleOptions
+        from .drawing import save_images
 
         run = replace(
             self,
@@ -167,7 +201,7 @@ class Run:
         drawn = run.draw(asked)
         if asked.out:
             save_images(drawn, asked.out, run.name)
-        return [to_picture(image) for image in read_samples(drawn.samples)]
+        return [to_picture(image) for image in read_samples(drawn.samples)[:]]
 
     @contextmanager
     def naming_plugins(self) -> Iterator[None]:
@@ -184,14 +218,16 @@ class Run:
 
     def __repr__(self) -> str:
         scores = self.record["scores"].items()
-        told = ", ".join(f"{name} {score['value']:.4g}" for name, score in scores)
-        return f"<run {self.name}{told and f': {told}'}>"
+        told = ", ".join(f"{metric_name(name)} {score['value']:.4g}" for name, score in scores)
+        return f"<run {self.title}{told and f': {told}'}>"
 
     def _repr_html_(self) -> str:
+        if "unfinished" in self.record:
+            return live_view(self.name, self.validations, newest_grid(self.folder))
         return notebook_view(self.record, (self.folder / "samples.png").read_bytes())
 
 
-def open_run(
+def finished_run(
     run: str | Path,
     *,
     plugins: Sequence[Path] = (),
@@ -203,16 +239,28 @@ def open_run(
     ``plugins`` are the plugin files that it was made with, ``store`` is where its artifacts are now
     if not where they were. InputError where there is no such run or it has not finished.
     """
-    path = Path(run).expanduser()
-    for folder in (path, RUNS / path):
-        if (folder / RUN).is_file():
-            return Run(folder, _record(folder), tuple(plugins), store, device)
+    path, folder = Path(run).expanduser(), resolve(run)
+    if folder and folder.is_dir():
+        return Run(folder, _record(folder), tuple(plugins), store, device)
+    if folder:
+        raise InputError(f"{path}: is a file; give the folder or the name of a finished run")
     if is_run(path):
         raise InputError(f"{path}: this run has not finished; {_what_to_do(path)}")
-    finished = sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))
-    raise InputError(
-        f"{path}: there is no such run. Finished runs: {', '.join(finished) or 'none'}"
-    )
+    there = ", ".join(sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))) or "none"
+    raise InputError(f"{path}: there is no such run. Finished runs: {there}")
+
+
+def resolve(run: str | Path, holds: str = RUN) -> Path | None:
+    """What RUN stands for, wherever one can be given; None where there is nothing of it.
+
+    That is a file that is there, such as one of weights; else the folder, given by its path or by
+    its name under ``runs/``, that has a file called ``holds`` in it.
+    """
+    path = Path(run).expanduser()
+    if os.path.isfile(path):  # false also for names that no file can have
+        return path
+    folders = (path, RUNS / path)
+    return next((folder for folder in folders if os.path.isfile(folder / holds)), None)
 
 
 def _record(folder: Path) -> RunRecord:
@@ -225,25 +273,14 @@ def _record(folder: Path) -> RunRecord:
 
 def is_run(path: Path) -> bool:
     """Whether this is a run's folder or its name under ``runs/``, finished or not."""
-    return any((folder / RECIPE).is_file() for folder in (path, RUNS / path))
+    folder = resolve(path, RECIPE)
+    return folder is not None and folder.is_dir()
 
 
 def _what_to_do(path: Path) -> str:
     """What to do about an unfinished run."""
-    for folder in (path, RUNS / path):
-        with suppress(OSError, ValueError, LookupError, TypeError):  # not there, or damaged
+    if folder := resolve(path, DIAGNOSIS):
+        with suppress(OSError, ValueError, LookupError, TypeError):  # damaged
             [finding] = json.loads((folder / DIAGNOSIS).read_bytes())
             return f"{finding['what']} {finding['do']}"
     return "run its recipe again to go on"
-
-
-def flat(data: Mapping[str, object], before: str = "") -> Plain:
-    """Mappings within as ``outer.inner``, lists as ``32×32``."""
-    values: Plain = {}
-    for name, value in data.items():
-        if isinstance(value, Mapping):
-            values |= flat(value, f"{before}{name}.")
-        else:
-            text = "×".join(map(str, value)) if isinstance(value, list) else None
-            values[before + name] = value if text is None else text
-    return values

@@ -7,10 +7,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from ..artifacts.neighbours import read_neighbours
 from ..artifacts.prepare import read_images
@@ -21,31 +22,36 @@ from ..artifacts.unusable import left_out
 from ..diagnosis.finding import Diverged
 from ..diffusion.grid import save_grid
 from ..diffusion.labels import captions, chosen_labels
+from ..diffusion.lettering import drawable
 from ..diffusion.measure import score_record
 from ..diffusion.model import ModelFacts, model_facts
-from ..machine import machine, versions
+from ..errors import Interrupted
+from ..machine import machine
 from ..recipe.load import Loaded
 from ..records import (
     HISTORY,
+    AnchorRecord,
     ArtifactRecord,
-    ChosenRecord,
     FindingRecord,
-    FreshScore,
     HistoryRecord,
+    MadeRecord,
+    Plain,
     RunRecord,
     ScoreRecord,
-    SelectionRecord,
     read_history,
 )
-from ..store.checked import write_json
+from ..store.checked import Damaged, read_json, write_json
 from ..store.fingerprints import sha256_of
 from ..store.folders import make_folder, replacing, write_text
 from ..store.store import Artifact
 from ..training.trackers import Trackers
 from .claim import has_finished, recipe_in, take
-from .diagnose import diagnose
+from .diagnose import ENOUGH, Measured, diagnose
 from .finished import DIAGNOSIS, RECIPE, RUN
+from .live import Live, write_unfinished_page
 from .metrics import directions
+from .origin import all_versions, git_state, keep_plugins
+from .selection import selection_of
 
 
 @dataclass(kw_only=True)
@@ -63,6 +69,8 @@ class RunArtifacts:
     scored_features: dict[str, Artifact] = field(default_factory=dict)
     """Those that only the scores needed."""
     scores: dict[str, Artifact] = field(default_factory=dict)
+    """By metric."""
+    anchors: dict[str, AnchorRecord] = field(default_factory=dict)
     """By metric."""
 
     def by_name(self) -> dict[str, Artifact]:
@@ -94,8 +102,11 @@ class RunFolder:
         session: Session,
         plugins: Sequence[Path],
         command: str,
+        chosen: Mapping[str, str] | None = None,
+        live: Live | None = None,
     ) -> None:
-        """``command`` makes it again."""
+        """``command`` makes it again; ``chosen`` follows from photos; ``live`` is a notebook."""
+        self.chosen, self.live = dict(chosen or {}), live
         self.path, self.loaded, self.session = path, loaded, session
         self.plugins, self.command = plugins, command
         names = loaded.recipe.train.trackers
@@ -110,7 +121,10 @@ class RunFolder:
             elif not self.session.store.fresh:
                 self.trackers = None  # have been told all of this finished run
         take(self.path, self.loaded)
+        keep_plugins(self.plugins, self.path)
         self.session.store.needs.begin(self.path)
+        if self.live:
+            self.live.begin(self.path.name)
 
     def watch(self, views: Path) -> None:
         """Copy what training has measured so far, and nothing else stays."""
@@ -123,12 +137,22 @@ class RunFolder:
             (grids / other).unlink()
         if self.trackers:
             self.trackers.tell(views)
+        if not has_finished(self.path, self.loaded):
+            write_unfinished_page(self.path)
+        if self.live:
+            self.live.show(self.path)
 
     @contextmanager
     def telling_failure(self) -> Iterator[None]:
-        """Keep what ended training in the folder, so that it can be told of the unfinished run."""
+        """Keep what ended training in the folder, so that it can be told of the unfinished run.
+
+        The folder of a training that was saved stays: its recipe has what ``precision: auto`` is.
+        """
         try:
             yield
+        except Interrupted:
+            make_folder(self.path / "grids")  # none was drawn, where it is not there
+            raise
         except Diverged as error:
             write_text(self.path / DIAGNOSIS, _json([error.finding._asdict()]))
             raise
@@ -143,8 +167,17 @@ class RunFolder:
         scores = {n: score_record(read_score(score)) for n, score in artifacts.scores.items()}
         write_text(self.path / "scores.json", _json(scores))
         record = self._record(artifacts, scores, facts)
-        if texts:
-            record["captions"] = texts
+        given = {
+            "anchors": artifacts.anchors,
+            "captions": texts,
+            "chosen": self.chosen,
+            "plugin_files": keep_plugins(self.plugins, self.path),
+            "git": git_state(Path()),
+        }
+        record |= cast("RunRecord", {name: value for name, value in given.items() if value})
+        before = _before(self.path / RUN)
+        record["made"] = _made(before.get("made", []), record)
+        record["changes"] = record["changes"] or before.get("changes", [])
         if reasons := left_out(artifacts.images, self.session.store):
             record["left_out"] = reasons
         record["files"] = {
@@ -159,11 +192,14 @@ class RunFolder:
     def _save_samples(self, artifacts: RunArtifacts, facts: ModelFacts) -> list[str] | None:
         """``samples.png``; returns its captions, where there are classes."""
         settings, images = self.loaded.recipe.sample, read_samples(artifacts.samples)
-        texts = None
+        texts = shown = None
         if names := facts.class_names:
             labels = chosen_labels(settings.classes, names)
-            texts = captions(labels, range(len(images)), names, settings.guidance_scale)
-        save_grid(images, settings.grid, self.path / "samples.png", texts)
+            scale, numbers = settings.guidance_scale, range(len(images))
+            texts = captions(labels, numbers, names, scale)
+            shown = captions(labels, numbers, drawable(tuple(names)), scale)
+        columns, rows = settings.layout
+        save_grid(images[: columns * rows], (columns, rows), self.path / "samples.png", shown)
         return texts
 
     def _record(
@@ -173,34 +209,55 @@ class RunFolder:
         return {
             "name": self.path.name,
             "recipe": self.loaded.data,
+            "changes": self.loaded.changed,
             "store": os.path.relpath(session.store.root, self.path),
             "artifacts": {n: _artifact_record(a) for n, a in artifacts.by_name().items()},
             "scores": scores,
             "metrics": directions(recipe, session.registry),
             "parameters": facts.count_parameters(recipe.backbone),
             "training": facts.training,
-            "selection": _selection(HistoryRecord.of(facts.best), scores),
+            "selection": selection_of(HistoryRecord.of(facts.best), scores),
             "diagnosis": self._diagnosis(artifacts, scores),
             "device": session.device,
             "machine": machine(session.device),
             "plugins": [str(file.absolute()) for file in self.plugins],
             "command": self.command,
-            "versions": versions(),
+            "versions": all_versions(recipe, session.registry),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
     def _diagnosis(
         self, artifacts: RunArtifacts, scores: Mapping[str, ScoreRecord]
     ) -> list[FindingRecord]:
-        findings = diagnose(
-            self.loaded.recipe.train.ema,
-            read_history(self.path),
-            read_samples(artifacts.scored_samples or artifacts.samples),
-            read_images(artifacts.images),
-            read_neighbours(artifacts.neighbours),
-            scores,
+        measured = Measured(
+            history=read_history(self.path),
+            samples=read_samples(artifacts.scored_samples or artifacts.samples)[:ENOUGH],
+            real=read_images(artifacts.images),
+            neighbours=read_neighbours(artifacts.neighbours),
+            scores=scores,
+            anchors=artifacts.anchors,
         )
+        recipe = self.loaded.recipe
+        ways = directions(recipe, self.session.registry)
+        findings = diagnose(recipe.train, measured, ways, self.command)
         return [finding.record() for finding in findings]
+
+
+def _before(file: Path) -> Plain:
+    """What ``run.json`` holds of the same run; nothing where there is none that can be read."""
+    with suppress(OSError, Damaged):
+        return read_json(file)
+    return {}
+
+
+def _made(before: list[MadeRecord], record: RunRecord) -> list[MadeRecord]:
+    """How a run was made, with what was built this time, if anything was."""
+    artifacts = record["artifacts"].items()
+    built = {name: artifact["why"] for name, artifact in artifacts if not artifact["reused"]}
+    if not built:
+        return before
+    finished, command, device = record["finished"], record["command"], record["device"]
+    return [*before, {"finished": finished, "command": command, "device": device, "built": built}]
 
 
 def _copy(file: Path, to: Path) -> None:
@@ -217,30 +274,6 @@ def _artifact_record(artifact: Artifact) -> ArtifactRecord:
         "reused": artifact.reused,
         "why": artifact.why,
     }
-
-
-def _selection(best: HistoryRecord, scores: Mapping[str, ScoreRecord]) -> SelectionRecord:
-    """By what the best checkpoint was chosen, and its scores on samples that did not choose it."""
-    fresh = {name: _fresh(score) for name, score in scores.items()}
-    return {
-        "checkpoint": "best",
-        "step": best.step,
-        "chosen_by": _chosen_by(best),
-        "fresh": fresh,
-    }
-
-
-def _chosen_by(best: HistoryRecord) -> ChosenRecord:
-    for name, score in best.scores.items():  # the first metric chooses
-        return {"name": name, **_fresh(score), "protocol": score["protocol"]}
-    return {"name": "validation_loss", "value": best.validation["loss"]}
-
-
-def _fresh(score: ScoreRecord) -> FreshScore:
-    value = FreshScore(value=score["value"])
-    if "standard_error" in score:
-        value["standard_error"] = score["standard_error"]
-    return value
 
 
 def _json(data: object) -> str:

@@ -14,21 +14,26 @@ import numpy as np
 from ..artifacts import files
 from ..diffusion.images import Images
 from ..errors import InputError
-from ..records import ComparisonRecord
+from ..format import evenly
+from ..records import ComparisonRecord, Plain
 from ..report.comparison_page import comparison_page
 from ..report.encode import Pixels
 from ..report.page_data import ImageCounts, Neighbours, RunPage, Trace
-from ..report.run_page import COPIES, SAMPLES, run_page
+from ..report.run_page import COPIES, REAL, SAMPLES, run_page
 from ..store.checked import Damaged, as_written, read_json
 from ..store.folders import write_text
 from ..store.hdf5 import reading
 from ..store.store import Artifact
-from .finished import RECIPE, RUNS, Run, open_run
+from .finished import RECIPE, Run, finished_run, resolve
+from .live import RUN_PAGE, write_unfinished_page
+from .opened import unfinished_folder
 
-RUN_PAGE, COMPARISON, COMPARISON_PAGE = "report.html", "compare.json", "compare.html"
+COMPARISON, COMPARISON_PAGE = "compare.json", "compare.html"
 
 PICTURES = "pictures.npy"
 """A comparison's samples: uint8 (variants, N, C, H, W), image i of each from the same noise."""
+REAL_PICTURES = "real.npy"
+"""Real images beside them: uint8 (1, N, C, H, W)."""
 
 
 def report(runs: Sequence[Path], *, store: Path | None = None) -> list[dict[str, str]]:
@@ -51,22 +56,28 @@ def write_run_page(run: Run) -> Path:
 
 
 def write_comparison_page(
-    folder: Path, record: ComparisonRecord, samples: Mapping[str, Pixels]
+    folder: Path,
+    record: ComparisonRecord,
+    samples: Mapping[str, Pixels],
+    real: Pixels | None = None,
 ) -> Path:
     """Write ``compare.html`` into the comparison's folder and return where it is.
 
-    ``samples`` are images of each variant, (N, C, H, W), image i of all from the same noise.
+    ``samples`` are images of each variant, (N, C, H, W), image i of all from the same noise, and
+    ``real`` are real ones.
     """
     file = folder / COMPARISON_PAGE
-    write_text(file, comparison_page(record, samples))
+    write_text(file, comparison_page(record, samples, real))
     return file
 
 
 def _rewrite(path: Path, store: Path | None) -> Path:
-    for folder in (path, RUNS / path):
-        if (folder / COMPARISON).is_file():
-            return _rewrite_comparison(folder)
-    return write_run_page(open_run(path, store=store))
+    folder = resolve(path, COMPARISON)
+    if folder and folder.is_dir():
+        return _rewrite_comparison(folder)
+    if unfinished := unfinished_folder(path):
+        return write_unfinished_page(unfinished)
+    return write_run_page(finished_run(path, store=store))
 
 
 def _rewrite_comparison(folder: Path) -> Path:
@@ -78,7 +89,9 @@ def _rewrite_comparison(folder: Path) -> Path:
         raise InputError(f"{folder / PICTURES} is not there; compare again")
     names = [variant["name"] for variant in record["variants"]]
     samples = dict(zip(names, _pictures(folder / PICTURES, len(names)), strict=True))
-    return write_comparison_page(folder, record, samples)
+    file = folder / REAL_PICTURES  # comparisons of older versions have none
+    real = _pictures(file, 1)[0] if file.is_file() else None
+    return write_comparison_page(folder, record, samples, real)
 
 
 def _pictures(file: Path, count: int) -> Pixels:
@@ -106,6 +119,7 @@ def _page_data(run: Run) -> RunPage:
         recipe=recipe,
         counts=_counts(Images(images)),
         samples=_samples(artifacts["samples"]),
+        real=real_images(Images(images), run.record["recipe"]["evaluate"], REAL),
         sizes={name: artifact.size for name, artifact in artifacts.items()},
         history=run.validations,
         grids={int(file.stem.removeprefix("step-")): file for file in grids},
@@ -119,6 +133,12 @@ def _page_data(run: Run) -> RunPage:
 def _counts(images: Images) -> ImageCounts:
     _, height, width = images.shape
     return ImageCounts(len(images.indices("train")), height, width)
+
+
+def real_images(images: Images, evaluate: Plain | None, most: int) -> Pixels:
+    """Some of the real images that scores compare with, evenly from all of them: (N, C, H, W)."""
+    indices = images.indices(evaluate["split"] if evaluate else "validation")
+    return images.pixels(indices[evenly(len(indices), most)])
 
 
 def _samples(artifact: Artifact) -> Pixels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +21,9 @@ WRITTEN = "samples.json"
 OURS = re.compile(r"grid\.png|images/\d{5,}\.png").fullmatch
 """The files that are ever written; what another hand adds to the list is not touched."""
 
+AT_ONCE = 2**25
+"""Bytes of pictures that are noted at once: the list is written anew for each lot of them."""
+
 Digests = dict[str, list[str]]
 """For each file, by its path in the folder, the SHA-256 of all that may stand there."""
 
@@ -32,25 +35,44 @@ def png(picture: Image) -> bytes:
     return file.getvalue()
 
 
-def write_pictures(folder: Path, files: Mapping[str, bytes], run: str) -> None:
+def write_pictures(
+    folder: Path, files: Mapping[str, bytes], run: str, about: Mapping[str, object] | None = None
+) -> None:
     """Write files by their paths in ``folder``, in place of those of an earlier call for this run.
 
-    InputError, and nothing is touched, where a file would be lost that no such call wrote.
+    ``samples.json`` says of them what ``about`` does.
+    The contents of a few ``files`` are in memory at a time. InputError, and nothing is touched,
+    where a file would be lost that no such call wrote.
     """
     for place in (folder, folder / "images"):
         remove_leftovers(place, HOUR, deep=False)
     old = _written(folder, run)
     _refuse_others(folder, {*files, *old}, old)
-    new = {name: [hashlib.sha256(content).hexdigest()] for name, content in files.items()}
-    # Both are noted first: a killed call leaves nothing that the next one would not know.
-    _note(folder, run, {name: old.get(name, []) + new.get(name, []) for name in {*old, *new}})
-    for name, content in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        with replacing(folder / name) as partial:
-            partial.write_bytes(content)
+    new: Digests = {}
+    for few in _few_at_a_time(files):
+        new |= {name: [hashlib.sha256(content).hexdigest()] for name, content in few.items()}
+        # Both are noted first: a killed call leaves nothing that the next one would not know.
+        both = {name: old.get(name, []) + new.get(name, []) for name in {*old, *new}}
+        _note(folder, run, both, about)
+        for name, content in few.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            with replacing(folder / name) as partial:
+                partial.write_bytes(content)
     for name in old.keys() - new.keys():  # of a larger request
         (folder / name).unlink(missing_ok=True)
-    _note(folder, run, new)
+    _note(folder, run, new, about)
+
+
+def _few_at_a_time(files: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
+    """The files in order, as many at a time as have ``AT_ONCE`` bytes."""
+    few, size = dict[str, bytes](), 0
+    for name, content in files.items():
+        few[name] = content
+        size += len(content)
+        if size >= AT_ONCE:
+            yield few
+            few, size = {}, 0
+    yield few
 
 
 def _written(folder: Path, run: str) -> Digests:
@@ -86,7 +108,7 @@ def _refuse_others(folder: Path, names: set[str], known: Digests) -> None:
             )
 
 
-def _note(folder: Path, run: str, files: Digests) -> None:
+def _note(folder: Path, run: str, files: Digests, about: Mapping[str, object] | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"run": run, "files": dict(sorted(files.items()))}, indent=1)
+    text = json.dumps({"run": run, **(about or {}), "files": dict(sorted(files.items()))}, indent=1)
     write_text(folder / WRITTEN, text + "\n")

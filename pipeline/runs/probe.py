@@ -16,22 +16,25 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from ..artifacts.prepare import preprocessed, split_indices
+from ..artifacts.prepare import preprocessed
+from ..artifacts.split import halves
 from ..diffusion.labels import chosen_labels
 from ..errors import InputError
-from ..format import byte_size
+from ..format import byte_size, image_size
 from ..plugin.data import Source
+from ..plugin.length import total_steps
 from ..plugin.values import NO_CLASS, Rates
 from ..progress import note
 from ..recipe.schema import Recipe
 from ..training.batches import training_batches
+from ..training.init import Init, check_init
 from .rehearsal import Shape, rehearse
 from .results import ProbeRecord
 
 Mask = npt.NDArray[np.bool_]
 
 MAX_IMAGES = 20_000_000
-"""Images of a dataset: to split more would take minutes."""
+"""Images of a dataset, or to be drawn: to split more would take minutes."""
 MAX_PARTS = 40_000
 """Layers and weights of a network: deep ones have a few thousand."""
 TRIES = 100
@@ -40,16 +43,16 @@ ROWS = 64
 """Images of the batch that is tried, at most."""
 
 
-def probe(recipe: Recipe) -> ProbeRecord:
+def probe(recipe: Recipe, init: Init | None = None) -> ProbeRecord:
     """List the dataset and push one batch of its shape through every stage of the run.
 
     The network runs on torch's meta device, which has sizes and no numbers; the other stages run as
-    they will. Raises InputError for sizes that a stage cannot take, for too few images, and for
-    what this machine cannot hold.
+    they will. Raises InputError for sizes that a stage cannot take, for too few images, for what
+    this machine cannot hold, and for an ``init`` that does not fit.
     """
     source = recipe.dataset()
     _check_source(source)
-    validation = split_indices(source.parts, recipe.split)
+    validation = halves(source, recipe.split)
     image = _first_image(source, recipe)
     shape = (image.shape[0], image.shape[1], image.shape[2])
     names = _class_names(recipe, source)
@@ -60,7 +63,10 @@ def probe(recipe: Recipe) -> ProbeRecord:
     network = _tried_network(recipe, shape, len(names) if names else None)
     counts = {"validation": int(validation.sum()), "train": len(train)}
     labels = torch.tensor([NO_CLASS if n is None else n for n in source.labels[:ROWS]])
-    rehearse(recipe, _batch(image, settings.batch_size), labels if names else None, names, counts)
+    batch = _batch(image, settings.batch_size)
+    rehearse(recipe, batch, labels if names else None, names, counts)
+    if init:
+        check_init(init, recipe, network, names, batch)
     recipe.train.optimizer(network.parameters())
     _check_learning_rates(recipe, settings.steps(per_epoch))
     if names:
@@ -69,6 +75,7 @@ def probe(recipe: Recipe) -> ProbeRecord:
         num_images=len(source),
         num_train=len(train),
         shape=shape,
+        num_classes=len(names) if names else None,
         num_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         steps_per_epoch=per_epoch,
         steps=settings.steps(per_epoch),
@@ -156,16 +163,22 @@ def _check_memory(recipe: Recipe, shape: Shape) -> None:
     wanted = {
         "train.batch_size": 4 * train.batch_size,  # float32
         "train.validate.grid": columns * rows,
-        "train.validate.num_images": train.validate.num_images or 0,
-        "sample.num_images": recipe.sample.num_images,
-        "evaluate.num_images": (scored.num_images if scored else None) or 0,
+        "sample.grid": recipe.sample.layout[0] * recipe.sample.layout[1],
     }
+    drawn = {
+        "train.validate.num_images": train.validate.num_images,
+        "sample.num_images": recipe.sample.count,
+        "evaluate.num_images": scored.num_images if scored else None,
+    }
+    for key, count in drawn.items():
+        if (count or 0) > MAX_IMAGES:
+            raise InputError(f"{key}: {count:,} images are beyond any use; ask for fewer")
     memory = psutil.virtual_memory().total
     channels, height, width = shape
     for key, count in wanted.items():
         if count * channels * height * width > memory:
             raise InputError(
-                f"{key}: images of {width}×{height} would take "
+                f"{key}: images of {image_size(shape)} would take "
                 f"{byte_size(count * channels * height * width)} at once, and this machine has "
                 f"{byte_size(memory)} of memory; ask for fewer"
             )
@@ -177,6 +190,22 @@ def _check_learning_rates(recipe: Recipe, steps: int) -> None:
         factor = recipe.train.lr_schedule(step)
         if not math.isfinite(factor):
             raise InputError(f"train.lr_schedule: gives {factor} at step {step}")
+    _tell_length(recipe, steps)
+
+
+def _tell_length(recipe: Recipe, steps: int) -> None:
+    """Say so where the schedule is made for a longer or a shorter training."""
+    made_for = total_steps(recipe.train.lr_schedule)
+    if made_for is None or made_for == steps:
+        return
+    told = f"its last {steps - made_for:,} steps are beyond the end"
+    if made_for > steps:
+        left = recipe.train.lr_schedule(steps - 1)
+        told = f"it ends at {left:.0%} of the full learning rate"
+    note(
+        f"train.lr_schedule: made for {made_for:,} steps, and this training has {steps:,}: {told} "
+        "(total_steps: null ends with the training)"
+    )
 
 
 # The network --------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from ..diffusion.labels import Labels
 from ..diffusion.measure import score_record
 from ..diffusion.model import Model
 from ..errors import InputError
+from ..format import image_size
 from ..plugin.contracts import Features, Metric
 from ..plugin.draws import Draws
 from ..plugin.values import Rates, Score
@@ -151,7 +152,7 @@ def _requests(recipe: Recipe, labels: Tensor | None) -> dict[str, SampleRequest]
 def _drawn(key: str, model: Model, request: SampleRequest) -> Tensor:
     """An image, uint8 (1, C, H, W), that can be shown."""
     with _trying(key):
-        assert request.nfe >= 0
+        _check_nfe(request)
         (image,) = generate(model, request, [0])
         wanted = (1, *model.shape), torch.uint8
         _same("samples", wanted, (tuple(image.shape), image.dtype))
@@ -164,15 +165,26 @@ def _drawn(key: str, model: Model, request: SampleRequest) -> Tensor:
     return image
 
 
+def _check_nfe(request: SampleRequest) -> None:
+    """InputError for a sampler that does not know how often it evaluates the network."""
+    number: object = request.sampler.nfe(request.num_steps)
+    if not isinstance(number, int) or number < 0:
+        raise InputError(
+            f"{type(request.sampler).__name__}.nfe({request.num_steps}) is {number!r}: should be "
+            "the number of network evaluations for an image"
+        )
+
+
 def _width(features: Features, image: Tensor) -> int:
     """The dimensions of the features, which were extracted from the image."""
     extractor = features()
     try:
         values = extractor(image)
     except (RuntimeError, ValueError, TypeError) as error:  # how torch tells of a wrong shape
-        shape = "×".join(map(str, image.shape[1:]))
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"its features cannot take images of {shape}: {reason}") from error
+        raise InputError(
+            f"its features cannot take images of {image_size(image.shape)}: {reason}"
+        ) from error
     _same("features", ((1, extractor.dim), torch.float32), (tuple(values.shape), values.dtype))
     return extractor.dim
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from ..diffusion.generate import SampleRequest
 from ..diffusion.images import Images
 from ..diffusion.labels import Labels, chosen_labels, split_labels
+from ..diffusion.precision import DTYPES, best_precision, check_precision, tell_imitated
+from ..errors import InputError
 from ..plugin.registry import Registry
 from ..progress import note
 from ..recipe.schema import Evaluate, Recipe
@@ -23,9 +25,10 @@ def pictures_request(recipe: Recipe, class_names: Sequence[str] | None) -> Sampl
         spacing=settings.spacing,
         labels=drawn_labels(settings.classes, class_names) if class_names else None,
         guidance_scale=settings.guidance_scale,
-        num_images=settings.num_images,
+        num_images=settings.count,
         seed=recipe.seed,
         batch_size=settings.batch_size,
+        precision=settings.precision,
     )
 
 
@@ -56,6 +59,7 @@ def scored_request(recipe: Recipe, images: Images) -> SampleRequest:
         seed=recipe.seed,
         purpose="evaluate",
         batch_size=settings.batch_size,
+        precision=settings.precision,
     )
 
 
@@ -66,6 +70,7 @@ def _like_pictures(recipe: Recipe) -> Evaluate:
         num_steps=pictures.num_steps,
         spacing=pictures.spacing,
         guidance_scale=pictures.guidance_scale,
+        precision=pictures.precision,
         metrics=[],
     )
 
@@ -85,3 +90,22 @@ def scored_protocol(request: SampleRequest, registry: Registry, images: Images) 
         "seed": request.seed,
         "resolution": list(images.shape[1:]),
     }
+
+
+def precision_of(asked: object, recipe: Mapping[str, Any], section: str, device: str) -> str:
+    """The precision to draw in: as ``--precision`` asks, or as a run's recipe has it.
+
+    InputError for one that is unknown, or that the device does not have.
+    """
+    if asked == "auto":
+        best = best_precision(device)
+        note(f"precision auto: {best} on {device}")
+        return best
+    # Runs of older versions have none.
+    usual = recipe[section].get("precision", "float32")
+    key, value = (f"{section}.precision", usual) if asked is None else ("--precision", asked)
+    if value not in DTYPES:
+        raise InputError(f"{key} {value}: should be one of {', '.join(DTYPES)}, auto")
+    check_precision(str(value), device, key)
+    tell_imitated({key: value}, device)
+    return str(value)

@@ -23,9 +23,32 @@ class ProbeRecord(TypedDict):
     num_train: int
     shape: tuple[int, int, int]
     """(C, H, W) of the images that the network sees."""
+    num_classes: int | None
+    """The classes that the network is told; None without ``condition``."""
     num_parameters: int
     steps_per_epoch: int
     steps: int
+
+
+class EstimateRecord(TypedDict):
+    """What a run will take, from a few steps that were timed on this machine.
+
+    Preparing the images, features and metrics are not in it.
+    """
+
+    device: str
+    threads: int
+    seconds_a_step: float
+    training_seconds: float
+    """All steps, without compiling."""
+    compile_seconds: NotRequired[float]
+    """What the first step takes longer where the network is compiled."""
+    evaluations: int
+    """Of the network, each of one image: to validate, and to draw and score images."""
+    evaluation_seconds: float
+    """All of these."""
+    peak_memory: int
+    """Bytes that a step takes: on a GPU all, on a CPU beyond libraries and images."""
 
 
 class DryRunResult(TypedDict):
@@ -34,12 +57,15 @@ class DryRunResult(TypedDict):
     name: str
     recipe: Plain
     probe: ProbeRecord
+    estimate: EstimateRecord
 
 
 class SampleResult(TypedDict):
     """What ``sample`` returns."""
 
     run: str
+    unfinished: NotRequired[str]
+    """How far the run's training is, where it has not finished."""
     images: int
     grid: str
     folder: str
@@ -49,13 +75,22 @@ class SampleResult(TypedDict):
     spacing: str | Plain
     labels: NotRequired[str]
     guidance_scale: NotRequired[float]
+    classes: NotRequired[dict[str, str]]
+    """The names of the classes that were drawn, by their numbers."""
+    image: NotRequired[list[str]]
+    """What drawing began from, in turn."""
+    strength: NotRequired[float]
+    mask: NotRequired[list[str]]
     seed: int
+    precision: str
 
 
 class EvaluateResult(TypedDict):
     """What ``evaluate`` returns."""
 
     what: str
+    unfinished: NotRequired[str]
+    """How far the run's training is, where it has not finished."""
     against: str
     scores: dict[str, ScoreRecord]
     diagnosis: list[FindingRecord]

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from .drawing import SampleOptions, folder_name, save_images
-from .finished import Run, open_run
+from .asked import SampleOptions
+from .drawing import folder_name, save_images
+from .finished import Run
+from .given import Photos
+from .opened import open_run
 from .results import SampleResult
 
 
@@ -23,8 +26,12 @@ def sample(
     classes: Sequence[int | str] | None = None,
     guidance_scale: float | None = None,
     interpolate: int | None = None,
+    image: Photos | None = None,
+    strength: float | None = None,
+    mask: Photos | None = None,
     checkpoint: Literal["best", "last"] = "best",
     weights: Literal["ema", "raw"] = "ema",
+    precision: str | None = None,
     out: Path | None = None,
     plugins: Sequence[Path] = (),
     store: Path | None = None,
@@ -35,7 +42,8 @@ def sample(
     What is not given is as in the run's recipe, section ``sample``. ``spacing`` and ``sampler`` are
     names, or texts like ``{name: ddim, eta: 1}``. ``classes`` are numbers or names; image i is of
     the i-th, from the first again after the last. With ``interpolate`` each row of the grid goes in
-    so many images from one starting noise to another, within one class.
+    so many images from one starting noise to another, within one class. ``precision`` is
+    ``float32``, ``tf32``, ``bf16``, ``fp16`` or ``auto``, whatever the network was trained in.
     """
     options = SampleOptions(
         num_images=num_images,
@@ -47,8 +55,12 @@ def sample(
         classes=classes,
         guidance_scale=guidance_scale,
         interpolate=interpolate,
+        image=image,
+        strength=strength,
+        mask=mask,
         checkpoint=checkpoint,
         weights=weights,
+        precision=precision,
         out=out,
     )
     return _sample(open_run(run, plugins=plugins, store=store, device=device), options)
@@ -59,7 +71,7 @@ def _sample(run: Run, options: SampleOptions) -> SampleResult:
     request, registry = drawn.request, run.session.registry
     name = folder_name(request, registry, chosen=bool(options.classes))
     folder = options.out or run.folder / name
-    save_images(drawn, folder, run.name)
+    save_images(drawn, folder, run.title)
     result: SampleResult = {
         "run": run.name,
         "images": request.num_images,
@@ -70,8 +82,17 @@ def _sample(run: Run, options: SampleOptions) -> SampleResult:
         "sampler": registry.spec(request.sampler),
         "spacing": registry.brief(request.spacing),
         "seed": request.seed,
+        "precision": request.precision,
     }
+    if unfinished := run.record.get("unfinished"):
+        result["unfinished"] = unfinished
     if request.labels:
         result["labels"] = request.labels.words
         result["guidance_scale"] = request.guidance_scale
+        result["classes"] = {str(number): name for number, name in drawn.classes.items()}
+    if drawn.beginning:
+        result["image"] = drawn.beginning.given.names
+        result["strength"] = drawn.beginning.painting.strength
+        if drawn.beginning.masks:
+            result["mask"] = [mask["mask"] for mask in drawn.beginning.masks]
     return result

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from ..plugin.specs import ABSENT, Change, Spec, changes, is_stage
 
 FIRST = "first of its kind"
+OLDER = "an earlier version of pipeline made it in another way"
+"""The ingredients are the same, and the key is not: ``FORMAT`` was raised."""
 SHOWN = 3
 """How many differences are named; the others are counted."""
 WIDEST = 40

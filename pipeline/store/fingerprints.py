@@ -29,6 +29,8 @@ TABLE = (
     "CREATE TABLE IF NOT EXISTS checked (path BLOB PRIMARY KEY, stamp TEXT, sha256 TEXT, seal TEXT)"
 )
 """Paths are bytes, as not all are UTF-8; the seal is a digest of the row, for flipped bits."""
+AT_ONCE = 2**20
+"""Bytes of a file that are digested at once."""
 BATCH = 1000
 """How many digests one transaction writes: a kill costs at most the hashing of so many files."""
 PATIENCE = 2.0
@@ -41,8 +43,12 @@ again under the same stamp, so its digest is not remembered yet."""
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    # Unbuffered: for a small photo the buffers of `file_digest` take longer than the digest.
+    with open(path, "rb", buffering=0) as file:
+        while data := file.read(AT_ONCE):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 class Fingerprints:

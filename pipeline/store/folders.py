@@ -23,6 +23,9 @@ from ..format import AS_TOLD
 UNSYNCED = (errno.EINVAL, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What file systems say that cannot sync a folder."""
 
+OPEN = (errno.EBUSY, errno.ENOTEMPTY)
+"""What NFS says of a file that is open, which stays as ``.nfs…``, and of its folder."""
+
 PRIVATE = ".*.tmp"
 """The pattern of private names: what a killed process leaves is called so."""
 _EXACTLY = re.compile(r"\..{0,16}\.[0-9a-f]{8}\.tmp", re.DOTALL)
@@ -106,22 +109,39 @@ def private(final: Path, stays: Callable[[], bool] = lambda: True) -> Iterator[P
             fsync(inner)
         _take_place(folder, final, stays)
         fsync(final.parent)
+    except FileNotFoundError as error:
+        if folder.is_dir():
+            raise
+        raise Failed(
+            f"{final}: somebody removed it while it was being made; give the same command again"
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take_place(folder: Path, final: Path, stays: Callable[[], bool]) -> None:
     """Give ``folder`` the name ``final``; ``folder`` is what was there before, if anything was."""
+    old = _private(final)
+    while not _renamed(folder, final):
+        if stays() or _exchanged(folder, final):
+            return
+        with suppress(FileNotFoundError):  # another process does the same
+            final.rename(old)
+        if _renamed(folder, final):
+            old.rename(folder)
+            return
+        shutil.rmtree(old, ignore_errors=True)  # another process was faster
+
+
+def _renamed(folder: Path, final: Path) -> bool:
+    """Rename a folder; False where there is one of that name, that is not empty."""
     try:
         folder.rename(final)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        if not stays() and not _exchanged(folder, final):
-            old = _private(final)
-            final.rename(old)
-            folder.rename(final)
-            old.rename(folder)
+        return False
+    return True
 
 
 def _exchanged(one: Path, other: Path) -> bool:
@@ -135,11 +155,18 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder if it is there. It is renamed first: half of one must not look complete."""
+    """Remove a folder if it is there. It is renamed first: half of one must not look complete.
+
+    What is open on NFS stays under the private name, as a killed process's leftovers do.
+    """
     if folder.exists():
         renamed = folder.rename(_private(folder))
         fsync(folder.parent)
-        shutil.rmtree(renamed)
+        try:
+            shutil.rmtree(renamed)
+        except OSError as error:
+            if error.errno not in OPEN:
+                raise
 
 
 HOUR = 3600.0

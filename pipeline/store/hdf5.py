@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -43,6 +45,48 @@ def check_disk(file: h5py.File) -> None:
     """Raise the error of a file that is being written, if there was one: the rest is in vain."""
     if file.disk.error:
         raise file.disk.error
+
+
+def write_rows(
+    file: h5py.File, name: str, blocks: Iterable[npt.NDArray[Any]], shape: Sequence[int], chunk: int
+) -> None:
+    """A new dataset of this shape, filled in order with blocks of its rows, of any lengths.
+
+    ``chunk`` rows have a checksum; so many, and one block, are in memory. ValueError for blocks
+    that are not as many rows, or of another shape.
+    """
+    chunk, data, start = min(chunk, shape[0]), None, 0
+    held: list[npt.NDArray[Any]] = []
+    for block in blocks:
+        if data is None:
+            chunks = (chunk, *shape[1:])
+            data = file.create_dataset(name, shape, block.dtype, chunks=chunks, fletcher32=True)
+        if block.shape[1:] != data.shape[1:]:
+            raise ValueError(f"{name}: rows of shape {block.shape[1:]}, not {data.shape[1:]}")
+        held.append(block)
+        count = sum(map(len, held))
+        whole = count if start + count == shape[0] else count - count % chunk
+        if whole:
+            joined = np.concatenate(held)
+            data[start : start + whole] = joined[:whole]
+            held, start = [joined[whole:]], start + whole
+            check_disk(file)
+    if start != shape[0] or any(map(len, held)):
+        raise ValueError(f"{name}: {start + sum(map(len, held))} rows, not {shape[0]}")
+
+
+def gather(dataset: h5py.Dataset, indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """The rows of these indices, in their order; they may repeat.
+
+    Rows that follow each other are read together, and others one by one: h5py takes 28 times as
+    long for a list of indices.
+    """
+    rows = np.empty((len(indices), *dataset.shape[1:]), dataset.dtype)
+    starts = [0, *(np.flatnonzero(np.diff(indices) != 1) + 1).tolist()]
+    for start, end in pairwise([*starts, len(indices)]):
+        first = int(indices[start]) if end else 0
+        rows[start:end] = dataset[first : first + end - start]
+    return rows
 
 
 class _Disk(io.RawIOBase):

@@ -14,6 +14,7 @@ from ..records import Plain
 from .checked import DIGEST, Damaged, parse_json, read_json, read_lines
 from .fingerprints import sha256_of
 from .folders import remove_leftovers
+from .locks import HELD
 from .manifest import MANIFEST
 
 TENSORS = ".safetensors"
@@ -24,6 +25,8 @@ _LIBRARYS = re.compile(r"\.tmp[A-Za-z0-9]{6}")
 def tidy(workspace: Path) -> None:
     """Remove what killed processes left in a workspace that nobody is writing to."""
     remove_leftovers(workspace)
+    for mark in workspace.glob("*" + HELD):
+        mark.unlink(missing_ok=True)
     for path in [*workspace.rglob(".tmp*"), *workspace.rglob("*" + TENSORS)]:
         if _LIBRARYS.fullmatch(path.name) or (path.suffix == TENSORS and _is_orphan(path)):
             path.unlink(missing_ok=True)

@@ -1,26 +1,26 @@
-"""Locks between processes, also on file systems that have none.
+"""Locks between processes that hold on every file system, also between machines.
 
-Where ``flock`` works, the system frees a lock when its process ends. Where it does not, as on some
-mounts of NFS and Lustre, a file that only one process can make stands for the lock. Its holder
-touches it every few seconds; it counts no longer when it has not been touched for minutes, or when
-its process was on this machine and is gone.
+A file that only one process can make (``O_EXCL``) stands for the lock, and not the system's
+``flock``, of which network file systems hold what they like. Its holder touches it every few
+seconds. A lock of this machine counts as long as its process lives: one of an earlier boot, or of a
+process whose number another one has by now, is a dead one's at once. A lock of another machine
+counts until it has not been touched for minutes. A lock only saves work: who was cut off from the
+others for minutes may find that another works beside it, and nothing becomes wrong by that.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import secrets
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from zlib import crc32
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
-"""What ``flock`` says where the file system has no locks."""
+from ..errors import FULL
 
 PATIENCE = 2.0
 """Seconds of waiting for another process before saying so."""
@@ -28,6 +28,17 @@ POLL = 0.1
 """Seconds between two looks at a lock that another process holds."""
 BEAT, SILENT = 10.0, 180.0
 """Seconds between two touches, and without one: NFS shows a touch up to a minute late."""
+WRITING = 0.2
+"""Seconds between the making of such a file and its text: one without lost it with the power, or
+found no room on the disk."""
+
+HELD = ".held"
+"""The end of the name of a file that stands for a lock, or for a process that is at work."""
+
+_ours: set[str] = set()
+"""What stands in this process's own files: another file with its number is a dead one's."""
+_guard = threading.RLock()
+"""Held while such a file is made, removed or judged, so that no thread takes away another's."""
 
 
 @contextmanager
@@ -36,46 +47,8 @@ def locked(file: Path, waiting: Callable[[str], None]) -> Iterator[None]:
 
     ``waiting`` is called once, with who is inside ("process 7 on host"), if that takes long.
     """
-    lock = _flocked(file, waiting)
-    if lock is None:
-        with _claimed(file.with_name(file.name + ".held"), waiting):
-            yield
-        return
-    try:
-        with suppress(OSError):  # a full disk: it only tells others who is inside
-            os.truncate(lock, 0)
-            os.pwrite(lock, _me().encode(), 0)
+    with _claimed(file.with_name(file.name + HELD), waiting):
         yield
-    finally:
-        os.close(lock)
-
-
-def _flocked(file: Path, waiting: Callable[[str], None]) -> int | None:
-    """The descriptor of the locked file; None where the file system has no locks."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        since: float | None = time.monotonic()
-        while not _try(descriptor, fcntl.LOCK_EX):
-            since = _waited(since, file, waiting)
-        return descriptor
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in NO_LOCKS:
-            return None
-        error.filename = str(file)
-        raise
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _try(descriptor: int, kind: int) -> bool:
-    """Whether the lock was to be had at once."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _waited(since: float | None, file: Path, waiting: Callable[[str], None]) -> float | None:
@@ -87,10 +60,19 @@ def _waited(since: float | None, file: Path, waiting: Callable[[str], None]) -> 
     return since
 
 
+def holder(file: Path) -> str | None:
+    """Who holds a lock now; None where nobody does. Nothing is waited for, made or removed."""
+    held = file.with_name(file.name + HELD)
+    with suppress(OSError):
+        if _counts(_read(held), (time.time() - held.stat().st_mtime) / 2):
+            return _holder(held)
+    return None
+
+
 def _holder(file: Path) -> str:
     """Who holds a lock, as far as its file tells."""
     with suppress(OSError, ValueError):
-        number, host = file.read_text().split()[:2]
+        host, _, _, _, number, *_ = _read(file).split()
         return f"process {number} on {host}"
     return "another process"
 
@@ -101,61 +83,50 @@ class Users:
     def __init__(self, folder: Path) -> None:
         """Waits while another process is alone with the folder."""
         self.folder = folder
-        self._mark: Path | None = None
+        self._mark = folder / f"in-use.{secrets.token_hex(8)}{HELD}"
         try:
-            self._lock: int | None = _open(folder / "in-use")
-        except OSError:  # a folder that can only be read: nobody will be alone with it
-            self._lock = None
+            beating = _Beating(self._mark)
+        except OSError:  # a folder that can only be read, or is full: nobody will know of this one
             return
-        weakref.finalize(self, os.close, self._lock)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            self._lock = None
-            self._mark = self._register()
+        weakref.finalize(self, beating.end)
+        watch = _Watch(self._alone)  # that one, if there is one, sees the mark
+        while not watch.is_free():
+            time.sleep(POLL)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Whether nobody else uses the folder; nobody else begins to as long as the block runs."""
-        if self._lock is not None:
+        with ExitStack() as stack:
             try:
-                yield _try(self._lock, fcntl.LOCK_EX)
-            finally:
-                fcntl.flock(self._lock, fcntl.LOCK_SH)  # a refused change of a lock loses the lock
-        else:
-            with _claimed(self._alone, lambda holder: None):
-                marks = set(self.folder.glob("in-use.*.held")) - {self._alone, self._mark}
-                yield not any(_is_alive(mark) for mark in marks)
+                stack.enter_context(_claimed(self._alone, lambda holder: None))
+            except OSError as error:
+                if error.errno not in FULL:  # where there is no room, to remove is what helps
+                    raise
+            marks = set(self.folder.glob(f"in-use.*{HELD}")) - {self._alone, self._mark}
+            yield not any(_may_live(mark) for mark in marks)
 
     @property
     def _alone(self) -> Path:
-        return self.folder / "in-use.alone.held"
-
-    def _register(self) -> Path | None:
-        """Make a mark of this process; then wait for the one that is alone, which sees the mark."""
-        mark = self.folder / f"in-use.{secrets.token_hex(8)}.held"
-        try:
-            beating = _Beating(mark)
-        except OSError as error:
-            if error.errno in (errno.EROFS, errno.EACCES):
-                return None
-            raise
-        weakref.finalize(self, beating.end)
-        watch = _Watch(self._alone)
-        while not watch.is_free():
-            time.sleep(POLL)
-        return mark
+        return self.folder / f"in-use.alone{HELD}"
 
 
-def _open(file: Path) -> int:
-    with suppress(OSError):
-        return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    return os.open(file, os.O_RDONLY)
+@contextmanager
+def marked(mark: Path) -> Iterator[None]:
+    """Tell others, as long as the block runs, that this process is at work."""
+    beating = _Beating(mark)
+    try:
+        yield
+    finally:
+        beating.end()
 
 
-# Without flock ------------------------------------------------------------------------------------
+def is_at_work(mark: Path) -> bool:
+    """Whether a process of this machine is at work that has ``marked`` this, or is about to."""
+    with _guard, suppress(OSError):
+        text, silent = _read(mark), time.time() - mark.stat().st_mtime
+        begun = not _is_whole(text) and silent < WRITING
+        return begun or _lives_here(text) is True
+    return False
 
 
 @contextmanager
@@ -181,14 +152,18 @@ class _Beating:
 
     def __init__(self, file: Path) -> None:
         """FileExistsError where it is there."""
-        self.file, self.text, self.ended = (
-            file,
-            f"{_me()} {secrets.token_hex(8)}",
-            threading.Event(),
-        )
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(self.text)
+        self.file, self.process, self.ended = file, os.getpid(), threading.Event()
+        self.text = _with_sum(f"{_me()} {secrets.token_hex(8)}")
+        with _guard:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                os.write(descriptor, self.text.encode())
+            except OSError:  # a full disk: it only tells others who is inside
+                os.ftruncate(descriptor, 0)
+                self.text = ""
+            finally:
+                os.close(descriptor)
+            _ours.add(self.text)
         threading.Thread(target=self._beat, daemon=True).start()
 
     def _beat(self) -> None:
@@ -199,8 +174,9 @@ class _Beating:
     def end(self) -> None:
         """Remove the file, unless another process took it for a dead one's and has its own."""
         self.ended.set()
-        with suppress(OSError):
-            if self.file.read_text() == self.text:
+        with _guard, suppress(OSError):
+            _ours.discard(self.text)
+            if os.getpid() == self.process and _read(self.file) == self.text:
                 self.file.unlink()
 
 
@@ -212,16 +188,25 @@ class _Watch:
 
     def is_free(self) -> bool:
         """Whether the file is gone, or was a dead process's and is removed now."""
+        with _guard:
+            return self._is_free()
+
+    def _is_free(self) -> bool:
         try:
-            text, touched = self.file.read_text(), self.file.stat().st_mtime_ns
+            text, touched = _read(self.file), self.file.stat().st_mtime_ns
         except FileNotFoundError:
             return True
         if touched != self.seen:
             self.seen, self.since = touched, time.monotonic()
-        if not _is_dead(text) and time.monotonic() - self.since < SILENT:
+        if _counts(text, time.monotonic() - self.since):
             return False
         _take_away(self.file, text)
         return True
+
+
+def _read(file: Path) -> str:
+    """Its text, whatever a loss of power made of it."""
+    return file.read_text(errors="replace")
 
 
 def _take_away(file: Path, text: str) -> None:
@@ -229,39 +214,84 @@ def _take_away(file: Path, text: str) -> None:
     grave = file.with_name(f".{secrets.token_hex(4)}.tmp")
     with suppress(FileNotFoundError):
         file.rename(grave)
-        if grave.read_text() != text:
+        if _read(grave) != text:
             with suppress(OSError):
                 os.link(grave, file)
         grave.unlink()
 
 
-def _is_alive(mark: Path) -> bool:
+def _may_live(mark: Path) -> bool:
     """Whether a mark's process may still run; one that is seen to be dead loses its mark."""
-    with suppress(FileNotFoundError):
-        text = mark.read_text()
-        if not _is_dead(text) and time.time() - mark.stat().st_mtime < 2 * SILENT:
+    with _guard, suppress(FileNotFoundError):
+        text, silent = _read(mark), time.time() - mark.stat().st_mtime
+        if _counts(text, silent / 2):  # the clocks of machines differ
             return True
         _take_away(mark, text)
     return False
 
 
-def _is_dead(text: str) -> bool:
-    """Whether the process of this text was on this machine and is gone."""
+def _counts(text: str, silent: float) -> bool:
+    """Whether a file of this text, not touched for so many seconds, may be a living process's."""
+    if not _is_whole(text):
+        return silent < WRITING
+    lives = _lives_here(text)
+    return silent < SILENT if lives is None else lives
+
+
+def _lives_here(text: str) -> bool | None:
+    """Whether the process of this text lives on this machine; None if that cannot be told here."""
     words, mine = text.split(), _me().split()
-    if len(words) < len(mine) or words[1:3] != mine[1:3]:
-        return False
+    if len(words) < len(mine) or words[:2] != mine[:2]:
+        return None
+    if words[2] != mine[2]:
+        return False  # the machine was started anew since
+    if words[3] != mine[3]:
+        return None
+    if words[4] == mine[4]:
+        return text in _ours
     try:
-        os.kill(int(words[0]), 0)
+        os.kill(int(words[4]), 0)
     except ProcessLookupError:
-        return True
-    except (OSError, ValueError):
         return False
-    return False
+    except PermissionError:  # somebody else's
+        pass
+    began = _began(words[4])
+    return began == words[5] if began else None
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is neither being written nor damaged."""
+    return text == _with_sum(text.rpartition(" ")[0])
+
+
+def _with_sum(text: str) -> str:
+    """The text with a checksum: a damaged one tells nothing of its process."""
+    return f"{text} {crc32(text.encode()):08x}"
 
 
 def _me() -> str:
-    """This process: its number, its host, and where its number means it (containers)."""
-    space = "-"
+    """This process: host, machine, boot, where its number means it (containers), number and begin.
+
+    Hosts may have one name, and copied machines one identity; few have both.
+    """
+    space = ""
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
-    return f"{os.getpid()} {os.uname().nodename} {space}"
+    machine, boot = _word("/etc/machine-id"), _word("/proc/sys/kernel/random/boot_id")
+    words = [os.uname().nodename, machine, boot, space, str(os.getpid()), _began("self")]
+    return " ".join(word or "-" for word in words)
+
+
+def _word(file: str) -> str:
+    with suppress(OSError):
+        return Path(file).read_text().strip()
+    return ""
+
+
+def _began(process: str) -> str:
+    """When a process began, in the kernel's count since the boot; "" where that is not told.
+
+    "dead" where only its parent has not yet heard of its end.
+    """
+    state, *numbers = _word(f"/proc/{process}/stat").rpartition(")")[2].split() or [""]
+    return "dead" if state in ("Z", "X") else "".join(numbers[18:19])

@@ -21,7 +21,7 @@ from .checked import Damaged, parse_json, read_json, write_json
 from .fingerprints import sha256_of
 from .folders import fsync
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key: raise it when what a key means changes."""
 MANIFEST_FORMAT = 2
 """Raise it when what a manifest means changes. Format 1 had no digest of itself."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ..errors import InputError
-from .explain import explain
+from .explain import OLDER, explain
 from .fingerprints import Fingerprints
 from .folders import (
     HOUR,
@@ -44,12 +46,11 @@ from .manifest import (
     write_manifest,
 )
 from .needs import Needs
+from .turns import HowFar, last_change, turn
 
 log = logging.getLogger(__name__)
 
 FRESH = "made anew, as --fresh asks"
-
-
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -105,9 +106,7 @@ class Store:
             except OSError as error:
                 if error.errno not in READ_ONLY or not (self.root / "artifacts").is_dir():
                     raise
-            # It is used as long as this object lives; gc must be alone, so that it cannot remove
-            # what a run that has not yet written its run.json is using.
-            self._users = Users(self.root)
+            self._users = Users(self.root)  # gc must be alone: what a run uses is nowhere noted yet
 
     def get_or_build(
         self, kind: str, ingredients: Mapping[str, object], build: Callable[[Path], None]
@@ -119,13 +118,15 @@ class Store:
         with explaining_errors(self.root):
             artifact, _ = self._look(kind, key)
             if artifact and not anew:
+                log.info("%s %s: reused", kind, key[:12])
                 return artifact
+            began = time.monotonic()
             with self._locked(kind, key):
                 artifact, harm = self._look(kind, key)  # another may have built it meanwhile
                 if artifact and not anew:
                     return artifact
                 refuse_other_format(self._folder("artifacts", kind, key))
-                why = harm or (FRESH if anew else self.explain(kind, ingredients))
+                why = harm or (FRESH if anew else self.explain(kind, ingredients) or OLDER)
                 final = self._folder("artifacts", kind, key)
                 # What is there is damaged or to be built anew, unless another built it meanwhile.
                 with private(final, lambda: not anew and not damage(final, key)) as folder:
@@ -135,6 +136,8 @@ class Store:
             artifact, harm = self._look(kind, key)
         if not artifact:
             raise InputError(f"{self.root}: {harm} right after it was written; check the disk")
+        spent = time.monotonic() - began
+        log.info("%s %s: built in %.1f s, because %s", kind, key[:12], spent, why)
         return replace(artifact, reused=False, why=why)
 
     def find(self, kind: str, ingredients: Mapping[str, object]) -> Artifact | None:
@@ -155,23 +158,23 @@ class Store:
         return artifact
 
     @contextmanager
-    def workspace(self, kind: str, ingredients: Mapping[str, object]) -> Iterator[Path]:
+    def workspace(
+        self, kind: str, ingredients: Mapping[str, object], how_far: HowFar = last_change
+    ) -> Iterator[Path]:
         """A folder that grows over several runs, to one process at a time. Never an artifact."""
         key = key_of(kind, ingredients)
         folder = self._folder("workspaces", kind, key)
         anew = self._anew(key)
         self.needs.use(key)
         with explaining_errors(self.root), self._locked(kind, key):
-            if anew:
-                remove(folder)
-            tidy(folder)
             refuse_other_format(folder)
             if damage(folder, key):
-                why = self.explain(kind, ingredients)
+                why = self.explain(kind, ingredients) or OLDER
                 make_folder(folder)
                 write_manifest(folder, kind, ingredients, why, files=[])
             _touch(folder)
-            yield folder
+            with turn(folder, how_far, anew=anew) as growing:
+                yield growing
 
     def explain(self, kind: str, ingredients: Mapping[str, object]) -> str:
         """How these ingredients differ from the most similar artifact; "" if it is there."""
@@ -195,9 +198,9 @@ class Store:
 
     def forget_runs(self, folders: Collection[Path]) -> None:
         """Take these folders out of what older versions noted."""
-        kept = [folder for folder in self.runs() if folder not in folders]
+        kept = [f"{folder}\n" for folder in self.runs() if folder not in folders]
         if len(kept) < len(self.runs()):
-            write_text(self.root / "runs.txt", "".join(f"{folder}\n" for folder in kept))
+            write_text(self.root / "runs.txt", "".join(kept))
 
     def ls(self) -> list[Record]:
         """All artifacts, workspaces and unfinished folders, by kind and age."""
@@ -278,9 +281,7 @@ class Store:
         For artifacts it only saves work: private folders and their renaming keep them whole.
         """
 
-        def waiting(holder: str) -> None:
-            log.warning("waiting for %s, which makes the same %s", holder, kind)
-
+        waiting = partial(log.warning, f"waiting for %s, which makes the same {kind}")
         with locked(self.root / "locks" / f"{kind}-{key}.lock", waiting):
             yield
 
@@ -288,9 +289,8 @@ class Store:
     def _alone(self) -> Iterator[None]:
         with self._users.alone() as alone:
             if not alone:
-                raise InputError(
-                    f"{self.root}: another run is using this store; try again when it has ended"
-                )
+                told = "another run is using this store; try again when it has ended"
+                raise InputError(f"{self.root}: {told}")
             yield
 
 

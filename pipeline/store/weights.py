@@ -61,9 +61,16 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str,
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], Plain]:
-    """The tensors and the state that ``write_weights`` wrote; ValueError if they are damaged."""
+    """The tensors and the state that ``write_weights`` wrote; ValueError if they are damaged.
+
+    A pair that was renamed since is read by its new name.
+    """
     state = _read_json(path)
-    data = path.with_name(state.get("file", path.name + ".safetensors"))
+    usual = path.with_name(path.name + ".safetensors")
+    data = path.with_name(state.get("file", usual.name))
+    data = data if data.is_file() else usual
+    if not data.is_file():
+        raise Damaged(data, "it is not there")
     if state.get("sha256") != sha256_of(data):
         raise Damaged(data)
     try:
@@ -161,6 +168,16 @@ def _bytes_of(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     data: npt.NDArray[np.uint8] = flat.view(torch.uint8).numpy()
     return data.data
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the tensors with their names, whatever file they are in."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(_bytes_of(tensor))
+    return digest.hexdigest()
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

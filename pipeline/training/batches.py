@@ -15,18 +15,24 @@ from ..recipe.schema import Train
 
 
 class Batches:
-    """The batches of a training.
+    """The images of each step of a training.
 
-    An epoch is ``repeats`` shuffled passes over the images, cut into batches; the rest is dropped.
+    An epoch is ``repeats`` shuffled passes over the images, cut into steps of ``batch_size`` times
+    ``accumulate`` images; the rest is dropped.
     """
 
-    def __init__(self, indices: Indices, seed: int, batch_size: int, repeats: int) -> None:
-        self.indices, self.seed, self.size, self.repeats = indices, seed, batch_size, repeats
-        self.per_epoch = len(indices) * repeats // batch_size
+    def __init__(
+        self, indices: Indices, seed: int, batch_size: int, repeats: int, accumulate: int = 1
+    ) -> None:
+        self.indices, self.seed, self.repeats = indices, seed, repeats
+        self.size = batch_size * accumulate
+        self.per_epoch = len(indices) * repeats // self.size
         if not self.per_epoch:
+            passes = "1 pass" if repeats == 1 else f"{repeats} passes"
+            times = f" times train.accumulate {accumulate}" if accumulate > 1 else ""
             raise InputError(
-                f"train.batch_size {batch_size} is larger than one epoch: {len(indices)} images "
-                f"in {repeats} passes. Make it smaller, or train.repeats larger."
+                f"train.batch_size {batch_size}{times} is larger than one epoch: {len(indices)} "
+                f"images in {passes}. Make it smaller, or train.repeats larger."
             )
         self._shuffled = lru_cache(maxsize=2)(self._shuffle)
 
@@ -47,8 +53,26 @@ class Batches:
 
 
 def training_batches(indices: Indices, seed: int, settings: Train) -> Batches:
-    """The batches of these training images, as a recipe's section ``train`` cuts them."""
-    return Batches(indices, seed, settings.batch_size, settings.repeats)
+    """The steps over these training images, as a recipe's section ``train`` cuts them."""
+    return Batches(
+        indices, seed, settings.batch_size, settings.repeats, accumulate=settings.accumulate
+    )
+
+
+def check_shares(settings: Train, ranks: int) -> None:
+    """InputError where a batch has fewer images than there are ranks to share it."""
+    if settings.batch_size < ranks:
+        raise InputError(
+            f"train.batch_size {settings.batch_size}: {ranks} processes share a batch, an image "
+            f"each at least; make it {ranks} or more, or start fewer processes"
+        )
+
+
+def in_parts(step: Indices, batch_size: int) -> Iterator[tuple[range, Indices]]:
+    """The images of a step, ``batch_size`` at a time, with their positions in the step."""
+    for start in range(0, len(step), batch_size):
+        part = step[start : start + batch_size]
+        yield range(start, start + len(part)), part
 
 
 def in_batches(images: Images, indices: Indices, size: int) -> Iterator[Tensor]:

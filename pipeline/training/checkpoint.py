@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ..errors import Failed
+from ..plugin.every import Every
 from ..progress import note
 from ..records import Plain
 from ..store.weights import is_whole, read_state, read_weights, remove_weights, write_weights
@@ -44,6 +47,14 @@ def newest(folder: Path) -> Plain:
         if is_whole(path):
             return read_state(path)
     return {"step": 0}
+
+
+def is_due(every: Every, step: int, saved: float) -> bool:
+    """Whether to save at this step, where the last time was ``saved`` of ``time.monotonic``."""
+    if every.unit == "step":
+        return step % every.amount == 0
+    seconds = every.amount * {"minute": 60, "second": 1}[every.unit]
+    return time.monotonic() - saved > seconds
 
 
 # An optimizer's state --------------------------------------------------------------------------
@@ -88,10 +99,20 @@ def optimizer_state(optimizer: Optimizer, new: Groups) -> tuple[dict[str, Tensor
     return tensors, plain
 
 
+def saved_optimizer(optimizer: Optimizer, new: Groups) -> tuple[dict[str, Tensor], Plain]:
+    """As ``optimizer_state``. Failed for state that cannot be saved."""
+    try:
+        return optimizer_state(optimizer, new)
+    except ValueError as error:
+        name = type(optimizer).__name__
+        raise Failed(f"the state of {name} cannot be saved, so it cannot go on: {error}") from None
+
+
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], plain: Plain) -> None:
     """Put back what ``optimizer_state`` gave into a new optimizer; options are the recipe's."""
     state: dict[int, dict[str, object]] = {}
     groups = optimizer.state_dict()["param_groups"]
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     inside = {f"group.{name}": value for name, value in plain["groups"].items()}
     for key, value in [*tensors.items(), *plain["state"].items(), *inside.items()]:
         entries: dict[str, object]
@@ -101,8 +122,19 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], plain
         else:
             index, name = key.split(".", 1)
             entries = state.setdefault(int(index), {})
+            value = _laid_out_as(weights[int(index)], value)
         entries[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _laid_out_as(weight: Tensor, value: object) -> object:
+    """The value in the weight's memory layout, where it has its shape.
+
+    Files keep no layout, and fused optimizers read weight and state in the order of their memory.
+    """
+    if not isinstance(value, Tensor) or value.shape != weight.shape:
+        return value
+    return torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _same(one: object, other: object) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..diagnosis.diagnosis import find_in_training
+from ..format import metric_name
 from ..progress import note
 from ..recipe.schema import Ema
 from ..records import HISTORY, HistoryRecord, Plain
@@ -90,3 +91,15 @@ def say_news(history: Sequence[HistoryRecord], ema: Ema) -> None:
     for finding in find_in_training(history, ema):
         if finding.name not in known:
             note(str(finding))
+
+
+def line_of(record: HistoryRecord) -> str:
+    """A validation in one line."""
+    parts = [f"step {record.step} (epoch {record.epoch:.2f})"]
+    for name in ("noise_loss", "image_loss"):
+        both = [record.train.get(name), record.validation.get(name)]
+        if any(value is not None for value in both):
+            shown = " / ".join("-" if value is None else f"{value:.4f}" for value in both)
+            parts.append(f"{name.replace('_', ' ')} {shown} (train / validation)")
+    parts += [f"{metric_name(name)} {score['value']:.4f}" for name, score in record.scores.items()]
+    return " · ".join(parts)

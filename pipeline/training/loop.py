@@ -15,23 +15,28 @@ from ..diagnosis.finding import Diverged
 from ..diffusion.ema import EmaNetwork
 from ..diffusion.images import Images, Indices
 from ..diffusion.labels import dropped
-from ..diffusion.model import Checkpointed, Choice, Model, build_network
-from ..errors import Failed
+from ..diffusion.model import Checkpointed, Choice, build_network, model_of
+from ..errors import Interrupted
 from ..plugin.draws import Draws, stream
 from ..plugin.registry import Registry
-from ..progress import note, progress
+from ..progress import ProgressBar, note, progress
+from ..ranks import here
 from ..recipe.schema import Recipe
 from ..records import HistoryRecord, Plain, StretchRecord
-from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
+from ..store.weights import digest_of, with_prefix, without_prefix
 from . import checkpoint
 from .batches import Batches, in_batches
-from .history import History, say_news
-from .losses import LossSums
+from .best import Best
+from .computation import Computation, synchronised, uncompiled
+from .feed import Feed
+from .history import History, line_of, say_news
+from .init import Init, start
+from .losses import LossSums, refuse_diverged
+from .memory import naming_memory
 from .signals import Stop, stopping_softly
 from .stretches import stretches_with
 from .validate import (
     Measure,
-    is_better,
     loss_of_zeros,
     names_of,
     save_samples_grid,
@@ -56,104 +61,135 @@ class Training:
         device: str,
         folder: Path,
         views: Path,
+        init: Init | None = None,
     ) -> None:
-        """``folder`` holds the checkpoints, ``views`` what this way of validating measured."""
+        """``folder`` holds the checkpoints, ``views`` what this way of validating measured.
+
+        ``init`` is what the first step begins with. Only rank 0 reads all three, and writes.
+        """
         self.recipe, self.settings, self.registry = recipe, recipe.train, registry
         self.images, self.batches, self.measures = images, batches, measures
-        self.folder, self.views, self.history = folder, views, History(views)
-        self.step, self.seconds, self.waited, self.saved = 0, 0.0, 0.0, time.monotonic()
+        self.folder, self.views = folder, views
+        self.history, self.best = History(views), Best(views, measures)
+        self.world, self.saved = here(), time.monotonic()
+        self.step, self.seconds, self.stretches = 0, 0.0, list[StretchRecord]()
+        self.feed = Feed(images, batches, self.settings.batch_size, device)
         self.losses, self.names_checked = LossSums(), False
         names = tuple(images.class_names) if self.settings.condition else None
-        self.network = build_network(recipe, images.shape, names, device)
+        network = build_network(recipe, images.shape, names, device)
+        self.network = synchronised(network, device, self.world)
+        kept, init = self.world.told(lambda: (checkpoint.latest(folder), init))
+        codec_state = without_prefix("codec", kept[0]) if kept else self._begun(init, names)
         self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
         self.optimizer = self.settings.optimizer(self.network.parameters())
+        self.computation = Computation(self.network, self.settings, device)
         self.new_groups = checkpoint.groups_of(self.optimizer)
         self.full_lrs = [group["lr"] for group in self.optimizer.param_groups]
-        self.stretches: list[StretchRecord] = []
-        codec_state = self._restore_or_fit_codec()
-        self.stretches = stretches_with(self.stretches, self.step, device)
-        self.model = Model(
-            network=self.ema.average,
-            schedule=recipe.schedule,
-            objective=recipe.objective,
-            codec=recipe.codec,
-            codec_state={name: value.to(device) for name, value in codec_state.items()},
-            shape=images.shape,
-            device=device,
-            class_names=names,
-        )
+        if kept:
+            self._restore(*kept)
+        compiled, ranks = self.settings.compile, self.world.size
+        self.stretches = stretches_with(self.stretches, self.step, device, compiled, ranks)
+        self.model = model_of(recipe, self.ema.average, codec_state, images.shape, device, names)
 
     def run(self, total: int, watch: Watch) -> dict[Choice, Checkpointed]:
         """Train up to ``total`` steps; the best and the last weights with their records."""
         every = self.settings.validate.every.in_steps(self.batches.per_epoch)
+        checkpoints = self.settings.checkpoint_every
         self.history.keep_only(self.step, every, total)
         if self.step:
             note(f"training goes on from step {self.step}")
         with stopping_softly() as stop, progress("training", total, self.step) as bar:
             self._validate_if_due(total, every, watch, stop)  # stopped before it had been
             while self.step < total:
-                self._timed_step()
-                bar.step(text=self._text)
+                self._timed_step(bar)
                 due = self.step == total or self.step % every == 0
-                if due or stop.signum or self._checkpoint_due():
+                wish = self.world.leads and checkpoint.is_due(checkpoints, self.step, self.saved)
+                signum, wished = self.world.agreed(stop.signum or 0, wish)
+                if due or signum or wished:
                     self._save()
-                stop.check(f"stopped at step {self.step}, saved; the same command goes on there")
+                if signum:
+                    stopped = f"stopped at step {self.step}, saved"
+                    raise Interrupted(signum, f"{stopped}; the same command goes on there")
                 self._validate_if_due(total, every, watch, stop)
-        return self._choices(self.history.records[-1])
+        records = self.history.records  # rank 0 has some
+        return self.best.choices((self._weights(), records[-1].flat())) if records else {}
 
     # A step --------------------------------------------------------------------------------------
 
-    def _timed_step(self) -> None:
+    def _timed_step(self, bar: ProgressBar) -> None:
         started = time.monotonic()
-        self.one_step()
+        with naming_memory(self.settings, self.step, self.model.device):
+            self.one_step()
+            bar.step(text=self._text)  # which waits for the device where it is shown
         self.seconds += time.monotonic() - started
 
     def one_step(self) -> None:
-        """A batch, a loss, a change of the weights and of their average."""
+        """Batches, their losses, a change of the weights and of their average."""
         seed = stream(self.recipe.seed, "train_network", step=self.step).integers(2**63)
-        torch.manual_seed(int(seed))  # dropout's
-        indices = self.batches[self.step]
-        draws = Draws(self.recipe.seed, "train", range(len(indices)), self.step)
-        images = self._batch(indices, draws)
-        label = self.model.labels_of(self.images, indices)
-        if label is not None and self.settings.drops:
-            label = dropped(label, self.settings.drops, draws)
+        torch.manual_seed((int(seed) + self.world.rank) % 2**63)  # dropout's
         self.network.train()
-        x0 = self.model.encode(images)
-        losses = self.recipe.objective.loss(self.network, x0, label, self.recipe.schedule, draws)
-        if not self.names_checked:
-            names_of(losses, self.measures).flat()  # names that clash are told now, not in an hour
-            self.names_checked = True
-        self._descend(losses["loss"])
+        self.optimizer.zero_grad()
+        with self.computation.step():
+            losses = self._gradients()
+        self._descend()
         self.step += 1
         self.ema.update(self.step)
         self.losses.add(losses)
 
-    def _batch(self, indices: Indices, draws: Draws) -> Tensor:
-        """The step's images, augmented: uint8 (N, C, H, W)."""
+    def _gradients(self) -> dict[str, Tensor]:
+        """Make the gradients of a step, batch by batch. Returns its mean losses.
+
+        A rank's share counts by its rows: the mean over the ranks is then that over all rows.
+        """
+        accumulate, means = self.settings.accumulate, dict[str, Tensor]()
+        parts = self.feed.of_step(self.step)
+        for number, (rows, indices, images) in enumerate(parts, start=1):
+            share = self.settings.images_per_step / len(rows)  # 1 / what of the step this is
+            with self.computation.batch(last=number == accumulate):
+                losses = self._losses(rows, indices, images)
+                self.computation.backward(losses["loss"] / (share / self.world.size))
+            for name, value in losses.items():
+                mean = value.detach() / share
+                means[name] = means[name] + mean if name in means else mean
+        return self.world.summed(means)
+
+    def _losses(self, rows: range, indices: Indices, images: Tensor) -> Mapping[str, Tensor]:
+        """The losses of a batch, whose images are these ``rows`` of the step."""
+        whole = rows.start - rows.start % self.settings.batch_size
+        batch = range(whole, whole + self.settings.batch_size)
+        draws = Draws(self.recipe.seed, "train", rows, self.step, batch)
+        images = self._augmented(images, draws)
+        label = self.model.labels_of(self.images, indices)
+        if label is not None and self.settings.drops:
+            label = dropped(label, self.settings.drops, draws)
+        x0 = self.model.encode(images)
+        network, schedule = self.computation.network, self.recipe.schedule
+        losses = self.recipe.objective.loss(network, x0, label, schedule, draws)
+        if not self.names_checked:
+            names_of(losses, self.measures).flat()  # names that clash are told now, not in an hour
+            self.names_checked = True
+        return losses
+
+    def _augmented(self, images: Tensor, draws: Draws) -> Tensor:
         started = time.monotonic()
-        images = self.images.batch(indices)
         for augment in self.recipe.augment:
             images = augment(images, draws)
-        self.waited += time.monotonic() - started
+        self.feed.waited += time.monotonic() - started
         return images
 
-    def _descend(self, loss: Tensor) -> None:
+    def _descend(self) -> None:
+        """Change the weights by their gradients."""
         factor = self.settings.lr_schedule(self.step)
         for group, full in zip(self.optimizer.param_groups, self.full_lrs, strict=True):
             group["lr"] = full * factor
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.settings.clip_gradients is not None:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_gradients)
-        self.optimizer.step()
+        self.computation.change(self.optimizer)
 
     def _text(self) -> str:
         loss = self.losses.means(self.step).get("loss", math.nan)
         return f"loss {loss:.4f} · {self._speed():.0f} images/s"
 
     def _speed(self) -> float:
-        return self.step * self.settings.batch_size / self.seconds if self.seconds else 0.0
+        return self.step * self.settings.images_per_step / self.seconds if self.seconds else 0.0
 
     # Validation ----------------------------------------------------------------------------------
 
@@ -162,7 +198,7 @@ class Training:
         regular = self.step > 0 and self.step % every == 0
         if not regular and self.step != total:
             return
-        if not self.history.has(self.step):
+        if not self.world.told(lambda: self.history.has(self.step)):
             stop.at_once = True  # the step is saved
             self._validate(watch, regular)
             stop.at_once = False
@@ -172,73 +208,64 @@ class Training:
     def _validate(self, watch: Watch, regular: bool) -> None:
         """One line of history and one grid; the best weights so far are kept."""
         record = self._measured()
-        save_samples_grid(self.model, self.recipe, self.history.grid(self.step))
+        save_samples_grid(self.model, self.recipe, self.history.grid(self.step), self.world)
+        if not self.world.leads:
+            return
         for name, value in record.flat().items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise Diverged(f"{name} is {value}", self.step)
         # Another end of the same training would not have validated at an irregular step.
-        if regular and is_better(record, self._best_record(), self.measures):
-            write_weights(self.views / "best", self._weights(), {"record": record.flat()})
+        if regular and self.best.beaten_by(record):
+            self.best.keep((self._weights(), record.flat()))
         self.history.append(record)
-        note(_line(record))
+        note(line_of(record))
         say_news(self.history.records, self.settings.ema)
         watch(self.views)
 
     def _measured(self) -> HistoryRecord:
         """What this step's weights and their average come to."""
-        means = self.losses.means(self.step)
-        self._refuse_diverged()
+        model, recipe, images, world = self.model, self.recipe, self.images, self.world
+        with uncompiled():
+            raw = validation_losses(model.of(self.network.eval()), recipe, images, world)
         return HistoryRecord(
             step=self.step,
             epoch=self.step / self.batches.per_epoch,
             seconds=self.seconds,
-            data_seconds=self.waited,
+            data_seconds=self.feed.waited,
             images_per_second=self._speed(),
-            train=means,
+            train=self._sound_means(),
             highest_loss=self.losses.highest,
-            validation=validation_losses(self.model, self.recipe, self.images),
+            validation=validation_losses(model, recipe, images, world),
             scores=validation_scores(
-                self.model, self.recipe, self.registry, self.images, self.measures
+                model, recipe, self.registry, images, self.measures, self.views, world
             ),
-            raw=validation_losses(self.model.of(self.network.eval()), self.recipe, self.images),
+            raw=raw,
             loss_of_zeros=self._loss_of_zeros,
         )
 
     @cached_property
     def _loss_of_zeros(self) -> float:
-        return loss_of_zeros(self.model, self.recipe, self.images)
-
-    def _best_record(self) -> HistoryRecord | None:
-        """The record of the best weights that were kept, without reading the weights."""
-        best = self.views / "best"
-        if not best.with_suffix(".json").exists():
-            return None
-        return HistoryRecord.of(read_state(best)["record"])
-
-    def _choices(self, last: HistoryRecord) -> dict[Choice, Checkpointed]:
-        now: Checkpointed = (self._weights(), last.flat())
-        if is_better(last, self._best_record(), self.measures):
-            return {"best": now, "last": now}
-        tensors, state = read_weights(self.views / "best")
-        return {"best": (tensors, state["record"]), "last": now}
+        return loss_of_zeros(self.model, self.recipe, self.images, self.world)
 
     # Checkpoints ---------------------------------------------------------------------------------
 
-    def _restore_or_fit_codec(self) -> Mapping[str, Tensor]:
-        """Go on from the last checkpoint, if there is one. Returns the codec's state."""
-        kept = checkpoint.latest(self.folder)
-        if kept is None:
-            indices = self.images.indices("train")
-            return self.recipe.codec.fit(in_batches(self.images, indices, 512))
-        tensors, state = kept
+    def _begun(self, init: Init | None, names: Sequence[str] | None) -> Mapping[str, Tensor]:
+        """Give the network the weights of ``init``, if any. Returns the codec's state."""
+        if init:
+            return start(init, self.recipe, self.network, self.images.shape, names)
+        batches = in_batches(self.images, self.images.indices("train"), 64)
+        return self.world.told(lambda: self.recipe.codec.fit(batches))
+
+    def _restore(self, tensors: Mapping[str, Tensor], state: Plain) -> None:
+        """Go on from a checkpoint."""
         self.network.load_state_dict(without_prefix("raw", tensors))
         self.ema.average.load_state_dict(without_prefix("ema", tensors))
         saved = without_prefix("optimizer", tensors)
         checkpoint.restore_optimizer(self.optimizer, saved, state["optimizer"])
         self.step, self.losses = state["step"], LossSums(**state["losses"])
-        self.seconds, self.waited = state["seconds"], state["waited"]
+        self.seconds, self.feed.waited = state["seconds"], state["waited"]
         self.stretches = state.get("stretches", [])
-        return without_prefix("codec", tensors)
+        self.computation.restore(state)
 
     def _weights(self) -> dict[str, Tensor]:
         return {
@@ -246,51 +273,27 @@ class Training:
             **with_prefix("raw", self.network.state_dict()),
         }
 
+    def _sound_means(self) -> dict[str, float]:
+        """The means of all losses; Diverged, on rank 0, where they or weights are not finite."""
+        if not self.world.leads:
+            return {}
+        means = self.losses.means(self.step)
+        refuse_diverged(self._weights(), self.step)
+        return means
+
     def _save(self) -> None:
-        self.losses.means(self.step)  # refuses to save what has become NaN
-        self._refuse_diverged()
-        optimizer, plain = self._optimizer_state()
+        self._sound_means()
+        self.world.check_equal(lambda: digest_of(self._weights()), f"weights of step {self.step}")
+        if self.world.leads:
+            self._write_checkpoint()
+        self.world.agreed(0)  # nobody goes before it is written
+
+    def _write_checkpoint(self) -> None:
+        optimizer, plain = checkpoint.saved_optimizer(self.optimizer, self.new_groups)
         codec = with_prefix("codec", self.model.codec_state)
         tensors = {**self._weights(), **with_prefix("optimizer", optimizer), **codec}
         sums = self.losses.state()
-        state = {"losses": sums, "optimizer": plain, "stretches": self.stretches}
-        times = {"seconds": self.seconds, "waited": self.waited}
-        checkpoint.save(self.folder, self.step, tensors, {**state, **times})
+        state: Plain = {"losses": sums, "optimizer": plain, "stretches": self.stretches}
+        state |= {"seconds": self.seconds, "waited": self.feed.waited, **self.computation.state()}
+        checkpoint.save(self.folder, self.step, tensors, state)
         self.saved = time.monotonic()
-
-    def _optimizer_state(self) -> tuple[dict[str, Tensor], Plain]:
-        try:
-            return checkpoint.optimizer_state(self.optimizer, self.new_groups)
-        except ValueError as error:
-            name = type(self.optimizer).__name__
-            raise Failed(
-                f"the state of {name} cannot be saved, so it cannot go on: {error}"
-            ) from None
-
-    def _checkpoint_due(self) -> bool:
-        every = self.settings.checkpoint_every
-        if every.unit == "step":
-            return self.step % every.amount == 0
-        seconds = every.amount * {"minute": 60, "second": 1}[every.unit]
-        return time.monotonic() - self.saved > seconds
-
-    def _refuse_diverged(self) -> None:
-        """Raises Diverged for weights that are not finite: the loss tells only a step later.
-
-        Their averages and all buffers are looked at too: a checkpoint of them would never go on.
-        """
-        for name, tensor in self._weights().items():
-            if not tensor.isfinite().all():
-                raise Diverged(f"{name.partition('.')[2]} is no longer finite", self.step)
-
-
-def _line(record: HistoryRecord) -> str:
-    """A validation in one line."""
-    parts = [f"step {record.step} (epoch {record.epoch:.2f})"]
-    for name in ("noise_loss", "image_loss"):
-        both = [record.train.get(name), record.validation.get(name)]
-        if any(value is not None for value in both):
-            shown = " / ".join("-" if value is None else f"{value:.4f}" for value in both)
-            parts.append(f"{name.replace('_', ' ')} {shown} (train / validation)")
-    parts += [f"{name} {score['value']:.4f}" for name, score in record.scores.items()]
-    return " · ".join(parts)

@@ -52,3 +52,13 @@ class LossSums:
         """The arguments that make these sums again, for a checkpoint."""
         sums = {name: float(value) for name, value in self._sums.items()}
         return {"sums": sums, "count": self.count, "highest": self.highest}
+
+
+def refuse_diverged(weights: Mapping[str, Tensor], step: int) -> None:
+    """Raise Diverged for weights that are not finite: the loss tells only a step later.
+
+    Their averages and all buffers are looked at too: a checkpoint of them would never go on.
+    """
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise Diverged(f"{name.partition('.')[2]} is no longer finite", step)

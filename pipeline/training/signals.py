@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a wish to stop at the next safe point."""
+"""Ctrl-C, SIGTERM and a closed terminal as a wish to stop at the next safe point.
+
+SIGUSR2 is SIGTERM from a cluster that wants its machine back.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,12 @@ class Stop:
     at_once = False
     """Set while stopping anywhere would lose nothing: a signal then stops without waiting."""
 
-    def check(self, message: str) -> None:
-        """Raise Interrupted if the user wants to stop; call it where everything is saved."""
-        if self.signum is not None:
-            raise Interrupted(self.signum, message)
-
 
 def _signals() -> list[int]:
     """What asks to stop. Under nohup a closed terminal does not, and Windows tells of none."""
     signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGUSR2"):
+        signals.append(signal.SIGUSR2)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signals.append(signal.SIGHUP)
     return list(map(int, signals))
@@ -39,6 +39,8 @@ def stopping_softly() -> Iterator[Stop]:
     stop = Stop()
 
     def ask(signum: int, _: FrameType | None) -> None:
+        if stop.signum is not None and signum == getattr(signal, "SIGUSR2", None):
+            return  # a cluster may send it to each process of a job, and they to each other
         if stop.at_once or stop.signum is not None:
             raise Interrupted(signum, "stopped; the same command goes on from the last checkpoint")
         stop.signum = signum

@@ -155,7 +155,8 @@ class ResidualBlock(nn.Module):
         inner = self.first(self.norm(x))
         if self.classes is not None:
             inner = inner + self.classes(label - NO_CLASS)[:, :, None, None]
-        return self.shortcut(x) + self.second(silu(inner))  # type: ignore[no-any-return]
+        # In place: a sum of its own would be one more pass over memory.
+        return self.second(silu(inner)).add_(self.shortcut(x))  # type: ignore[no-any-return]
 
 
 class Sinusoidal(nn.Module):

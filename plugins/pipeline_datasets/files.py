@@ -13,12 +13,16 @@ from pipeline import InputError
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """A source of image files: the four lists are in the same order."""
+    """A source of image files: the lists, but for ``remarks``, are in the same order."""
 
     paths: Sequence[Path]
     labels: Sequence[int | None]
     parts: Sequence[str]
     class_names: Sequence[str]
+    held_out: Sequence[bool] | None = None
+    """Which are for validation; None: the recipe's split says."""
+    remarks: Sequence[str] = ()
+    """What the user should know of how the files were found."""
 
     def __len__(self) -> int:
         return len(self.paths)

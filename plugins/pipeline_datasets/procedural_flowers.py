@@ -28,7 +28,7 @@ class ProceduralFlowers:
     to learn from, not easier: the noise that a network leaves would be all that is seen.
     """
 
-    num_images: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    num_images: Annotated[int, Field(ge=1, le=10_000_000)] = 2000
     """How many drawings there are. Image i stays the same whatever their number."""
     size: Annotated[int, Field(ge=8, le=1024)] = 64
     """Height and width in pixels."""

@@ -69,16 +69,18 @@ class NetworkExtractor:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) -> float32 (N, dim) on the device of ``to``.
+        """uint8 (N, 3, H, W) or grey (N, 1, H, W) -> float32 (N, dim) on the device of ``to``.
 
-        Raises InputError for other than three channels.
+        Grey counts as red, green and blue. Raises InputError for other numbers of channels.
         """
         if images.dtype != torch.uint8 or images.dim() != 4:
             raise ValueError(f"needs uint8 (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
-        if images.shape[1] != 3:
+        if images.shape[1] not in (1, 3):
             raise InputError(
-                f"features {self.id} need images of 3 channels (RGB), these have {images.shape[1]}"
+                f"features {self.id} need images of 3 channels (RGB) or 1 (grey), "
+                f"these have {images.shape[1]}"
             )
+        images = images.expand(-1, 3, -1, -1)
         x = self._resize(images.to(self._device).float(), self._size)
         return self._run(x.contiguous(memory_format=torch.channels_last))
 

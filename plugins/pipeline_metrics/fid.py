@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from pipeline import Features, OptionSets, Score, Stage, stage
+from pipeline import Features, OptionSets, Rows, Score, Stage, stage
 
+from .blocks import blocks, mean
 from .inputs import check
 
 BLOCK = 4096
@@ -33,11 +34,12 @@ class FID:
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = True
     needs: ClassVar[None] = None
+    by_rows: ClassVar[Literal[True]] = True
     examples: ClassVar[OptionSets] = (
         {"features": {"name": "efficientnet_lite0", "image_size": 32}},
     )
 
-    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+    def __call__(self, real: Rows, fake: Rows) -> Score:
         """Features (N, D) and (M, D), also fewer rows than D. Raises InputError for unusable ones.
 
         With R the triangular factor of the centred features divided by √(N - 1), Σ = Rᵀ R, and the
@@ -45,7 +47,7 @@ class FID:
         product of covariances, which is not symmetric, and singular where N <= D.
         """
         check("fid", real, fake)
-        means = [x.mean(0, dtype=torch.float64) for x in (real, fake)]
+        means = [mean(x) for x in (real, fake)]
         roots = _root(real, means[0]), _root(fake, means[1])
         spread = sum(float(torch.linalg.vector_norm(root)) ** 2 for root in roots)
         shared = float(torch.linalg.svdvals(roots[0] @ roots[1].T).sum())
@@ -54,10 +56,10 @@ class FID:
         return Score(max(0.0, value), None, protocol)  # rounding may end below 0
 
 
-def _root(x: Tensor, mean: Tensor) -> Tensor:
+def _root(x: Rows, centre: Tensor) -> Tensor:
     """R (at most D rows, D) with RᵀR the unbiased covariance of x (N, D); a block at a time."""
-    root = mean.new_empty(0, len(mean))
-    for block in torch.split(x, BLOCK):
-        centred = (block.double() - mean) / math.sqrt(len(x) - 1)
+    root = centre.new_empty(0, len(centre))
+    for block in blocks(x, BLOCK):
+        centred = (block.double() - centre) / math.sqrt(len(x) - 1)
         root = torch.linalg.qr(torch.cat([root, centred]), mode="r").R
     return root

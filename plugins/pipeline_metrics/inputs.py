@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from pipeline import InputError, Rows
 
-from pipeline import InputError
+from .blocks import FEW, blocks
 
 
-def check(metric: str, real: Tensor, fake: Tensor, *, least: int = 2, lower: str = "") -> None:
+def check(metric: str, real: Rows, fake: Rows, *, least: int = 2, lower: str = "") -> None:
     """Raise InputError for fewer rows than ``least``, values that are not finite, other widths.
 
     ``lower`` is the option to lower where there are too few.
@@ -21,15 +21,17 @@ def check(metric: str, real: Tensor, fake: Tensor, *, least: int = 2, lower: str
         )
 
 
-def check_side(metric: str, side: str, x: Tensor, *, least: int = 2, lower: str = "") -> None:
+def check_side(metric: str, side: str, x: Rows, *, least: int = 2, lower: str = "") -> None:
     """Raise InputError as ``check`` does, for the features of one side."""
-    if x.dim() != 2:
+    if len(x.shape) != 2:
         raise InputError(f"{metric} needs features (N, D), got {tuple(x.shape)}")
     if len(x) < least:
         advice = f"; add images or lower {lower}" if lower else ""
         raise InputError(
             f"{metric} needs the features of {least} {side} images, got {len(x)}{advice}"
         )
-    bad = (~x.isfinite().all(1)).nonzero()
-    if len(bad):
-        raise InputError(f"{metric}: the features of {side} image {int(bad[0])} are not finite")
+    for number, block in enumerate(blocks(x, FEW)):
+        bad = (~block.isfinite().all(1)).nonzero()
+        if len(bad):
+            image = number * FEW + int(bad[0])
+            raise InputError(f"{metric}: the features of {side} image {image} are not finite")

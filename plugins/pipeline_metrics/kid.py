@@ -11,10 +11,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline import Difference, Features, InputError, OptionSets, Score, Stage, stage
+from pipeline import Difference, Features, InputError, OptionSets, Rows, Score, Stage, stage
 
 from . import mmd, mmd_difference
+from .blocks import part
 from .inputs import check
+from .precision import economical
 
 SEED = 0
 """Seeds the choice of subsets and the order of batches."""
@@ -53,6 +55,7 @@ class KID:
     ideal: ClassVar[float] = 0.0
     biased: ClassVar[bool] = False
     needs: ClassVar[None] = None
+    by_rows: ClassVar[Literal[True]] = True
     examples: ClassVar[OptionSets] = (
         {"estimator": "subsets", "subsets": 5, "subset_size": 20},
         {"estimator": "batch_mean", "batch_size": 8},
@@ -66,7 +69,7 @@ class KID:
                 raise ValueError(f"{name} is not an option of estimator {self.estimator}")
         return self
 
-    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+    def __call__(self, real: Rows, fake: Rows) -> Score:
         """Features (N, D) and (M, D); N and M may differ. Raises InputError for unusable ones.
 
         Memory beyond the features is a few blocks, whatever N and M.
@@ -78,7 +81,7 @@ class KID:
         return Score(value, error, {"metric": "kid", "estimator": self.estimator, **counts, **used})
 
     def differences(
-        self, real: Tensor, models: Sequence[Sequence[Tensor]]
+        self, real: Rows, models: Sequence[Sequence[Rows]]
     ) -> dict[tuple[int, int], Difference] | None:
         """Differences with their joint variance; None unless ``estimator`` uses all pairs."""
         if self.estimator != "full":
@@ -87,13 +90,16 @@ class KID:
             check("kid", real, fake)
         return mmd_difference.differences(real, models)
 
-    def _subsets(self, real: Tensor, fake: Tensor) -> _Estimate:
+    def _subsets(self, real: Rows, fake: Rows) -> _Estimate:
         count, size = self.subsets or 100, min(self.subset_size or 1000, len(real), len(fake))
         draw = np.random.default_rng(SEED)
-        values = [_mmd2(_drawn(real, size, draw), _drawn(fake, size, draw)) for _ in range(count)]
+        values = []
+        for _ in range(count):
+            chosen = [x[_order(x, size, draw)] for x in (real, fake)]
+            values.append(_mmd2(*chosen))
         return float(np.mean(values)), None, {"subsets": count, "subset_size": size}
 
-    def _batch_mean(self, real: Tensor, fake: Tensor) -> _Estimate:
+    def _batch_mean(self, real: Rows, fake: Rows) -> _Estimate:
         size = self.batch_size or 64
         count = min(len(real), len(fake)) // size
         if not count:
@@ -103,28 +109,25 @@ class KID:
             )
         draw = np.random.default_rng(SEED)
         # Images are often sorted by class, and a batch of one class is far from any other batch.
-        real, fake = (_drawn(x, count * size, draw) for x in (real, fake))
-        batches = [slice(i * size, (i + 1) * size) for i in range(count)]
-        values = [_mmd2(real[batch], fake[batch]) for batch in batches]
+        orders = [torch.split(_order(x, count * size, draw), size) for x in (real, fake)]
+        values = [_mmd2(real[a], fake[b]) for a, b in zip(*orders, strict=True)]
         error = float(np.std(values, ddof=1)) / math.sqrt(count) if count > 1 else None
         return float(np.mean(values)), error, {"batch_size": size}
 
 
-def _drawn(x: Tensor, size: int, draw: np.random.Generator) -> Tensor:
-    """Rows of x in random order, without replacement."""
-    return x[torch.from_numpy(draw.choice(len(x), size, replace=False)).to(x.device)]
+def _order(x: Rows, size: int, draw: np.random.Generator) -> Tensor:
+    """Indices of rows of x in random order, without replacement."""
+    return torch.from_numpy(draw.choice(len(x), size, replace=False))
 
 
-def _mmd2(real: Tensor, fake: Tensor) -> float:
-    return mmd.mmd2(*_sums(real, fake))
+def _mmd2(real: Rows, fake: Rows) -> float:
+    return mmd.estimate(real, fake).value
 
 
-def _sums(real: Tensor, fake: Tensor) -> tuple[mmd.Sums, mmd.Sums, mmd.Sums]:
-    return mmd.kernel_sums(real), mmd.kernel_sums(fake), mmd.kernel_sums(real, fake)
-
-
-def _full(real: Tensor, fake: Tensor) -> _Estimate:
+def _full(real: Rows, fake: Rows) -> _Estimate:
     """All pairs. There is no standard error for fewer than 4 images, or where all are the same."""
-    sums = _sums(real, fake)
-    variance = mmd.variance(*sums) if min(len(real), len(fake)) >= 4 else 0.0
-    return mmd.mmd2(*sums), math.sqrt(variance) if variance > 0 else None, {}
+    value, variance = economical(
+        lambda rows, dtype: mmd.estimate(part(real, rows), part(fake, rows), dtype),
+        min(len(real), len(fake)),
+    )
+    return value, math.sqrt(variance) if variance > 0 else None, {}

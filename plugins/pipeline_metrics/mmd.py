@@ -1,38 +1,26 @@
 """Squared maximum mean discrepancy of two samples, unbiased, and the variance of this estimate.
 
-Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html. In float64, a block at a time.
+Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html. A block at a time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-BLOCK = 1024
-"""Rows and columns of the kernel in memory at a time: 8 MiB, large enough for fast products."""
+from pipeline import Rows
 
-
-def kernel(x: Tensor, y: Tensor) -> Tensor:
-    """(x·y/d + 1)³ of rows x (N, D) and y (M, D): (N, M)."""
-    one = x.new_ones((), dtype=torch.float64)
-    return torch.addmm(one, x.double(), y.double().T, alpha=1 / x.shape[1]).pow_(3)
-
-
-def blocks(n: int, m: int | None = None) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the blocks of a matrix (n, m); of a symmetric one the upper half's."""
-    for i in range(0, n, BLOCK):
-        for j in range(i if m is None else 0, n if m is None else m, BLOCK):
-            yield slice(i, i + BLOCK), slice(j, j + BLOCK)
+from .blocks import mean
+from .kernel import Kernel, Shifted, blocks
 
 
 class Sums:
     """Sums of rows, columns and squares of a matrix that is added a block at a time.
 
-    A symmetric one (no ``m``) is given by the blocks of its upper half; its diagonal counts as 0.
+    A symmetric one (no ``m``) is given by the blocks of its upper half, with a diagonal of 0.
     """
 
     def __init__(self, like: Tensor, n: int, m: int | None = None) -> None:
@@ -42,9 +30,7 @@ class Sums:
         self._squares = like.new_zeros((), dtype=torch.float64)
 
     def add(self, i: slice, j: slice, block: Tensor) -> None:
-        """Add the block of rows i and columns j; its diagonal may be set to 0."""
-        if self.symmetric and i == j:
-            block.fill_diagonal_(0)
+        """Add the block of rows i and columns j."""
         self.rows[i] += block.sum(1)
         if not self.symmetric or i != j:
             self.columns[j] += block.sum(0)
@@ -56,24 +42,42 @@ class Sums:
         return float(self._squares)
 
 
-def kernel_sums(x: Tensor, y: Tensor | None = None) -> Sums:
-    """The sums of the kernel of x (N, D) with y (M, D), or with itself, at half the cost."""
-    other, m = (x, None) if y is None else (y, len(y))
-    sums = Sums(x, len(x), m)
-    for i, j in blocks(len(x), m):
-        sums.add(i, j, kernel(x[i], other[j]))
+class Estimate(NamedTuple):
+    """The squared MMD and the variance of this estimate, 0 where there are fewer than 4 rows."""
+
+    value: float
+    variance: float
+
+    def values(self) -> Tensor:
+        """(1,)"""
+        return torch.tensor([self.value], dtype=torch.float64)
+
+    def variances(self) -> Tensor:
+        """(1,)"""
+        return torch.tensor([self.variance], dtype=torch.float64)
+
+
+def estimate(real: Rows, fake: Rows, dtype: torch.dtype = torch.float64) -> Estimate:
+    """The unbiased squared MMD (eq. 3) of (N, D) and (M, D), with products in ``dtype``."""
+    origin = mean(real)
+    x, y = (Shifted(side, origin, dtype) for side in (real, fake))
+    kernels = Kernel(x), Kernel(y), Kernel(x, y)
+    xx, yy, xy = map(_sums, kernels)
+    within_x, within_y, across = (kernel.mean() for kernel in kernels)
+    spread = variance(xx, yy, xy) if min(len(real), len(fake)) >= 4 else 0.0
+    return Estimate(within_x + within_y - 2 * across, spread)
+
+
+def _sums(kernel: Kernel) -> Sums:
+    n, m = kernel.shape
+    sums = Sums(kernel.like, n, None if kernel.symmetric else m)
+    for i, j in blocks(n, None if kernel.symmetric else m):
+        sums.add(i, j, kernel.block(i, j))
     return sums
 
 
-def mmd2(xx: Sums, yy: Sums, xy: Sums) -> float:
-    """The unbiased squared MMD: Gretton et al. 2012, eq. 3."""
-    n, m = len(xy.rows), len(xy.columns)
-    within = xx.rows.sum() / (n * (n - 1)) + yy.rows.sum() / (m * (m - 1))
-    return float(within - 2 * xy.rows.sum() / (n * m))
-
-
 def variance(xx: Sums, yy: Sums, xy: Sums) -> float:
-    """Estimate of the variance of ``mmd2``, with N, M >= 4, equal or not.
+    """Estimate of the variance of the squared MMD, with N, M >= 4, equal or not.
 
     By Hoeffding's decomposition, with φ, ψ the centred features of the kernel of the two sets and
     δ the difference of their means, whose parts are uncorrelated,
@@ -86,7 +90,7 @@ def variance(xx: Sums, yy: Sums, xy: Sums) -> float:
     https://arxiv.org/abs/1906.02104, who treat N = M. Estimates of the first two may fall below
     0 and count as 0 then: near equal distributions the result is a little too large, never nothing.
 
-    Nothing but the form of ``mmd2`` is used: three matrices of functions of two rows, the first two
+    Nothing but the form of eq. 3 is used: three matrices of functions of two rows, the first two
     symmetric.
     """
     n, m = len(xy.rows), len(xy.columns)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import Features, OptionSets, Score, Stage, stage
+from pipeline import Features, OptionSets, Rows, Score, Stage, stage
 
+from .blocks import blocks, mean
 from .inputs import check
 
 BLOCK = 1024
@@ -38,22 +39,23 @@ class PrecisionRecall:
     ideal: ClassVar[float] = 1.0
     biased: ClassVar[bool] = True
     needs: ClassVar[None] = None
+    by_rows: ClassVar[Literal[True]] = True
     examples: ClassVar[OptionSets] = (
         {"k": 1},
         {"features": {"name": "efficientnet_lite0", "image_size": 32}},
     )
 
-    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+    def __call__(self, real: Rows, fake: Rows) -> Score:
         """Features (N, D) and (M, D); N and M may differ. Raises InputError for unusable ones.
 
-        Memory beyond the features, once in float64, is a few blocks, whatever N and M.
+        Memory beyond the features is a few blocks, and 8 bytes an image.
         """
         name = "precision_recall"
         check(f"{name} with k {self.k}", real, fake, least=self.k + 1, lower="k")
-        centre = real.double().mean(0)  # a common offset would cost digits of every distance
-        real, fake = real.double() - centre, fake.double() - centre
-        precision = _covered(fake, real, _radii(real, self.k))
-        recall = _covered(real, fake, _radii(fake, self.k))
+        centre = mean(real)  # a common offset would cost digits of every distance
+        sides = _Centred(real, centre), _Centred(fake, centre)
+        precision = _covered(sides[1], sides[0], _radii(sides[0], self.k))
+        recall = _covered(sides[0], sides[1], _radii(sides[1], self.k))
         both = precision + recall
         return Score(
             2 * precision * recall / both if both else 0.0,
@@ -68,10 +70,23 @@ class PrecisionRecall:
         )
 
 
-def _radii(x: Tensor, k: int) -> Tensor:
+class _Centred:
+    """Rows less their centre, in float64."""
+
+    def __init__(self, x: Rows, centre: Tensor) -> None:
+        self.x, self.centre, self.shape = x, centre, x.shape
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        return self.x[rows].double() - self.centre
+
+
+def _radii(x: Rows, k: int) -> Tensor:
     """Squared distance of each row to its k-th nearest other row: (N,)."""
     radii = []
-    for rows in torch.split(x, BLOCK):
+    for rows in blocks(x, BLOCK):
         nearest = rows.new_empty(len(rows), 0)
         for squared, _ in _distances(rows, x):
             joined = torch.cat([nearest, squared], 1)
@@ -80,11 +95,11 @@ def _radii(x: Tensor, k: int) -> Tensor:
     return torch.cat(radii)
 
 
-def _covered(x: Tensor, centres: Tensor, radii: Tensor) -> float:
+def _covered(x: Rows, centres: Rows, radii: Tensor) -> float:
     """The fraction of rows of x in a ball around a centre, its surface included."""
     inside = 0
-    for rows in torch.split(x, BLOCK):
-        covered = torch.zeros(len(rows), dtype=torch.bool, device=x.device)
+    for rows in blocks(x, BLOCK):
+        covered = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         balls = zip(_distances(rows, centres), torch.split(radii, BLOCK), strict=True)
         for (squared, slack), radius in balls:
             covered |= (squared <= radius + slack).any(1)
@@ -92,13 +107,13 @@ def _covered(x: Tensor, centres: Tensor, radii: Tensor) -> float:
     return inside / len(x)
 
 
-def _distances(rows: Tensor, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _distances(rows: Tensor, x: Rows) -> Iterator[tuple[Tensor, Tensor]]:
     """Squared distances of rows (n, D) to each block of x, (n, m), and how far they may be off.
 
     They come from products, since differences take ten times as long. Images that are the same, or
     as far as a ball's radius, must not be told apart by the last digit: hence the slack.
     """
     own = rows.square().sum(1, keepdim=True)
-    for block in torch.split(x, BLOCK):
+    for block in blocks(x, BLOCK):
         norms = own + block.square().sum(1)
         yield torch.addmm(norms, rows, block.T, alpha=-2), ROUNDING * norms

@@ -32,7 +32,9 @@ def draw_times(
         return ((location or 0.0) + spread * draws.normal(like)).sigmoid()
     t = draws.uniform(like)
     if times == "stratified":
-        t = (torch.arange(len(t), dtype=t.dtype, device=t.device) + t) / len(t)
+        first = draws.batch.index(draws.rows[0])  # a process may have a part of the batch
+        positions = torch.arange(first, first + len(t), dtype=t.dtype, device=t.device)
+        t = (positions + t) / len(draws.batch)
     return t
 
 

@@ -11,6 +11,8 @@ from torch import nn
 
 from pipeline import OptionSets, stage
 
+from .fused import can_fuse
+
 
 @stage
 class Adam:
@@ -30,4 +32,11 @@ class Adam:
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """An optimizer of these parameters."""
-        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, eps=self.eps)
+        weights = list(parameters)
+        return torch.optim.Adam(
+            weights,
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            fused=can_fuse(weights),
+        )

@@ -11,6 +11,8 @@ from torch import nn
 
 from pipeline import OptionSets, stage
 
+from .fused import can_fuse
+
 
 @stage
 class AdamW:
@@ -34,6 +36,12 @@ class AdamW:
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """An optimizer of these parameters."""
+        weights = list(parameters)
         return torch.optim.AdamW(
-            parameters, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay
+            weights,
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            fused=can_fuse(weights),
         )

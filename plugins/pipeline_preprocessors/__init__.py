@@ -10,5 +10,6 @@ def register_preprocessors() -> Mapping[str, str]:
     """Names and where their classes are."""
     return {
         "center_crop": "pipeline_preprocessors.center_crop:CenterCrop",
+        "greyscale": "pipeline_preprocessors.greyscale:Greyscale",
         "resize": "pipeline_preprocessors.resize:Resize",
     }

@@ -10,21 +10,23 @@ from torch.nn.functional import interpolate
 
 from pipeline import OptionSets, stage
 
+Pixels = Annotated[int, Field(ge=1)]
+
 
 @stage
 class Resize:
-    """Resizes to a square of ``size`` pixels, bilinear with antialiasing.
+    """Resizes to ``size``, bilinear with antialiasing.
 
-    An image that is not square is squeezed into one: ``center_crop`` before it keeps proportions.
+    An image of another shape is squeezed into it: ``center_crop`` before it keeps proportions.
     The arithmetic is that of torchvision's ``transforms.v2.functional.resize`` on float images.
     """
 
-    size: Annotated[int, Field(ge=1)]
-    """Height and width in pixels."""
+    size: Pixels | tuple[Pixels, Pixels]
+    """Height and width in pixels; one number for a square."""
 
-    examples: ClassVar[OptionSets] = ({"size": 16}, {"size": 64})
+    examples: ClassVar[OptionSets] = ({"size": 16}, {"size": 64}, {"size": (16, 24)})
 
     def __call__(self, image: Tensor) -> Tensor:
-        """(C, H, W) -> (C, size, size)."""
-        square = (self.size, self.size)
-        return interpolate(image[None], square, mode="bilinear", antialias=True)[0]
+        """(C, H, W) -> (C, height, width)."""
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return interpolate(image[None], size, mode="bilinear", antialias=True)[0]

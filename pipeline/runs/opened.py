@@ -1,0 +1,38 @@
+"""A run to look at, finished or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .finished import DIAGNOSIS, RECIPE, RUN, Run, finished_run, resolve
+
+
+def open_run(
+    run: str | Path,
+    *,
+    plugins: Sequence[Path] = (),
+    store: Path | None = None,
+    device: str = "auto",
+) -> Run:
+    """Open a run, given by its folder or by its name under ``runs/``.
+
+    One that has not finished is opened at its newest checkpoint, which is told and marked:
+    ``record["unfinished"]``; its training goes on undisturbed. ``plugins`` are the plugin files
+    that it was made with, ``store`` is where its artifacts are now if not where they were.
+    InputError where there is no such run, or no checkpoint yet, or its training failed.
+    """
+    folder = unfinished_folder(run)
+    if folder is None:
+        return finished_run(run, plugins=plugins, store=store, device=device)
+    from .unfinished import unfinished_run  # imports torch, which a finished run's page needs not
+
+    return unfinished_run(folder, plugins, store, device)
+
+
+def unfinished_folder(run: str | Path) -> Path | None:
+    """The folder of a run that is being trained or was interrupted; None for any other."""
+    folder = resolve(run, RECIPE)
+    if resolve(run) or folder is None or not folder.is_dir():
+        return None
+    return None if any((folder / name).is_file() for name in (RUN, DIAGNOSIS)) else folder
