@@ -3,8 +3,9 @@
     python benchmarks/kid.py [--pairs 3]
 
 Both on the same features, in turn, in one process: float32 as extractors give them, then float64,
-since torch-fidelity computes in the features' dtype and ours always in float64. Ours once more in a
-process of its own for its peak memory, interpreter, libraries and features included.
+since torch-fidelity computes in the features' dtype; ours multiplies in float32 where that is exact
+enough and sums in float64, whatever the features are. Ours once more in a process of its own for
+its peak memory, interpreter, libraries and features included.
 """
 
 import argparse

@@ -56,7 +56,7 @@ name: classes
 objective: {prediction: v, loss: mse}
 train: {condition: class, drop_label: 0.2, clip_gradients: 1.0, validate: {spacing: log_snr}}
 sample: {guidance_scale: 2, spacing: karras}
-evaluate: {guidance_scale: 1.5, sampler: ddpm}
+evaluate: {guidance_scale: 1.5, sampler: ddpm, spacing: uniform}
 """
 
 INVERT = """\

@@ -15,6 +15,13 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.models import Inception3
 
+from pipeline.artifacts.files import IMAGES
+from pipeline.artifacts.prepare import write_images
+from pipeline.artifacts.split import split_indices
+from pipeline.recipe.schema import Split
+from pipeline_datasets.flowers102 import Flowers102
+from pipeline_preprocessors.center_crop import CenterCrop
+from pipeline_preprocessors.resize import Resize
 from tests.helpers import tiny
 from tests.helpers.paths import REAL
 from tests.helpers.server import Server, serving
@@ -91,6 +98,19 @@ def flowers_tree(tmp_path: Path) -> Path:
     parts = {"trnid": [5, 6, 7, 8], "valid": [1, 2, 3, 4], "tstid": [12, 11, 10, 9]}
     savemat(jpg.parent / "setid.mat", {key: np.array([ids]) for key, ids in parts.items()})
     return root
+
+
+@pytest.fixture
+def written(flowers_tree: Path, tmp_path: Path) -> Path:
+    """The file of the prepared images of ``flowers_tree``, 16×16."""
+    source = Flowers102(root=flowers_tree, verify=False)()
+    write_images(
+        tmp_path / IMAGES,
+        source,
+        (CenterCrop(), Resize(size=16)),
+        split_indices(source.parts, Split(seed=2)),
+    )
+    return tmp_path / IMAGES
 
 
 @pytest.fixture(scope="session")

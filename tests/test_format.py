@@ -8,6 +8,7 @@ import pytest
 from pipeline.format import (
     byte_size,
     clock,
+    duration,
     evenly,
     measured,
     number,
@@ -88,3 +89,9 @@ def test_the_last_alignment_holds_for_the_rest() -> None:
         "a       12,000        3",
         "longer       5",
     ]
+
+
+def test_durations_are_told_as_far_as_they_matter() -> None:
+    times = (0.25, 45, 75, 1750, 3599.9, 48_540)
+    texts = ["0.250 s", "45 s", "1 min 15 s", "29 min", "1 h 0 min", "13 h 29 min"]
+    assert [duration(seconds) for seconds in times] == texts

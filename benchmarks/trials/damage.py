@@ -133,6 +133,5 @@ def _is_promised(file: Path, harm: str) -> bool:
     path = file.as_posix()
     if harm == "removed":
         return "artifacts/" in path and path.count("/") > 4
-    return bool(
-        re.search(r"artifacts/|/step-\d+\.|/best\.|/history\.json$|needs/|run\.json$", path)
-    )
+    kept = r"artifacts/|workspaces/.*/step-\d+\.|/best\.|/history\.json$|needs/|run\.json$"
+    return bool(re.search(kept, path))

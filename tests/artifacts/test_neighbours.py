@@ -75,7 +75,7 @@ def test_the_neighbours_of_a_run(first: dict[str, Any]) -> None:
         return _Projector(hashlib.sha256(b"").hexdigest()[:12])(pixels)
 
     train = images.indices("train")
-    drawn = features(read_samples(opened(first, "samples")))
+    drawn = features(read_samples(opened(first, "samples"))[:])
     far = torch.cdist(drawn, features(images.batch(train)))
     for item, distances in zip(found["items"], far, strict=True):
         usual, order = distances.sort()

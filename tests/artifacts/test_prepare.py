@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,16 +21,18 @@ from PIL import Image
 from pipeline import InputError
 from pipeline.artifacts.files import IMAGES
 from pipeline.artifacts.prepare import (
+    TOGETHER,
     _in_order,
     prepare,
     preprocessed,
     read_images,
-    split_indices,
     write_images,
 )
 from pipeline.artifacts.session import Session
+from pipeline.artifacts.split import halves, split_indices
 from pipeline.diffusion.grid import to_tensor
 from pipeline.diffusion.images import Images
+from pipeline.plugin import photo
 from pipeline.plugin.photo import open_rgb
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.schema import Split
@@ -92,11 +95,38 @@ class TestOpenRgb:
         assert open_rgb(tmp_path / "a.png").size == (4, 6)
         assert pixel(tmp_path / "a.png") == RED
 
-    @pytest.mark.parametrize("mode", ["I;16", "I", "F"])
-    def test_deeper_than_eight_bits_is_refused(self, tmp_path: Path, mode: str) -> None:
+    @pytest.mark.parametrize("mode", ["I", "F"])
+    def test_deeper_than_sixteen_bits_is_refused(self, tmp_path: Path, mode: str) -> None:
         Image.new(mode, (4, 4)).save(tmp_path / "deep.tif")
-        with pytest.raises(InputError, match=r"deep\.tif: has more than 8 bits"):
+        with pytest.raises(InputError, match=r"deep\.tif: has more than 16 bits"):
             open_rgb(tmp_path / "deep.tif")
+
+    @pytest.mark.parametrize("name", ["a.heic", "a.avif"])
+    def test_what_phones_make(self, tmp_path: Path, name: str) -> None:
+        pytest.importorskip("pillow_heif").register_heif_opener()
+        Image.new("RGB", (16, 8), "red").save(tmp_path / name, quality=95)
+        red = np.asarray(open_rgb(tmp_path / name), int)
+        assert red.shape == (8, 16, 3)
+        assert np.abs(red - [255, 0, 0]).max() < 8
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            (
+                "a.heic",
+                r"a\.heic: HEIC needs pillow-heif: pip install '.*\[photos\]'",
+            ),
+            ("a.avif", r"a\.avif: AVIF needs Pillow 11\.3 or newer"),
+        ],
+    )
+    def test_what_is_missing_for_them_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+    ) -> None:
+        (tmp_path / name).write_bytes(b"a photo")
+        monkeypatch.setattr(photo, "find_spec", lambda name: None)
+        monkeypatch.setattr(photo.features, "get_supported", list)
+        with pytest.raises(InputError, match=words):
+            open_rgb(tmp_path / name)
 
     def test_decompression_bomb(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Image.new("L", (100, 100)).save(tmp_path / "bomb.png")
@@ -194,19 +224,30 @@ class TestWrite:
         Image.fromarray(noise).save(good)
         (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:3000])
         (tmp_path / "empty.png").touch()
-        (tmp_path / "README.txt").write_text("no picture")
+        (tmp_path / "README.doc").write_text("no picture")
         (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
-        Image.new("I;16", (8, 8)).save(tmp_path / "deep.png")
+        Image.new("F", (8, 8)).save(tmp_path / "deep.tif")
         source = ImageFolder(root=tmp_path)()
         source.fingerprint(str)
         with pytest.raises(InputError, match="5 of 6 images") as caught:
             write_images(tmp_path / IMAGES, source, SQUARE, np.ones(6, bool))
         lines = str(caught.value).splitlines()[1:]
         reasons = dict(line.strip().removeprefix(f"{tmp_path}/").split(": ", 1) for line in lines)
-        assert list(reasons) == ["README.txt", "cut.jpg", "deep.png", "empty.png", "gone.png"]
+        assert list(reasons) == ["README.doc", "cut.jpg", "deep.tif", "empty.png", "gone.png"]
         assert "truncated" in reasons["cut.jpg"]
-        assert "more than 8 bits" in reasons["deep.png"]
+        assert "more than 16 bits" in reasons["deep.tif"]
         assert "cannot identify" in reasons["empty.png"]
+
+    def test_the_datasets_own_split_is_kept(self, tmp_path: Path) -> None:
+        names = ["train/a.png", "train/b.png", "val/c.png"]
+        for name in names:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / name)
+        source = ImageFolder(root=tmp_path)()
+        assert halves(source, Split(validation=0.9)).tolist() == [False, False, True]
+        short = replace(source, held_out=[True])
+        with pytest.raises(InputError, match="3 images and 1 of held_out"):
+            halves(short, Split())
 
     def test_a_long_list_is_cut(self, tmp_path: Path) -> None:
         for i in range(25):
@@ -241,22 +282,22 @@ class TestInOrder:
             time.sleep(0.001 * (i % 3))
             return i
 
-        assert list(_in_order(work, range(20), 2)) == list(range(20))
+        assert list(_in_order(work, range(4 * TOGETHER), 2)) == list(range(4 * TOGETHER))
 
     def test_few_are_in_flight(self) -> None:
         items = count()
         results = _in_order(lambda i: i, items, 2)
         assert next(results) == 0
-        assert next(items) <= 8 * 2
+        assert next(items) <= 5 * TOGETHER
 
 
 class TestImages:
     wanted = (7, 2, 2, 11, 0, 7)
 
-    def test_memory_and_file_agree(self, written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from_memory = Images(written).batch(self.wanted)
-        everything = Images(written).batch(range(12))
-        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100))
+    def test_memory_and_file_agree(self, written: Path) -> None:
+        held = Images(written)
+        held.hold()
+        from_memory, everything = held.batch(self.wanted), held.batch(range(12))
         images = Images(written)
         assert torch.equal(images.batch(self.wanted), from_memory)
         assert torch.equal(from_memory, everything[list(self.wanted)])
@@ -265,12 +306,23 @@ class TestImages:
 
     def test_memory_reads_once(self, written: Path) -> None:
         images = Images(written)
+        images.hold()
         first = images.batch([3])
         written.unlink()
         assert torch.equal(images.batch([3]), first)
 
+    def test_images_that_take_half_of_what_is_free_are_not_held(
+        self, written: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        images, size = Images(written), 12 * int(np.prod(Images(written).shape))
+        for free, held in ((2 * size, False), (2 * size + 1, True)):
+            memory = SimpleNamespace(available=free)
+            monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
+            assert (images.resident("cpu") is not None) == held
+
     def test_a_batch_is_a_copy(self, written: Path) -> None:
         images = Images(written)
+        images.hold()
         images.batch([3]).fill_(7)
         assert not torch.all(images.batch([3]) == 7)
 

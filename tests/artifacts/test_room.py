@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 import pipeline.artifacts.prepare as module
+from pipeline import InputError, open_rgb
 from pipeline.artifacts import room as limits
 from pipeline.artifacts.prepare import write_images
-from pipeline.artifacts.room import LARGE, MOST, Room, pixels_of
+from pipeline.artifacts.room import LARGE, MOST, Room
 from pipeline.diffusion.images import Images
 from pipeline_datasets.image_folder import ImageFolder
 
@@ -32,7 +33,8 @@ def test_photos_at_a_time(pixels: int, most: int) -> None:
 
     def read(_: int) -> None:
         nonlocal inside, seen
-        with room.holding(pixels, "x.png"):
+        with room.of_photo("x.png") as take:
+            take(pixels)
             with lock:
                 inside += 1
                 seen = max(seen, inside)
@@ -52,7 +54,8 @@ def test_the_pixels_of_all_photos_are_bounded() -> None:
     broken: list[list[int]] = []
 
     def read(pixels: int) -> None:
-        with room.holding(pixels, "x.png"):
+        with room.of_photo("x.png") as take:
+            take(pixels)
             with lock:
                 inside.append(pixels)
                 if sum(inside) > MOST and sum(n > 0 for n in inside) > 1:
@@ -98,6 +101,10 @@ def test_pillows_own_warning_is_not_shown(tmp_path: Path) -> None:
 def test_what_has_no_header_takes_no_room(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"no picture")
     os.mkfifo(tmp_path / "pipe.png")
+    asked: list[int] = []
     for name in ("x.png", "gone.png", "pipe.png"):
-        assert pixels_of(tmp_path / name) == 0
-    assert pixels_of(Image.new("L", (3, 5))) == 15
+        with pytest.raises(InputError):
+            open_rgb(tmp_path / name, asked.append)
+    assert not asked
+    open_rgb(Image.new("L", (3, 5)), asked.append)
+    assert asked == [15]

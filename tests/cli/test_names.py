@@ -57,7 +57,7 @@ def test_a_run_of_such_photos_in_such_a_folder(work: Path) -> None:
             "why"
         ]
         drawn = shell("sample", "tiny", "--classes", ONE, "--num-images", "2", "--out", OTHER)
-        assert "drawn classes: caf\\xe9" in drawn.stderr
+        assert "classes 1: caf\\xe9" in drawn.stdout
         assert (work / OTHER / "grid.png").is_file()
         scored = shell("evaluate", "tiny", "--against", ROOT, "--size", "16", "--metric", "kid")
         assert "against 24 images (all)" in scored.stdout

@@ -43,7 +43,8 @@ def test_2_percent_of_noise_is_found_in_1000_images():
     extractor = EfficientNetLite0(image_size=32)()
     directions = torch.randn(extractor.dim, KEPT, generator=draw) / math.sqrt(extractor.dim)
     clean, worse = (
-        extract(extractor, sets.split(100)) @ directions for sets in (images, noisy(images, draw))
+        torch.cat(list(extract(extractor, sets.split(100)))) @ directions
+        for sets in (images, noisy(images, draw))
     )
     found = []
     for _ in range(TRIALS):

@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline import InputError, Score
 from pipeline.compare.samples import GROUPS, SEED, difference, jackknife, model_differences
 from pipeline.plugin.difference import Difference
-from pipeline_metrics import mmd
+from pipeline_metrics import kernel as kernels
 from pipeline_metrics.fid import FID
 from pipeline_metrics.inception_score import InceptionScore
 from pipeline_metrics.kid import KID
@@ -70,8 +70,9 @@ def test_value_and_variance_are_those_of_the_definition(n, m, seeds, monkeypatch
     real = draws.real(n)
     pairs = [draws.pair(NEAR, Gaussian(0.9, 1.3), m) for _ in range(seeds)]
     value, variance = by_hand(real, pairs)
-    for block in (3, 1024):
-        monkeypatch.setattr(mmd, "BLOCK", block)
+    for block, band in ((3, 2), (512, 4)):
+        monkeypatch.setattr(kernels, "BLOCK", block)
+        monkeypatch.setattr(kernels, "BAND", band)
         found = difference(KID(), real, pairs)
         assert found.value == pytest.approx(value, rel=0, abs=1e-10)
         assert found.standard_error is not None

@@ -63,7 +63,7 @@ def test_what_is_not_finite(here: Path) -> None:
     name = next(Path("runs").iterdir()).name
     with pytest.raises(InputError, match=r"not finished; .* by step .*Lower train\.optimizer\.lr"):
         draw(name)
-    run(*PLAIN, "train.max_steps=5", name=name)
+    run(*PLAIN, "train.max_steps=5", name=name, replace=True)
     assert not Path("runs", name, "diagnosis.json").exists()
 
 
@@ -122,10 +122,10 @@ def test_waiting_for_data_is_found(here: Path, capsys) -> None:
 
 def test_a_score_of_few_images(here: Path, capsys) -> None:
     found = run()
-    assert "kid cannot be trusted: it was measured on 8 generated and 12 real" in (
+    assert "KID cannot be trusted: it was measured on 8 generated and 12 real" in (
         capsys.readouterr().err
     )
-    watched, scored = [one for one in found["diagnosis"] if one["name"] == "kid cannot be trusted"]
+    watched, scored = [one for one in found["diagnosis"] if one["name"] == "KID cannot be trusted"]
     assert "train.validate.num_images" in watched["do"]
     assert "evaluate.num_images" in scored["do"]
 
@@ -134,8 +134,8 @@ def test_a_curve_within_its_noise(here: Path, capsys) -> None:
     still = ["train.optimizer.lr=1e-9", "train.max_steps=3", "train.validate.every=1 step"]
     many = ["dataset.num_images=250", "split.validation=0.5", "train.validate.num_images=100"]
     found = run(*still, *many, "evaluate.num_images=100")
-    assert capsys.readouterr().err.count("kid cannot be trusted: all 3 values lie within") == 1
-    assert "95 % interval" in finding(found, "kid cannot be trusted")["what"]
+    assert capsys.readouterr().err.count("KID cannot be trusted: all 3 values lie within") == 1
+    assert "95 % interval" in finding(found, "KID cannot be trusted")["what"]
 
 
 def test_samples_all_alike_and_washed_out(here: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from pipeline.artifacts.embed import read_features
 from pipeline.diffusion.measure import extract
 from pipeline.recipe.load import load
-from pipeline.runs.finished import open_run
+from pipeline.runs.opened import open_run
 from tests.helpers.paths import ROOT
 
 QUICKSTART = ROOT / "recipes" / "quickstart.yaml"
@@ -31,7 +32,7 @@ class Quickstart:
 
     def features(self, name: str) -> Tensor:
         """The features (N, D) of these images."""
-        return read_features(self.run.artifact(f"features of {name}"))
+        return read_features(self.run.artifact(f"features of {name}"))[:]
 
     @property
     def score(self) -> float:
@@ -40,5 +41,9 @@ class Quickstart:
 
     def kid(self, batches: Iterator[Tensor]) -> float:
         """That of other images, uint8 (N, C, H, W)."""
-        value: float = self.metric(self.real, extract(self.extractor, batches)).value
+        value: float = self.metric(self.real, self.extracted(batches)).value
         return value
+
+    def extracted(self, batches: Iterator[Tensor]) -> Tensor:
+        """The features (N, D) of images, uint8 (N, C, H, W)."""
+        return torch.cat(list(extract(self.extractor, batches)))

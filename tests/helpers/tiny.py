@@ -108,7 +108,7 @@ def model(found: Mapping[str, Any], choice: str = "last") -> dict[str, Tensor]:
 def trained(found: Mapping[str, Any]) -> dict[str, Tensor]:
     """All tensors of the newest checkpoint of a store with one training."""
     (folder,) = (Path(found["store"]) / "workspaces/training").iterdir()
-    return load_file(max(folder.glob("step-*.safetensors")))
+    return load_file(max(folder.rglob("step-*.safetensors")))
 
 
 def history(found: Mapping[str, Any]) -> list[dict[str, Any]]:

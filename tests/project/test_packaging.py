@@ -29,6 +29,7 @@ def test_files_of_the_wheel(wheel: zipfile.ZipFile) -> None:
     recipes = {f"pipeline/recipes/{path.name}" for path in ROOT.glob("recipes/*.yaml")}
     assert len(recipes) >= 3
     assert recipes <= there
+    assert "pipeline/recipes/recipe.schema.json" in there  # their first line names it
     templates = {str(p.relative_to(ROOT)) for p in ROOT.glob("pipeline/report/templates/*")}
     assert len(templates) >= 5
     assert templates <= there

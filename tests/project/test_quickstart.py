@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from pipeline.diffusion.generate import SampleRequest, generate
-from pipeline.diffusion.measure import extract
 from pipeline.diffusion.model import build_network
 from tests.helpers.quickstart import Quickstart
 
@@ -48,9 +47,7 @@ def test_nothing_is_wrong_with_a_healthy_run(quickstart: Quickstart) -> None:
 def test_samples_are_no_copies(quickstart: Quickstart) -> None:
     """Distances to the nearest training image, in feature space."""
     indices = quickstart.images.indices("train")
-    train = extract(
-        quickstart.extractor, (quickstart.images.batch(part) for part in _parts(indices))
-    )
+    train = quickstart.extracted(quickstart.images.batch(part) for part in _parts(indices))
     drawn = quickstart.features("scored samples")
     nearest = [
         torch.cdist(x, train).min(1).values.median().item() for x in (drawn, quickstart.real)

@@ -20,6 +20,12 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return Registry.load([file])
 
 
+@pytest.fixture(scope="session")
+def installed() -> Registry:
+    """The stages that come with the package."""
+    return Registry.load()
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)

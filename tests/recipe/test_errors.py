@@ -64,7 +64,8 @@ x.yaml:14:39: evaluate.metrics: should be a list of metric stages, got 'kid'
 def test_rules_across_sections(registry: Registry, write) -> None:
     file = write(BASE + "evaluate: {metrics: [kid]}\nsample: {grid: [4, 4], num_images: 15}\n")
     assert problems(registry, file) == [
-        "x.yaml:8:16: sample.grid: 4 x 4 pictures are more than num_images 15; change one of them"
+        "x.yaml:8:16: sample.grid: 4 x 4 pictures are more than num_images 15; "
+        "leave one of them out"
     ]
     said = problems(registry, file, "sample.grid=[1, 1]", "features=null")
     assert len(said) == 1
@@ -93,7 +94,7 @@ def test_a_missing_recipe_says_which_there_are(registry: Registry, write, monkey
     Path("recipes").mkdir() if not Path("recipes").exists() else None
     write()
     write(BASE, "recipes/quickstart.yaml")
-    monkeypatch.setattr("pipeline.recipe.load.PACKAGED", (Path("recipes"),))
+    monkeypatch.setattr("pipeline.recipe.merge.PACKAGED", (Path("recipes"),))
     assert load("quickstart", registry=registry).recipe.name == "quickstart"
     for wrong, meant in [("quikstart", "quickstart"), ("y.yaml", "x.yaml"), ("gone/quickstart.yaml", "quickstart")]:  # fmt: skip  # noqa: E501
         with pytest.raises(InputError, match=f"no such recipe; did you mean {meant}[?] There are"):

@@ -18,9 +18,10 @@ def installed() -> Registry:
 
 def test_a_folder_is_cropped_and_resized_to_a_size(installed: Registry) -> None:
     folder = load_folder(Path("some/photos"), 32, installed)
-    assert installed.spec(folder.dataset) == {"name": "image_folder", "root": "some/photos"}
+    spec = installed.spec(folder.dataset)
+    assert (spec["name"], spec["root"]) == ("image_folder", "some/photos")
     assert [installed.spec(stage) for stage in folder.preprocess] == [
-        {"name": "center_crop"},
+        {"name": "center_crop", "aspect": 1.0},
         {"name": "resize", "size": 32},
     ]
 

@@ -231,7 +231,7 @@ def test_name_by_hand_wins(registry: Registry, write) -> None:
     loaded = load(write(), ["seed=1"], registry=registry, name="mine")
     assert loaded.recipe.name == "mine"
     assert loaded.changed == ["seed=1"]
-    with pytest.raises(InputError, match="--name: name: should match"):
+    with pytest.raises(InputError, match="--name: should match"):
         load("x.yaml", registry=registry, name="../up")
 
 

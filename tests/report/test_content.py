@@ -37,7 +37,7 @@ def test_a_run_writes_its_page_and_tells_where(first: dict[str, Any]) -> None:
     assert text.count("<img") > 4
     assert "8 samples drawn by ddim (eta 0.0) in 2 steps" in text
     assert "for 7 steps" in text
-    assert "on 48 images of procedural_flowers at 16 × 16 pixels" in text
+    assert "on 48 images of procedural_flowers at 16×16 pixels" in text
     assert f"of {first['parameters']:,} parameters" in text
 
 
@@ -61,6 +61,7 @@ def test_a_run_without_anything_optional_has_a_page(after_first: Path) -> None:
         recipe="name: tiny  # tiny.yaml:1\n",
         counts=ImageCounts(train=48, height=16, width=16),
         samples=np.zeros((2, 3, 16, 16), np.uint8),
+        real=np.zeros((2, 3, 16, 16), np.uint8),
         sizes=dict.fromkeys(open_run("tiny").record["artifacts"], 1_234_567),
     )
     text = run_page(page)
@@ -105,7 +106,7 @@ def test_reports_are_written_again(after_first: Path) -> None:
     [
         (
             {"name": "kid", "value": 14.26, "standard_error": 0.62, "protocol": {"num_fake": 40}},
-            "chosen by kid 14.26 (13.04 to 15.48) on other samples.",
+            "chosen by KID 14.26 (13.04 to 15.48) on other samples.",
         ),
         ({"name": "validation_loss", "value": 0.5}, "chosen by validation loss 0.5</p>"),
     ],
@@ -124,8 +125,8 @@ def test_a_run_that_is_not_there_or_not_finished(after_first: Path) -> None:
     said = shell("report", "tinny", code=2, plugin=False).stderr
     assert "tinny: there is no such run. Finished runs: tiny" in said
     Path("runs/tiny/run.json").unlink()
-    said = shell("report", "tiny", code=2, plugin=False).stderr
-    assert "tiny: this run has not finished" in said
+    assert shell("report", "tiny", plugin=False).stdout == "runs/tiny/report.html\n"
+    assert "not finished" in Path("runs/tiny/report.html").read_text()
 
 
 def test_another_recipe_removes_the_page(after_first: Path) -> None:
@@ -142,7 +143,7 @@ def stopped_run() -> None:
         raise RuntimeError("stopped")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.runs.run.train", stop)
+        patch.setattr("pipeline.runs.run.train_or_advise", stop)
         run("seed=1", name="tiny", replace=True)
 
 
@@ -198,7 +199,7 @@ def test_verdicts_in_one_sentence() -> None:
 def test_conclusions_say_how_far_they_reach() -> None:
     one, three = " ".join(conclusions(comparison(1))), " ".join(conclusions(comparison(3)))
     assert "not of the recipes" in one
-    assert "0.03 in kid for nearest against bilinear" in three
+    assert "0.0300 in KID for nearest against bilinear" in three
     assert "pixel_shuffle" not in three  # that difference was seen
     assert "speaks of the recipes" in three
 
@@ -259,8 +260,8 @@ def test_losses_and_scores_get_charts() -> None:
     scores: dict[str, ScoreRecord] = {"kid": {"value": 0.05, "protocol": {}}}
     history = [first, replace(first, step=20, seconds=6.0, scores=scores)]
     assert loss_names(history) == ["noise_loss"]
-    made = {chart.title: chart for chart in training_charts(history, {}, batch_size=8)}
-    assert list(made) == ["Noise loss", "kid", "Seconds a step", "Training speed"]
+    made = {chart.title: chart for chart in training_charts(history, {}, images_per_step=8)}
+    assert list(made) == ["Noise loss", "KID", "Seconds a step", "Training speed"]
     assert [line.points[1].tip for line in made["Noise loss"].lines] == [
         "training, step 20: 0.5",
         "validation, averaged weights (EMA), step 20: 0.4",
@@ -268,7 +269,7 @@ def test_losses_and_scores_get_charts() -> None:
     ]
     tips = [point.tip for point in made["Training speed"].lines[0].points]
     assert [tip.rpartition(": ")[2] for tip in tips] == ["40 images/s", "20 images/s"]
-    assert made["kid"].lines[0].band == ""  # no standard error, no band
+    assert made["KID"].lines[0].band == ""  # no standard error, no band
 
 
 def test_intervals_stand_where_their_values_are() -> None:

@@ -44,6 +44,7 @@ def test_a_page_without_anything_optional(browser: Browser, bare: Path) -> None:
         there = page.locator("h2").all_inner_texts()
     assert there == [
         "Samples",
+        "Real images",
         "What was run",
         "The best checkpoint",
         "From noise to image",
@@ -63,7 +64,7 @@ def test_the_slider_moves_the_picture(full: Path, browser: Browser) -> None:
         page.keyboard.press("ArrowLeft")
         assert visible.count() == 1
         assert visible.inner_text().startswith("Step 6")
-        assert "kid" in visible.inner_text()
+        assert "KID" in visible.inner_text()
         assert visible.locator("img").get_attribute("src") != last
         assert page.locator("#step").get_attribute("aria-valuetext") == "step 6"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -86,11 +87,45 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     original = embed.extract
 
-    def extract(extractor: Extractor, batches: Iterable[Tensor]) -> Tensor:
-        features = original(extractor, batches)
-        found.append((extractor.id.split("/")[0], len(features)))
-        return features
+    def extract(extractor: Extractor, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        count = 0
+        for features in original(extractor, batches):
+            count += len(features)
+            yield features
+        found.append((extractor.id.split("/")[0], count))
 
     monkeypatch.setattr(embed, "extract", extract)
     monkeypatch.setattr(validate, "extract", extract)
     return found
+
+
+PHOTOS = (
+    CLASSES.replace("augment:", "preprocess: [center_crop, {name: resize, size: 16}]\naugment:")
+    .replace("num_images: 4, grid: [2, 2]", "num_images: 4")
+    .replace("max_steps: 7", "max_steps: 4")
+)
+"""A recipe that takes photos of any size."""
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of ``PHOTOS``, beside photos: a.png of 40×20, b/ of two."""
+    folder = tmp_path_factory.mktemp("painter")
+    (folder / "tiny.yaml").write_text(PHOTOS)
+    drawn = np.random.default_rng(0)
+    (folder / "b").mkdir()
+    for name, size in {"a": (20, 40), "b/0": (16, 16), "b/1": (30, 24)}.items():
+        pixels = drawn.integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("PIPELINE_STORE", raising=False)
+        run()
+    return folder / "runs/tiny"
+
+
+@pytest.fixture
+def beside_painter(painter: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with the photos as working folder; the run in it is called tiny."""
+    monkeypatch.chdir(painter.parent.parent)
+    return painter.parent.parent

@@ -9,7 +9,7 @@ import pytest
 from pipeline.artifacts.trajectory import training_key
 from pipeline.errors import InputError
 from pipeline.runs.cache import cache
-from pipeline.runs.finished import open_run
+from pipeline.runs.opened import open_run
 from pipeline.store.checked import write_json
 from pipeline.store.store import Store
 

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from pipeline import NO_CLASS, InputError, Rates, commands
-from pipeline.cli.main import Classes
+from pipeline.cli.options import Classes
 from pipeline.commands import open_run
 from pipeline.diffusion.generate import SampleRequest, generate, slerp
 from pipeline.diffusion.grid import save_grid
@@ -204,7 +204,7 @@ def test_the_shell_takes_classes_and_names_them_when_wrong(conditional, capsys) 
     assert main("sample", "tiny", "--classes", "lily,3", "--guidance-scale", "2", *options) == 0
     said = capsys.readouterr()
     assert "labels 4, 3, guidance 2" in said.out
-    assert "drawn classes: lily, forget-me-not\n" in said.err
+    assert "  classes 4: lily, 3: forget-me-not\n" in said.out
     assert main("sample", "tiny", "--classes", "lilly,3", *options) == 2
     assert "no class is called 'lilly'; did you mean 'lily'?" in capsys.readouterr().err
     assert main("sample", "tiny", "--classes", "3,8", *options) == 2
@@ -239,6 +239,8 @@ def test_what_cannot_be_drawn_is_refused(conditional, capsys) -> None:
         ({"num_steps": 0}, "num_steps is 0"),
         ({"num_images": 0}, "num_images is 0"),
         ({"sampler": "{name: ddim, eta: 2}"}, "--sampler: sampler.eta"),
+        ({"sampler": "ddin"}, "^--sampler: no sampler"),
+        ({"spacing": "even"}, "^--spacing: no spacing"),
     ]
     for options, message in refused:
         with pytest.raises(InputError, match=message):

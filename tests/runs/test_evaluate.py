@@ -76,7 +76,7 @@ def test_what_tells_nothing_is_told(here: Path, capsys) -> None:
     assert main("evaluate", "square", "--against", "square", *options) == 0
     said = capsys.readouterr().out
     assert "compared with itself: These are the same images: their scores tell nothing." in said
-    assert "kid cannot be trusted: it was measured on 6 generated and 6 real images only." in said
+    assert "KID cannot be trusted: it was measured on 6 generated and 6 real images only." in said
     assert "Add images to square" in said
 
 

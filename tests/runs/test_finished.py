@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline import InputError, commands
 from pipeline.commands import open_run
 from pipeline.errors import Failed
+from pipeline.runs.finished import resolve
 from pipeline.store.checked import read_json, write_json
 from pipeline.store.manifest import files_in, write_manifest
 from tests.helpers import tiny
@@ -70,7 +71,7 @@ def test_what_a_notebook_shows(after_first: Path) -> None:
     assert any("8 samples drawn by ddim" in word for word in words)
     assert run.recipe["train"]["max_steps"] == 7
     assert run.folder == Path("runs/tiny")
-    assert f"kid {about['scores']['kid']['value']:.4g}" in repr(run)
+    assert f"KID {about['scores']['kid']['value']:.4g}" in repr(run)
 
 
 def test_without_scores_there_are_none(after_first: Path) -> None:
@@ -86,9 +87,24 @@ def test_a_wrong_name(after_first: Path) -> None:
         open_run("tinny")
 
 
+def test_a_path_comes_before_a_name_and_a_file_is_a_file(after_first: Path) -> None:
+    file = Path("recipe.yaml")
+    assert resolve("tiny") == Path("runs/tiny")
+    assert resolve("runs/tiny", "nothing.json") is None
+    assert resolve("tiny/run.json") is None
+    assert resolve("runs/tiny/run.json") == Path("runs/tiny/run.json")
+    assert resolve("tiny" * 1000) is None, "no file can have this name"
+    Path("tiny").mkdir()
+    assert resolve("tiny") == Path("runs/tiny"), "the folder here is no run"
+    (Path("tiny") / file).write_text("seed: 1")
+    assert resolve("tiny", file.name) == Path("tiny")
+    with pytest.raises(InputError, match=r"tiny\.yaml: is a file; give the folder or the name of"):
+        open_run("tiny.yaml")
+
+
 def test_opening_imports_no_torch(after_first: Path) -> None:
     code = (
-        "import sys\nfrom pipeline.runs.finished import open_run\n"
+        "import sys\nfrom pipeline.runs.opened import open_run\n"
         "run = open_run('tiny')\n"
         "assert run.history and run.scores and run._repr_html_()\n"
         "assert 'torch' not in sys.modules"

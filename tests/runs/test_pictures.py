@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,28 @@ def test_what_a_killed_call_left_goes_with_a_later_one(tmp_path: Path) -> None:
     write_pictures(tmp_path, {"grid.png": b"a"}, "runs/tiny")
     assert not old.exists()
     assert all(path.exists() for path in (new, *others))
+
+
+def test_few_pictures_are_in_memory_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture is written before those of the next lot are made, and noted before that."""
+    monkeypatch.setattr("pipeline.runs.pictures.AT_ONCE", 2)
+    written: list[int] = []
+
+    class Made(Mapping[str, bytes]):
+        def __iter__(self) -> Iterator[str]:
+            return iter(FIVE)
+
+        def __len__(self) -> int:
+            return len(FIVE)
+
+        def __getitem__(self, name: str) -> bytes:
+            written.append(len(content(tmp_path)))
+            return FIVE[name]
+
+    write_pictures(tmp_path, Made(), "mine")
+    assert written == [0, 1, 1, 3, 3, 5]
+    assert content(tmp_path) == FIVE
+    write_pictures(tmp_path, TWO, "mine")
+    assert content(tmp_path) == TWO

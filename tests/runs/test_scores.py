@@ -30,7 +30,9 @@ def test_several_metrics_share_one_embedding(here: Path, passes) -> None:
     found = run(f"train.validate.metrics={SEVERAL}", f"evaluate.metrics={SEVERAL}", name="several")
     real, scored = ("projection", 12), ("projection", 8)
     neighbours = [("projection", 4), ("projection", 48)]  # of the pictures and of training images
-    assert passes == [real, *[scored] * 3, scored, *neighbours]  # validated at steps 3, 6 and 7
+    untrained = scored  # as many here
+    # Validated at steps 3, 6 and 7.
+    assert passes == [real, *[scored] * 3, scored, *neighbours, untrained]
     assert list(found["scores"]) == ["kid", "fid", "precision_recall"]
     record = json.loads(Path(found["folder"], "history.jsonl").read_text().splitlines()[-1])
     assert {"kid", "kid_standard_error", "fid", "precision_recall"} <= set(record)
@@ -53,7 +55,7 @@ def test_evaluate_takes_several_metrics_with_options(after_first: Path, passes, 
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     fid, recall, inception = (
         lines.index(next(line for line in lines if line.startswith(name)))
-        for name in ("fid ", "precision_recall ", "inception_score ")
+        for name in ("FID ", "precision recall ", "inception score ")
     )
     assert "(standard error)" not in lines[fid]
     assert lines[fid + 1] == "8 samples by ddim in 2 steps against 12 images (validation), 16×16"
@@ -135,7 +137,7 @@ def test_two_folders_of_images_are_told_too(tmp_path: Path) -> None:
 
 
 def measure(metric: Any) -> list[Measure]:
-    return [Measure("x", metric, None, torch.empty(0))]  # type: ignore[arg-type]
+    return [Measure("x", metric, None, torch.empty(0), None)]  # type: ignore[arg-type]
 
 
 def test_the_best_checkpoint_is_the_better_one_in_the_metrics_direction() -> None:

@@ -53,7 +53,9 @@ def test_another_decoder_that_decodes_otherwise_makes_all_anew(
 ) -> None:
     with_pillow("99.0", monkeypatch)
     usual = prepare.open_rgb
-    monkeypatch.setattr(prepare, "open_rgb", lambda file: usual(file).point(lambda v: v ^ 1))
+    monkeypatch.setattr(
+        prepare, "open_rgb", lambda *picture: usual(*picture).point(lambda v: v ^ 1)
+    )
     again = run()
     assert not reused(again)
     assert built(again)["model"] == "its images changed"

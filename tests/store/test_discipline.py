@@ -10,6 +10,7 @@ import torch
 
 from pipeline.errors import Failed, InputError
 from pipeline.store.checked import read_json, write_json, write_lines
+from pipeline.store.locks import HELD
 from pipeline.store.store import Store
 from pipeline.store.weights import read_weights, write_weights
 
@@ -25,14 +26,13 @@ def never(folder: Path) -> None:
     raise AssertionError("built again")
 
 
-@pytest.mark.parametrize("missing", [(), ("in-use", "needs", "locks", "workspaces")])
+@pytest.mark.parametrize("missing", [(), ("needs", "locks", "workspaces")])
 def test_a_store_that_can_only_be_read_serves_what_only_reads(
     store, tmp_path, read_only, caplog, missing
 ):
     made = store.get_or_build("images", {"size": 1}, writes())
     for name in missing:
-        path = store.root / name
-        path.unlink() if path.is_file() else shutil.rmtree(path)
+        shutil.rmtree(store.root / name)
     read_only(store.root)
     again = Store(store.root)
     assert again.find("images", {"size": 1}) == again.open("images", made.key)
@@ -50,8 +50,8 @@ def test_a_store_that_can_only_be_read_serves_what_only_reads(
 
 def test_a_workspace_of_another_version_is_refused_and_kept(store):
     made = store.get_or_build("images", {}, writes())
-    with store.workspace("training", {}) as folder:
-        pass
+    with store.workspace("training", {}) as turn:
+        folder = turn.parent
     for path in (folder, made.path):
         state = read_json(path / "manifest.json")
         write_json(path / "manifest.json", {**state, "format": 3})
@@ -70,7 +70,7 @@ def test_a_manifest_of_the_first_format_is_read(store):
     made = store.get_or_build("images", {}, writes())
     with store.workspace("training", {}) as folder:
         (folder / "step-1.json").write_text("{}")
-    for path in (folder, made.path):
+    for path in (folder.parent, made.path):
         state = read_json(path / "manifest.json")
         (path / "manifest.json").write_text(json.dumps({**state, "format": 1}))
     fresh = Store(store.root)
@@ -99,9 +99,9 @@ def test_verify_reads_workspaces(store):
         write_lines(folder / "history.jsonl", ["1", "2"])
         (folder / "old.json").write_text("{}")
         (folder / "old.jsonl").write_text("{}\n")
-    name = f"training/{folder.name}"
+    name = f"training/{folder.parent.name}"
     assert store.verify() == {}
-    for file in ("step-1.json", "step-1.safetensors", "history.jsonl", "manifest.json"):
+    for file in ("step-1.json", "step-1.safetensors", "history.jsonl", "../manifest.json"):
         whole = (folder / file).read_bytes()
         place = len(whole) // 3
         (folder / file).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
@@ -109,7 +109,7 @@ def test_verify_reads_workspaces(store):
         assert where.startswith(name)
         (folder / file).write_bytes(whole)
     (folder / "step-1.safetensors").unlink()
-    assert list(store.verify()) == [f"{name}/step-1.json"]
+    assert list(store.verify()) == [f"{name}/{folder.name}/step-1.json"]
 
 
 def test_leftovers_of_kills_go_with_the_next_run_and_with_gc(store):
@@ -124,10 +124,12 @@ def test_leftovers_of_kills_go_with_the_next_run_and_with_gc(store):
         (folder / ".mine.tmp").write_text("a user's")
         before = sorted(path.name for path in folder.iterdir())
         litter(folder)
-    with store.workspace("training", {}):
+    with store.workspace("training", {}) as folder:
         assert sorted(path.name for path in folder.iterdir()) == before
     litter(folder)
-    store.gc(lambda: {folder.name})
+    folder.with_name(folder.name + HELD).write_text("7 elsewhere - -")
+    store.gc(lambda: {folder.parent.name})
+    assert {path.name for path in folder.parent.iterdir()} == {folder.name, "manifest.json"}
     assert sorted(path.name for path in folder.iterdir()) == before
     assert read_weights(folder / "step-1")[1] == {"step": 1}
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from pipeline.store.explain import explain
-from pipeline.store.manifest import canonical
+from pipeline.store.explain import OLDER, explain
+from pipeline.store.manifest import canonical, read_manifest
 
 
 def stage(name, source="s", **options):
@@ -78,3 +78,19 @@ def test_why_compares_with_the_nearest_and_most_recent(store):
     assert store.get_or_build("k", {"a": 9, "b": 1}, writes()).why == "a changed: 2 -> 9"
     assert store.get_or_build("k", {"a": 9, "b": 8}, writes()).why == "b changed: 1 -> 8"
     assert store.explain("other", {"a": 3}) == "first of its kind"
+
+
+def test_what_an_earlier_version_made_is_made_again_and_that_is_the_reason(store, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("pipeline.store.manifest.FORMAT", 2)
+        old = store.get_or_build("k", {"a": 1}, writes())
+        with store.workspace("training", {"a": 1}) as old_training:
+            pass
+    new = store.get_or_build("k", {"a": 1}, writes())
+    assert not new.reused
+    assert new.why == OLDER
+    with store.workspace("training", {"a": 1}) as training:
+        assert read_manifest(training.parent)["why"] == OLDER
+    assert old.path.exists()
+    assert old_training.parent.exists()
+    assert training.parent != old_training.parent

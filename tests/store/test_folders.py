@@ -1,6 +1,16 @@
+import errno
+import os
+
 import pytest
 
-from pipeline.store.folders import PRIVATE, remove_leftovers, replacing, write_text
+from pipeline.store.folders import (
+    PRIVATE,
+    is_leftover,
+    remove,
+    remove_leftovers,
+    replacing,
+    write_text,
+)
 from pipeline.store.store import Store
 
 
@@ -57,6 +67,18 @@ def test_a_workspace_opens_without_what_a_killed_writer_left(tmp_path):
     with store.workspace("training", {"lr": 1}) as folder:
         write_text(folder / "step-1.json", "{}")
         (folder / ".step-2.json.0123abcd.tmp").write_text("{")
-    with store.workspace("training", {"lr": 1}):
-        names = sorted(path.name for path in folder.iterdir())
-    assert names == ["manifest.json", "step-1.json"]
+    with store.workspace("training", {"lr": 1}) as again:
+        assert [path.name for path in again.iterdir()] == ["step-1.json"]
+
+
+def test_what_nfs_keeps_because_it_is_open_stays_under_a_private_name(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/data").write_text("open")
+
+    def busy(path):
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
+
+    monkeypatch.setattr("shutil.rmtree", busy)
+    remove(tmp_path / "a")
+    [left] = tmp_path.iterdir()
+    assert is_leftover(left)

@@ -14,7 +14,7 @@ import pytest
 from pipeline.diffusion.images import Images
 from pipeline.errors import InputError
 from pipeline.store.checked import Damaged
-from pipeline.store.hdf5 import as_texts, check_disk, reading, writing
+from pipeline.store.hdf5 import as_texts, check_disk, gather, reading, write_rows, writing
 
 PIXELS = np.arange(40 * 3 * 8 * 8).astype(np.uint8).reshape(40, 3, 8, 8)
 
@@ -46,6 +46,56 @@ def test_what_is_written_is_read(tmp_path) -> None:
         assert data.text("id") == "x"
     with h5py.File(path) as file:
         assert file["images"].fletcher32
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 20, 40])
+def test_blocks_of_rows_are_the_file_that_all_of_them_are(tmp_path, size) -> None:
+    """Whatever their lengths, to the byte."""
+    whole, pieces = tmp_path / "whole.h5", tmp_path / "pieces.h5"
+    with writing(whole) as file:
+        file.create_dataset("images", data=PIXELS, chunks=(8, 3, 8, 8), fletcher32=True)
+    with writing(pieces) as file:
+        blocks = (PIXELS[i : i + size] for i in range(0, 40, size))
+        write_rows(file, "images", blocks, PIXELS.shape, 8)
+    assert pieces.read_bytes() == whole.read_bytes()
+
+
+def test_a_block_is_written_before_the_next_one_is_asked_for(tmp_path) -> None:
+    asked = []
+
+    def blocks(file):
+        for i in range(0, 40, 8):
+            asked.append([bool(rows.any()) for rows in file["images"][:]] if i else [])
+            yield PIXELS[i : i + 8] | 1
+
+    with writing(tmp_path / "images.h5") as file:
+        write_rows(file, "images", blocks(file), PIXELS.shape, 8)
+    assert [sum(written) for written in asked] == [0, 8, 16, 24, 32]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "told"),
+    [
+        ([PIXELS[:39]], "39 rows, not 40"),
+        ([PIXELS, PIXELS[:1]], "41 rows, not 40"),
+        ([], "0 rows, not 40"),
+        ([PIXELS[:8], PIXELS[8:, :1]], "rows of shape"),
+    ],
+)
+def test_other_rows_than_were_said_are_an_error(tmp_path, blocks, told) -> None:
+    with (
+        pytest.raises(ValueError, match=told),
+        writing(tmp_path / "images.h5") as file,
+    ):
+        write_rows(file, "images", blocks, PIXELS.shape, 8)
+
+
+@pytest.mark.parametrize("indices", [[3], [39, 0, 0, 17, 16, 3, 39], [], range(40), [30, 2, 31, 3]])
+def test_rows_of_any_indices_are_read_in_their_order(tmp_path, indices) -> None:
+    path = write(tmp_path / "images.h5")
+    wanted = np.array(indices, np.int64)
+    with h5py.File(path) as file:
+        assert np.array_equal(gather(file["images"], wanted), PIXELS[wanted])
 
 
 class Failing(io.FileIO):

@@ -9,7 +9,8 @@ from tests.helpers.power import watched
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.store.locks.WRITING", 0)  # nobody makes a lock at this moment
     (tmp_path / "disk").mkdir()
     return tmp_path / "disk"
 

@@ -190,14 +190,14 @@ def test_killed_builder_leaves_nothing_that_counts(store, tmp_path):
 def test_workspace_grows_and_is_never_an_artifact(store):
     with store.workspace("training", {"lr": 1}) as folder:
         (folder / "step_1").write_text("1")
-        assert read_manifest(folder)["why"] == "first of its kind"
+        assert read_manifest(folder.parent)["why"] == "first of its kind"
     with Store(store.root).workspace("training", {"lr": 1}) as again:
-        assert again == folder
+        assert again.parent == folder.parent
         assert (again / "step_1").read_text() == "1"
     assert store.find("training", {"lr": 1}) is None
     assert store.explain("training", {"lr": 1}) == ""
     with store.workspace("training", {"lr": 2}) as other:
-        assert read_manifest(other)["why"] == "lr changed: 1 -> 2"
+        assert read_manifest(other.parent)["why"] == "lr changed: 1 -> 2"
     assert [(r.kind, r.state, r.complete) for r in store.ls()] == [
         ("training", "workspace", False)
     ] * 2
@@ -226,8 +226,9 @@ def test_workspace_belongs_to_one_at_a_time(store, monkeypatch, caplog):
 def test_gc_removes_what_nothing_points_to(store):
     kept = store.get_or_build("images", {"a": 1}, writes())
     lost = store.get_or_build("images", {"a": 2}, writes())
-    with store.workspace("training", {"lr": 1}) as folder:
-        (folder / "big").write_bytes(b"0" * 1000)
+    with store.workspace("training", {"lr": 1}) as turn:
+        (turn / "big").write_bytes(b"0" * 1000)
+        folder = turn.parent
     planned = Store(store.root).gc(lambda: {kept.key}, dry_run=True)
     assert {record.path for record in planned} == {lost.path, folder}
     assert all(path.exists() for path in (lost.path, folder))

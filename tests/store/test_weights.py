@@ -7,7 +7,13 @@ import torch
 from safetensors.torch import load_file, save
 
 from pipeline.store.checked import Damaged
-from pipeline.store.weights import read_state, read_weights, remove_weights, write_weights
+from pipeline.store.weights import (
+    digest_of,
+    read_state,
+    read_weights,
+    remove_weights,
+    write_weights,
+)
 from tests.helpers.power import watched
 
 DTYPES = [
@@ -107,3 +113,28 @@ def test_a_pair_of_an_older_version_is_read_and_of_a_newer_one_told(tmp_path):
     (tmp_path / "best.json").write_text(json.dumps({**state, "format": 3}))
     with pytest.raises(Damaged):
         read_weights(path)
+
+
+def test_a_renamed_pair_is_read_and_half_of_one_is_damaged(tmp_path):
+    write_weights(tmp_path / "best", weights(3), {"step": 3})
+    for suffix in (".json", ".safetensors"):
+        (tmp_path / f"best{suffix}").rename(tmp_path / f"mine{suffix}")
+    tensors, state = read_weights(tmp_path / "mine")
+    assert state == {"step": 3}
+    assert tensors["n"] == 3
+    (tmp_path / "mine.safetensors").unlink()
+    with pytest.raises(Damaged, match=r"mine\.safetensors is damaged: it is not there"):
+        read_weights(tmp_path / "mine")
+
+
+def test_the_digest_is_of_names_types_shapes_and_values_alone():
+    digest = digest_of(weights(3))
+    assert digest == digest_of(dict(reversed(weights(3).items())))
+    assert digest == digest_of({"w": torch.full((2, 3), 3.0).T, "n": torch.tensor(3)})
+    n = torch.tensor(3)
+    others = [
+        *(weights(4), {"v": weights(3)["w"], "n": n}, {"n": n}),
+        {"w": torch.full((2, 3), 3.0), "n": n},
+        {"w": weights(3)["w"].view(torch.int32), "n": n},
+    ]
+    assert len({digest, *map(digest_of, others)}) == 6

@@ -182,7 +182,7 @@ def test_is_prepared_as_any_dataset(photos: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     buffer = BytesIO()
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(buffer, "png")
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(buffer, "tiff")
     whole = BytesIO()
     Image.fromarray(pixels(0, 64)).save(whole, "png")
     contents = [b"nonsense", buffer.getvalue(), whole.getvalue()[:2000]]
@@ -192,7 +192,7 @@ def test_what_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     made.save_to_disk(tmp_path / "a")
     source = hf(tmp_path / "a")
     for i, reason in enumerate(
-        ["cannot identify image file$", "more than 8 bits", "truncated", "no image"]
+        ["cannot identify image file$", "more than 16 bits", "truncated", "no image"]
     ):
         with pytest.raises(InputError, match=reason) as error:
             source.image(i)

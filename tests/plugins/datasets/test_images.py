@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 import tarfile
@@ -24,17 +23,9 @@ from pipeline_datasets.flowers102 import CLASS_NAMES, Flowers102
 from pipeline_datasets.image_folder import ImageFolder
 from pipeline_datasets.procedural_flowers import SPECIES, ProceduralFlowers
 from pipeline_preprocessors.center_crop import CenterCrop
+from pipeline_preprocessors.greyscale import Greyscale
 from pipeline_preprocessors.resize import Resize
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def save(path: Path, size: tuple[int, int] = (8, 8)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, "red").save(path)
-    return path
+from tests.helpers.pictures import digest, save
 
 
 class TestFlowers102:
@@ -159,56 +150,6 @@ class TestFlowers102:
         subprocess.run([sys.executable, "-c", code], check=True)
 
 
-class TestImageFolder:
-    def test_classes_are_the_first_folders_in_order_of_names(self, tmp_path: Path) -> None:
-        for name in ("tulip/b.png", "rose/deep/x.png", "rose/a.png", ".hidden.png", ".git/c.png"):
-            save(tmp_path / name)
-        source = ImageFolder(root=tmp_path)()
-        names = [source.image(i).relative_to(tmp_path).as_posix() for i in range(len(source))]
-        assert names == ["rose/a.png", "rose/deep/x.png", "tulip/b.png"]
-        assert source.class_names == ["rose", "tulip"]
-        assert source.labels == [0, 0, 1]
-
-    def test_without_folders_there_are_no_labels(self, tmp_path: Path) -> None:
-        save(tmp_path / "b.png")
-        save(tmp_path / "a.png")
-        source = ImageFolder(root=tmp_path)()
-        assert source.labels == [None, None]
-        assert source.class_names == []
-        assert [source.image(i).name for i in range(2)] == ["a.png", "b.png"]
-
-    def test_a_mix_is_refused(self, tmp_path: Path) -> None:
-        save(tmp_path / "rose/a.png")
-        save(tmp_path / "stray.png")
-        with pytest.raises(InputError, match=r"stray\.png"):
-            ImageFolder(root=tmp_path)()
-
-    def test_missing_and_empty(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="no such folder"):
-            ImageFolder(root=tmp_path / "none")()
-        with pytest.raises(InputError, match="no photos"):
-            ImageFolder(root=tmp_path)()
-
-    def test_links_are_followed_but_not_in_circles(self, tmp_path: Path) -> None:
-        save(tmp_path / "elsewhere/a.png")
-        root = tmp_path / "root"
-        root.mkdir()
-        (root / "rose").symlink_to(tmp_path / "elsewhere")
-        assert len(ImageFolder(root=root)()) == 1
-        (tmp_path / "elsewhere/loop").symlink_to(root)
-        with pytest.raises(InputError, match="loop"):
-            ImageFolder(root=root)()
-
-    def test_moving_keeps_the_fingerprint_and_relabelling_does_not(self, tmp_path: Path) -> None:
-        save(tmp_path / "one/rose/a.png")
-        save(tmp_path / "one/tulip/b.png", (9, 9))
-        before = ImageFolder(root=tmp_path / "one")().fingerprint(digest)
-        (tmp_path / "one").rename(tmp_path / "two")
-        assert ImageFolder(root=tmp_path / "two")().fingerprint(digest) == before
-        (tmp_path / "two/tulip").rename(tmp_path / "two/violet")
-        assert ImageFolder(root=tmp_path / "two")().fingerprint(digest) != before
-
-
 class TestProceduralFlowers:
     def test_an_image_depends_on_seed_and_index_alone(self) -> None:
         few, many = ProceduralFlowers(num_images=3)(), ProceduralFlowers(num_images=30)()
@@ -262,12 +203,35 @@ class TestPreprocessors:
         assert torch.equal(CenterCrop()(image.mT), image.mT[:, 1:6])
         assert torch.equal(CenterCrop()(image[:, :, :5]), image[:, :, :5])
 
+    def test_center_crop_to_a_rectangle(self) -> None:
+        image = torch.arange(3 * 6 * 10.0).reshape(3, 6, 10)
+        assert torch.equal(CenterCrop(aspect=1.5)(image), image[:, :, :9])
+        assert torch.equal(CenterCrop(aspect=0.5)(image), image[:, :, 3:6])
+        assert torch.equal(CenterCrop(aspect=2.5)(image), image[:, 1:5])
+        assert CenterCrop(aspect=100)(image).shape == (3, 1, 10)
+
     @pytest.mark.parametrize("shape", [(3, 50, 50), (3, 40, 70), (3, 9, 9), (1, 16, 16)])
-    def test_resize_is_torchvisions(self, shape: tuple[int, int, int]) -> None:
+    @pytest.mark.parametrize("size", [(16, 16), (16, 24), (31, 7)])
+    def test_resize_is_torchvisions(
+        self, shape: tuple[int, int, int], size: tuple[int, int]
+    ) -> None:
         from torchvision.transforms.v2.functional import resize
 
         image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(Resize(size=16)(image), resize(image, [16, 16], antialias=True))
+        theirs = resize(image, list(size), antialias=True)
+        assert torch.equal(Resize(size=size)(image), theirs)
+        if size[0] == size[1]:
+            assert torch.equal(Resize(size=size[0])(image), theirs)
+
+    def test_greyscale_is_pillows(self) -> None:
+        pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+        grey = Greyscale()(torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+        assert grey.shape == (1, 9, 7)
+        difference = (grey[0] * 255).round().numpy() - np.asarray(
+            Image.fromarray(pixels).convert("L")
+        )
+        assert np.abs(difference).max() <= 1  # Pillow cuts off what is below half
+        assert Greyscale()(grey) is grey
 
     def test_resize_halves_like_pillow(self) -> None:
         pixels = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)

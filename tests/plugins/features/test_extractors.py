@@ -4,6 +4,7 @@ import hashlib
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_inception_is_torchvisions_average_pool(inception_file):
     pool = create_feature_extractor(network, {"avgpool": "pool"})
     images = pictures(2)
     for size in (75, 99):
-        extractor = InceptionV3(image_size=size, weights=inception_file)()
+        extractor = InceptionV3(image_size=size, count_include_pad=True, weights=inception_file)()
         with torch.no_grad():
             expected = pool(resized(images, size))["pool"].flatten(1)
         found = extractor(images)
@@ -92,13 +93,32 @@ def test_inception_is_torchvisions_average_pool(inception_file):
         assert extractor.id == f"inception_v3/{digest}/{size}/bilinear"
 
 
+def test_inception_pools_leave_out_the_padding_as_kerass_do(inception_file, monkeypatch):
+    from torchvision.models import Inception3
+    from torchvision.models.inception import F
+
+    network = Inception3(transform_input=False, init_weights=False).eval()
+    network.load_state_dict(torch.load(inception_file, weights_only=True))
+    network.fc = torch.nn.Identity()
+    images = pictures(2)
+    extractor = InceptionV3(weights=inception_file)()
+    found = extractor(images)
+    counted = InceptionV3(count_include_pad=True, weights=inception_file)()
+    assert not torch.allclose(counted(images), found, rtol=1e-2)
+    monkeypatch.setattr(F, "avg_pool2d", partial(F.avg_pool2d, count_include_pad=False))
+    with torch.no_grad():
+        expected = network(resized(images, 75))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert counted.id == extractor.id.replace("inception_v3_unpadded", "inception_v3")
+
+
 def test_inception_logits_are_torchvisions(inception_file):
     from torchvision.models import Inception3
 
     network = Inception3(transform_input=False, init_weights=False).eval()
     network.load_state_dict(torch.load(inception_file, weights_only=True))
     images = pictures(2)
-    extractor = InceptionV3(output="logits", weights=inception_file)()
+    extractor = InceptionV3(output="logits", count_include_pad=True, weights=inception_file)()
     with torch.no_grad():
         expected = network(resized(images, 75))
     found = extractor(images)
@@ -123,9 +143,14 @@ def test_loading_draws_no_random_numbers_and_prints_nothing(inception_file, capf
     assert capfd.readouterr() == ("", "")
 
 
+def test_grey_counts_as_red_green_and_blue(lite0):
+    grey = torch.arange(2 * 32 * 32).reshape(2, 1, 32, 32).to(torch.uint8)
+    assert torch.equal(lite0(grey), lite0(grey.expand(-1, 3, -1, -1)))
+
+
 def test_other_images_than_rgb_are_refused(lite0):
     with pytest.raises(InputError, match="3 channels"):
-        lite0(torch.zeros(2, 1, 32, 32, dtype=torch.uint8))
+        lite0(torch.zeros(2, 2, 32, 32, dtype=torch.uint8))
     with pytest.raises(ValueError, match="uint8"):
         lite0(torch.zeros(2, 3, 32, 32))
 

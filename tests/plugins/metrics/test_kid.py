@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from pipeline import InputError
-from pipeline_metrics import kid, mmd
+from pipeline_metrics import kernel, kid
 from pipeline_metrics.kid import KID
 
 
@@ -44,8 +44,9 @@ def fidelity(real: Tensor, fake: Tensor, subsets: int, size: int) -> float:
 def test_full_is_the_double_loop_for_unequal_sizes(monkeypatch):
     real, fake = features(23), features(31, seed=1, shift=0.2)
     expected = double_loop(real, fake)
-    for block in (5, 23, 1024):
-        monkeypatch.setattr(mmd, "BLOCK", block)
+    for block, band in ((5, 2), (3, 4), (23, 1), (512, 4)):
+        monkeypatch.setattr(kernel, "BLOCK", block)
+        monkeypatch.setattr(kernel, "BAND", band)
         assert KID()(real, fake).value == pytest.approx(expected, rel=0, abs=1e-12)
 
 

@@ -69,6 +69,18 @@ def test_stratified_has_one_time_in_each_part_and_row_i_the_ith(make, dtype, n):
 
 
 @EVERY_OBJECTIVE
+def test_stratified_times_of_a_part_are_those_of_the_whole_batch(make):
+    """As in several processes, in the second batch of a step."""
+    clock, batch = Clock(), range(7, 14)
+    for rows in (batch, batch[:3], batch[3:]):
+        draws = Draws(0, "train", rows, 5, batch)
+        x0 = torch.zeros(len(rows), 1, 1, 1)
+        make(times="stratified").loss(lambda x, *_: x, x0, None, clock, draws)
+    whole, *parts = clock.times
+    assert torch.equal(torch.cat(parts), whole)
+
+
+@EVERY_OBJECTIVE
 def test_stratified_is_uniform_within_its_parts_and_over_all(make):
     found = torch.stack([times(make(times="stratified"), 8, seed) for seed in range(400)])
     assert kstest(found.flatten(), "uniform").pvalue > 0.01
