@@ -1,6 +1,6 @@
 """Training on the CPU: memory, its formats, and the whole loop beside a bare step and the book's.
 
-    python benchmarks/training_step.py --size 64 --pairs 5 [--tensorflow PYTHON]
+    python benchmarks/training_step.py --size 64 --pairs 5 [--precision bf16] [--tensorflow PYTHON]
 
 Alternates what is compared within one run, so that a machine that is busy with other things slows
 all; the ratio's median is the figure to quote. The book's program runs where TensorFlow is
@@ -40,6 +40,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--size", type=positive, default=64)
     options.add_argument("--pairs", type=positive, default=5)
+    options.add_argument(
+        "--precision",
+        choices=["float32", "bf16"],
+        default="float32",
+        help="of our loop [%(default)s]",
+    )
     options.add_argument("--tensorflow", default=sys.executable, metavar="PYTHON")
     options.add_argument("--xla", action="store_true", help="let TensorFlow compile its step")
     asked = options.parse_args()
@@ -47,7 +53,7 @@ def main() -> None:
         options.error(f"--tensorflow {asked.tensorflow}: no such program; name a python's")
     found = tensorflow(asked.tensorflow, asked.size, asked.xla)
     with refusing(options), tempfile.TemporaryDirectory() as folder, found as book:
-        loop = training(Path(folder), asked.size)
+        loop = training(Path(folder), asked.size, asked.precision)
         ways = {"memory given back": second(loop), "memory kept": keeping(second(loop))}
         report(list(ways), alternate(ways, asked.pairs))
         with reusing_memory():
@@ -79,7 +85,7 @@ def keeping(step: Seconds) -> Seconds:
     return seconds
 
 
-def training(folder: Path, size: int) -> Training:
+def training(folder: Path, size: int, precision: str) -> Training:
     """The loop of `flowers_ddim` on drawn flowers."""
     registry = Registry.load()
     recipe = load(
@@ -88,6 +94,7 @@ def training(folder: Path, size: int) -> Training:
             "dataset={name: procedural_flowers, num_images: 200}",
             f"preprocess.resize.size={size}",
             "features=efficientnet_lite0",
+            f"train.precision={precision}",
         ],
         registry=registry,
     ).recipe
@@ -144,7 +151,7 @@ def tensorflow(python: str, size: int, xla: bool) -> Iterator[Seconds | None]:
 
 
 def formats(loop: Training) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Forward, backward and optimizer step of the same network in both memory formats."""
+    """Forward, backward and optimizer step of the network in float32 in both memory formats."""
     shape = (BATCH, *loop.images.shape)
 
     def step_in(memory: torch.memory_format) -> Callable[[], object]:
@@ -166,7 +173,7 @@ def bare(loop: Training) -> Callable[[], object]:
         rates = loop.recipe.schedule(t)
         over = rates.over(x0)
         x = over.signal * x0 + over.noise * eps
-        loss = (loop.network(x, rates, None) - eps).abs().mean()
+        loss = (loop.computation.network(x, rates, None) - eps).abs().mean()
         loop.optimizer.zero_grad()
         loss.backward()
         loop.optimizer.step()

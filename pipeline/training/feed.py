@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion.images import Images, Indices
-from ..machine import sent
+from ..machine import has_memory, sent
 from ..ranks import here
 from .batches import Batches, in_parts
 
@@ -64,5 +64,10 @@ class Feed:
         parts = self._parts(step)
         if number == len(parts):
             step, number, parts = step + 1, 0, self._parts(step + 1)
-        read = self._reader.submit(self.images.batch, parts[number][1])
+        read = self._reader.submit(self._read, parts[number][1])
         self._ahead = {(step, number): read}
+
+    def _read(self, indices: Indices) -> Tensor:
+        """The images, where a GPU can fetch them by itself: to lay them there takes milliseconds."""
+        images = self.images.batch(indices)
+        return images.pin_memory() if has_memory(self.device) else images
