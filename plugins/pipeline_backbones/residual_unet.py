@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, silu
+from torch.nn.functional import avg_pool2d, pixel_shuffle, pixel_unshuffle, silu
 
 from pipeline import NO_CLASS, OptionSets, Rates, Stage, Upsampler, stage
 from pipeline_upsamplers.bilinear import Bilinear
@@ -41,6 +41,9 @@ class ResidualUNet:
     """Channels of each level; each but the last is followed by a halving of the image."""
     block_depth: Annotated[int, Field(ge=1)] = 2
     """Residual blocks a level, on the way down and on the way up."""
+    patch: Annotated[int, Field(ge=1)] = 1
+    """Pixels of a square of this side are the channels of one place (Shi et al. 2016,
+    https://arxiv.org/abs/1609.05158): 2 leaves a quarter of the places to compute at."""
     embedding_dims: Annotated[int, Field(ge=4, multiple_of=2)] = 32
     """Channels of the noise embedding: half sines, half cosines."""
     embedding_max_frequency: Annotated[float, Field(gt=1)] = 1000.0
@@ -61,11 +64,12 @@ class ResidualUNet:
             "upsampler": "transposed_conv",
             "norm": "group",
         },
+        {"widths": [8, 12], "block_depth": 1, "patch": 2},
     )
 
     def __call__(self, shape: tuple[int, int, int], num_classes: int | None) -> nn.Module:
         """The network for images of ``shape`` (C, H, W), with fresh weights."""
-        check_halvings("residual_unet", len(self.widths), *shape[1:])
+        check_halvings("residual_unet", len(self.widths), *shape[1:], self.patch)
         return UNet(self, shape[0], num_classes)
 
 
@@ -75,6 +79,8 @@ class UNet(nn.Module):
     def __init__(self, options: ResidualUNet, channels: int, num_classes: int | None) -> None:
         super().__init__()
         *levels, middle = options.widths
+        self.patch = options.patch
+        channels *= self.patch**2
         depth = options.block_depth
         self.knows_classes = num_classes is not None
         block = partial(ResidualBlock, norm=options.norm, num_classes=num_classes)
@@ -110,8 +116,9 @@ class UNet(nn.Module):
             refuse_classes(label)
         if label is None:
             label = x.new_full((len(x),), NO_CLASS, dtype=torch.int64)
+        x = self.enter(pixel_unshuffle(x, self.patch))
         spread = self.embed(rates.noise**2)[:, :, None, None].expand(-1, -1, *x.shape[2:])
-        x = torch.cat([self.enter(x), spread], dim=1)
+        x = torch.cat([x, spread], dim=1)
         skips = []
         for blocks in self.down:
             for block in blocks:  # type: ignore[attr-defined]
@@ -124,7 +131,7 @@ class UNet(nn.Module):
             x = grow(x)
             for block in blocks:  # type: ignore[attr-defined]
                 x = block(torch.cat([x, skips.pop()], dim=1), label)
-        return self.leave(x)  # type: ignore[no-any-return]
+        return pixel_shuffle(self.leave(x), self.patch)
 
 
 class ResidualBlock(nn.Module):

@@ -9,4 +9,5 @@ def register_lr_schedules() -> dict[str, str]:
     return {
         "constant": "pipeline_lr_schedules.constant:Constant",
         "cosine": "pipeline_lr_schedules.cosine:Cosine",
+        "warmup_stable_decay": "pipeline_lr_schedules.warmup_stable_decay:WarmupStableDecay",
     }

@@ -9,4 +9,5 @@ def register_optimizers() -> dict[str, str]:
     return {
         "adam": "pipeline_optimizers.adam:Adam",
         "adamw": "pipeline_optimizers.adamw:AdamW",
+        "muon": "pipeline_optimizers.muon:Muon",
     }

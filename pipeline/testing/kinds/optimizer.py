@@ -156,7 +156,8 @@ class _Quadratic:
 
 def _parameters(dtype: torch.dtype) -> list[nn.Parameter]:
     draw = torch.Generator().manual_seed(0)
-    shapes = ((4, 3), (4,), (2, 3, 2, 2))
+    # Small ones, and a matrix and a kernel as networks have them: some optimizers tell them apart.
+    shapes = ((4, 3), (4,), (2, 3, 2, 2), (32, 20), (20, 3, 3, 3))
     starts = [torch.rand(shape, generator=draw).to(dtype) + 2 * TARGET for shape in shapes]
     return [nn.Parameter(start) for start in starts]
 

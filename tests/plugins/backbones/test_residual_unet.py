@@ -227,3 +227,18 @@ def test_pixel_shuffle_starts_without_a_checkerboard_and_can_learn():
             parameter -= 0.1 * parameter.grad
     squares = module(x).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
     assert (squares[:, :, :, 0, :, 0] != squares[:, :, :, 1, :, 1]).all()
+
+
+def test_a_patch_is_the_network_of_unshuffled_pixels():
+    torch.manual_seed(0)
+    patched = disturbed(ResidualUNet(**TINY, patch=2)((3, 8, 16), None)).eval()
+    plain = ResidualUNet(**TINY)((12, 4, 8), None).eval()
+    plain.load_state_dict(patched.state_dict())
+    x, rates = inputs(width=16)
+    expected = F.pixel_shuffle(plain(F.pixel_unshuffle(x, 2), rates), 2)
+    torch.testing.assert_close(patched(x, rates), expected)
+
+
+def test_a_patch_that_does_not_divide_the_image_is_told():
+    with pytest.raises(InputError, match="a patch of 3 halves .*8×12 pixels cannot be divided by 12"):
+        ResidualUNet(**TINY, patch=3)((3, 8, 12), None)

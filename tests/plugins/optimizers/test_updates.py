@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from pipeline_lr_schedules.constant import Constant
 from pipeline_lr_schedules.cosine import Cosine
+from pipeline_lr_schedules.warmup_stable_decay import WarmupStableDecay
 from pipeline_optimizers.adam import Adam
 from pipeline_optimizers.adamw import AdamW
 
@@ -80,3 +81,18 @@ def test_cosine_refuses_a_warmup_without_end(warmup):
 
 def test_constant_stays():
     assert {Constant()(step) for step in (0, 1, 10**9)} == {1.0}
+
+
+def test_warmup_stable_decay_follows_its_formula():
+    factor = WarmupStableDecay(total_steps=100, warmup_steps=10, decay=0.2)
+    assert [factor(step) for step in (0, 4, 9)] == [0.1, 0.5, 1.0]
+    assert all(factor(step) == 1 for step in range(10, 81))
+    assert factor(85) == pytest.approx(1 - math.sqrt(5 / 20))
+    assert factor(99) == pytest.approx(1 - math.sqrt(19 / 20))
+    assert factor(100) == factor(10**6) == 0
+
+
+@pytest.mark.parametrize("warmup", [81, 100])
+def test_warmup_and_decay_leave_each_other_room(warmup):
+    with pytest.raises(ValidationError, match="warmup_steps and decay"):
+        WarmupStableDecay(total_steps=100, warmup_steps=warmup, decay=0.2)
