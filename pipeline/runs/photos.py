@@ -30,6 +30,8 @@ FEWEST = 10
 """Photos below which nothing can be learnt and validated."""
 FEW = 100
 """Validation photos below which KID tells too little."""
+MANY = 50_000
+"""Photos from which on mirrored ones add little."""
 PASSES = 1000
 """How often a photo is seen at most."""
 ASKED = "as asked"
@@ -184,7 +186,7 @@ def _for_training(count: int, size: int, on_gpu: bool) -> list[Setting]:
     decay = min(0.9999, max(0.9, 1 - 20 / steps))
     every = max(1, epochs // 5)
     return [
-        Setting("augment", "[horizontal_flip]", "photos may be mirrored, unless they show writing"),
+        _mirrored(count),
         Setting("backbone.block_depth", f"{depth}", f"on {where} at {size}×{size}"),
         Setting("train.epochs", f"{epochs}", length),
         Setting("train.batch_size", f"{batch}", f"{count:,} photos to train with, on {where}"),
@@ -196,6 +198,13 @@ def _for_training(count: int, size: int, on_gpu: bool) -> list[Setting]:
         Setting("train.ema.decay", f"{decay:.4g}", "an average over a twentieth of the training"),
         Setting("train.validate.every", f"{every} epochs", "five times in all"),
     ]
+
+
+def _mirrored(count: int) -> Setting:
+    """Whether photos are flipped at random."""
+    if count >= MANY:
+        return Setting("augment", "[]", f"{count:,} photos are enough without mirrored ones")
+    return Setting("augment", "[horizontal_flip]", "mirrored too, unless they show writing")
 
 
 def _scores(held_out: int) -> list[Setting]:

@@ -28,6 +28,7 @@ from ..progress import note
 from ..recipe.schema import Recipe
 from ..training.batches import training_batches
 from ..training.init import Init, check_init
+from . import smoke
 from .rehearsal import Shape, rehearse
 from .results import ProbeRecord
 
@@ -196,7 +197,7 @@ def _check_learning_rates(recipe: Recipe, steps: int) -> None:
 def _tell_length(recipe: Recipe, steps: int) -> None:
     """Say so where the schedule is made for a longer or a shorter training."""
     made_for = total_steps(recipe.train.lr_schedule)
-    if made_for is None or made_for == steps:
+    if made_for is None or made_for == steps or steps <= smoke.STEPS:  # a trial
         return
     told = f"its last {steps - made_for:,} steps are beyond the end"
     if made_for > steps:

@@ -110,3 +110,9 @@ def test_what_cannot_be_is_refused(holiday: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such folder"):
         commands.init(Path("a.yaml"), Path("nowhere"))
     assert not Path("a.yaml").exists()
+
+
+@pytest.mark.parametrize(("count", "augment"), [(208, "[horizontal_flip]"), (50_000, "[]")])
+def test_few_photos_are_mirrored_and_many_are_not(count: int, augment: str) -> None:
+    settings = {s.key: s.value for s in photos._for_training(count, 32, True)}
+    assert settings["augment"] == augment

@@ -33,9 +33,10 @@ def test_metrics_that_need_more_are_left_out(here: Path, capfd) -> None:
     assert "precision_recall is left out of this trial: " in capfd.readouterr().err
 
 
-def test_a_schedule_that_ends_with_the_training_is_tried_too(here: Path) -> None:
+def test_a_schedule_that_ends_with_the_training_is_tried_too(here: Path, capfd) -> None:
     trial = run("train.lr_schedule={name: cosine, warmup_steps: 500}", smoke=True)
     assert trial["recipe"]["train"]["lr_schedule"]["warmup_steps"] == 500
+    assert "made for" not in capfd.readouterr().err
 
 
 @pytest.mark.slow
