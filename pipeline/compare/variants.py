@@ -18,6 +18,7 @@ from ..recipe.tree import Origin, Problem
 from ..recipe.yaml12 import flow, parse
 from ..runs.finished import finished_run, is_run
 from ..runs.precision import automatic
+from ..runs.settle import with_length
 
 MEASURED = {"name", "sample", "evaluate", "features"}
 """The parts of a recipe that say what is drawn of a model and how it is scored."""
@@ -59,7 +60,7 @@ class Variant:
         overrides = (*self.overrides, *more)
         base = self.run.name if self.run and overrides else None
         loaded = load(self.file, overrides, registry=registry, name=base)
-        return replace(self, overrides=overrides, loaded=loaded)
+        return replace(self, overrides=overrides, loaded=with_length(loaded, registry))
 
 
 def variants_of(

@@ -38,12 +38,15 @@ def settled(loaded: Loaded, name: str | None, device: str, registry: Registry) -
     if not left:
         return loaded
     folders = [RUNS / name] if name is not None else folders_of(loaded)
-    data = next(filter(None, (_as_in(folder, loaded, left) for folder in folders)), None)
-    if data is None:
-        data = _with(loaded.data, _decided(loaded.recipe, left, device))
-    origins = loaded.origins | {".".join(keys): said for keys, said in left.items()}
-    recipe = build_recipe(registry, data, str(loaded.path))
-    return replace(loaded, recipe=recipe, data=data, origins=origins)
+    kept = next(filter(None, (_as_in(folder, loaded, left) for folder in folders)), None)
+    values = _decided(loaded.recipe, left, device) if kept is None else kept
+    return _settle(loaded, left, values, registry)
+
+
+def with_length(loaded: Loaded, registry: Registry) -> Loaded:
+    """The recipe with the training's length where its learning-rate schedule waits for that."""
+    left = {keys: said for keys, said in _open(loaded).items() if keys == LENGTH}
+    return _settle(loaded, left, _decided(loaded.recipe, left, ""), registry) if left else loaded
 
 
 def training_steps(recipe: Recipe) -> int:
@@ -80,14 +83,24 @@ def _decided(recipe: Recipe, left: Mapping[Keys, str], device: str) -> dict[Keys
     return values
 
 
-def _as_in(folder: Path, loaded: Loaded, left: Mapping[Keys, str]) -> Plain | None:
-    """The recipe as the run in this folder settled it; None where that is another recipe's run."""
+def _settle(
+    loaded: Loaded, left: Mapping[Keys, str], values: Mapping[Keys, object], registry: Registry
+) -> Loaded:
+    """The recipe with these values, and by what each was decided."""
+    data = _with(loaded.data, values)
+    origins = loaded.origins | {".".join(keys): said for keys, said in left.items()}
+    recipe = build_recipe(registry, data, str(loaded.path))
+    return replace(loaded, recipe=recipe, data=data, origins=origins)
+
+
+def _as_in(folder: Path, loaded: Loaded, left: Mapping[Keys, str]) -> Mapping[Keys, object] | None:
+    """What the run in this folder settled; None where that is another recipe's run."""
     kept = recipe_in(folder) or {}
     values = {keys: _at(kept, keys) for keys in left}
     if not {type(value) for value in values.values()} <= {str, int} or "auto" in values.values():
         return None
     data = _with(loaded.data, values)
-    return None if differences(kept, replace(loaded, data=data)) else data
+    return None if differences(kept, replace(loaded, data=data)) else values
 
 
 def _at(data: object, keys: Keys) -> object:

@@ -68,6 +68,6 @@ class Feed:
         self._ahead = {(step, number): read}
 
     def _read(self, indices: Indices) -> Tensor:
-        """The images, where a GPU can fetch them by itself: laying them there takes milliseconds."""
+        """The images, where a GPU can fetch them by itself: to lay them there takes a while."""
         images = self.images.batch(indices)
         return images.pin_memory() if has_memory(self.device) else images

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import InputError, commands
-from tests.helpers.tiny import built, run
+from pipeline.compare.variants import variants_of
+from pipeline.plugin.registry import Registry
+from tests.helpers.tiny import STAGES, built, run
 
 COSINE = "train.lr_schedule={name: cosine, warmup_steps: 1}"
 
@@ -34,3 +36,15 @@ def test_what_is_made_for_another_length_is_told(here: Path, capfd) -> None:
 def test_a_training_too_short_for_the_warm_up_is_refused(here: Path) -> None:
     with pytest.raises(InputError, match="the schedule cannot end there; make the training longer"):
         run("train.lr_schedule={name: cosine, warmup_steps: 500}")
+
+
+def test_variants_that_are_compared_end_with_their_own_trainings(here: Path) -> None:
+    registry, swap = Registry.load([STAGES]), "train.max_steps=3,5"
+    found = variants_of(["tiny.yaml"], [swap], [COSINE], registry, "cpu")
+    assert [v.loaded.recipe.train.lr_schedule.total_steps for v in found] == [3, 5]
+    shorter = found[1].changed(["train.max_steps=2"], registry)
+    assert shorter.loaded.recipe.train.lr_schedule.total_steps == 2
+    plan = commands.compare(
+        ["tiny.yaml"], swaps=[swap], overrides=[COSINE], plugins=[STAGES], plan=True
+    )
+    assert len(plan["commands"]) == 6
