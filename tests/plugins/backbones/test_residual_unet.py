@@ -241,6 +241,6 @@ def test_a_patch_is_the_network_of_unshuffled_pixels():
 
 def test_a_patch_that_does_not_divide_the_image_is_told():
     with pytest.raises(
-        InputError, match="a patch of 3 halves .*8×12 pixels cannot be divided by 12"
+        InputError, match=r"a patch of 3 halves .*8×12 pixels cannot be divided by 12"
     ):
         ResidualUNet(**TINY, patch=3)((3, 8, 12), None)
