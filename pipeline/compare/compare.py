@@ -29,10 +29,8 @@ from ..records import (
     TimeRecord,
     VariantRecord,
 )
-from ..runs.cache import open_store
 from ..runs.claim import check_place
 from ..runs.command import shell_options, short_name
-from ..runs.finished import RUNS, is_run
 from ..runs.metrics import direction
 from ..runs.page import (
     COMPARISON,
@@ -41,9 +39,11 @@ from ..runs.page import (
     real_images,
     write_comparison_page,
 )
+from ..runs.resolve import RUNS, is_run
 from ..runs.results import CompareResult, PlanResult
 from ..store.checked import read_json, write_json
 from ..store.folders import make_folder, replacing
+from ..store.place import open_store
 from .budget import with_budget
 from .comparable import alike, cautions, refuse_unlike
 from .cost import measure_costs

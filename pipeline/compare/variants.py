@@ -16,8 +16,9 @@ from ..recipe.load import Loaded, load
 from ..recipe.names import is_io_only
 from ..recipe.tree import Origin, Problem
 from ..recipe.yaml12 import flow, parse
-from ..runs.finished import finished_run, is_run
+from ..runs.finished import finished_run
 from ..runs.precision import automatic
+from ..runs.resolve import is_run
 from ..runs.settle import with_length
 
 MEASURED = {"name", "sample", "evaluate", "features"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,8 +17,9 @@ from ..store.checked import DIGEST, parse_json, read_json
 from ..store.fingerprints import sha256_of
 from ..store.listing import Record
 from ..store.manifest import content_of, read_manifest
+from ..store.place import open_store
 from ..store.store import Store
-from .finished import RECIPE, RUN, RUNS
+from .resolve import RECIPE, RUN, RUNS
 
 SHOWN = 5
 """Runs that a message names; the others are counted."""
@@ -50,16 +50,6 @@ def cache(
         if not dry_run:
             _forget(opened, places)
     return [{**vars(record), "path": str(record.path)} for record in records]
-
-
-def open_store(given: Path | None, fresh: bool = False) -> Store:
-    """The store that is given, that of PIPELINE_STORE, or ``.pipeline`` beside ``runs``."""
-    return Store(store_root(given), fresh=fresh)
-
-
-def store_root(given: Path | None) -> Path:
-    """Where ``open_store`` opens it."""
-    return (given or Path(os.environ.get("PIPELINE_STORE") or ".pipeline")).expanduser()
 
 
 def live_keys(store: Store, forget: Sequence[Path] = ()) -> set[str]:

@@ -27,13 +27,14 @@ from ..recipe.build import build_stage
 from ..recipe.load import load_folder, spec_of
 from ..recipe.schema import Recipe
 from ..records import Plain, ScoreRecord
+from ..store.place import open_store
 from ..store.store import Artifact
-from .cache import open_store
 from .drawing import check_conditioning
-from .finished import RECIPE, RUNS, Run, is_run
+from .finished import Run
 from .metrics import with_features
 from .opened import open_run
 from .requests import precision_of, scored_protocol, scored_request, scored_split
+from .resolve import RECIPE, RUNS, is_run
 from .results import EvaluateResult
 
 DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "seed", "precision")

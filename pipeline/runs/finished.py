@@ -24,6 +24,7 @@ from ..report.notebook import live_view, notebook_view
 from ..store.checked import Damaged, read_json
 from ..store.store import Artifact, Store
 from .live import newest_grid
+from .resolve import DIAGNOSIS, RECIPE, RUN, RUNS, is_run, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
     from .asked import SampleKeywords, SampleOptions
     from .drawing import Drawn
     from .given import Room
-
-RUNS, RUN, RECIPE = Path("runs"), "run.json", "recipe.yaml"
-
-LOCKS = ".locks"
-"""The folder under ``runs/`` whose files say who is at work on a run."""
-
-DIAGNOSIS = "diagnosis.json"
-"""Why a run failed. What there is to say of a finished one is in ``run.json``."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -250,31 +243,12 @@ def finished_run(
     raise InputError(f"{path}: there is no such run. Finished runs: {there}")
 
 
-def resolve(run: str | Path, holds: str = RUN) -> Path | None:
-    """What RUN stands for, wherever one can be given; None where there is nothing of it.
-
-    That is a file that is there, such as one of weights; else the folder, given by its path or by
-    its name under ``runs/``, that has a file called ``holds`` in it.
-    """
-    path = Path(run).expanduser()
-    if os.path.isfile(path):  # false also for names that no file can have
-        return path
-    folders = (path, RUNS / path)
-    return next((folder for folder in folders if os.path.isfile(folder / holds)), None)
-
-
 def _record(folder: Path) -> RunRecord:
     """A run's ``run.json``. InputError where it is damaged, which running again mends."""
     try:
         return cast("RunRecord", read_json(folder / RUN))
     except Damaged as error:
         raise InputError(f"{error}; `pipeline run {folder / RECIPE}` writes it anew") from error
-
-
-def is_run(path: Path) -> bool:
-    """Whether this is a run's folder or its name under ``runs/``, finished or not."""
-    folder = resolve(path, RECIPE)
-    return folder is not None and folder.is_dir()
 
 
 def _what_to_do(path: Path) -> str:

@@ -14,7 +14,8 @@ from ..store.checked import as_written
 from ..store.manifest import key_of
 from ..store.weights import digest_of, read_weights, without_prefix
 from ..training.init import Init
-from .finished import finished_run, resolve
+from .finished import finished_run
+from .resolve import resolve
 
 SUFFIX = ".safetensors"
 

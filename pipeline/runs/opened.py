@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .finished import DIAGNOSIS, RECIPE, RUN, Run, finished_run, resolve
+from .finished import Run, finished_run
+from .resolve import DIAGNOSIS, RECIPE, RUN, resolve
 
 
 def open_run(

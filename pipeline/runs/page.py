@@ -24,9 +24,10 @@ from ..store.checked import Damaged, as_written, read_json
 from ..store.folders import write_text
 from ..store.hdf5 import reading
 from ..store.store import Artifact
-from .finished import RECIPE, Run, finished_run, resolve
+from .finished import Run, finished_run
 from .live import RUN_PAGE, write_unfinished_page
 from .opened import unfinished_folder
+from .resolve import RECIPE, resolve
 
 COMPARISON, COMPARISON_PAGE = "compare.json", "compare.html"
 

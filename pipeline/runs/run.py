@@ -22,16 +22,16 @@ from ..ranks import here
 from ..recipe.load import load
 from ..recipe.schema import Recipe
 from ..records import AnchorRecord
+from ..store.place import open_store, store_root
 from ..store.store import Artifact
 from ..training.batches import check_shares
 from ..training.init import Init
 from ..training.trackers import check_trackers
 from ..training.validate import Measure
-from .cache import open_store, store_root
 from .claim import check_place, claimed, folder_for, has_finished
 from .command import run_command
 from .estimate import estimate
-from .finished import RUNS, Run
+from .finished import Run
 from .fitting import train_or_advise
 from .folder import RunArtifacts, RunFolder
 from .init import init_of
@@ -43,6 +43,7 @@ from .photos import Photos, load_photos
 from .precision import check_precisions
 from .probe import probe
 from .requests import pictures_request, scored_protocol, scored_request
+from .resolve import RUNS
 from .results import DryRunResult, RunResult
 from .settle import settled
 from .smoke import smoked

@@ -17,15 +17,16 @@ from ..progress import note
 from ..recipe.load import load
 from ..records import ArtifactRecord, Plain, RunRecord, TrainingRecord, read_history
 from ..store.manifest import key_of
+from ..store.place import open_store
 from ..store.store import Artifact
 from ..store.turns import newest_turn
 from ..store.weights import without_prefix
 from ..training import checkpoint
 from ..training.batches import training_batches
-from .cache import open_store
-from .finished import RECIPE, Run
+from .finished import Run
 from .init import init_of
 from .metrics import directions
+from .resolve import RECIPE
 
 KIND = "snapshot"
 """Of the artifact: a model as training left it."""

@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline import InputError, commands
 from pipeline.commands import open_run
 from pipeline.errors import Failed
-from pipeline.runs.finished import resolve
+from pipeline.runs.resolve import resolve
 from pipeline.store.checked import read_json, write_json
 from pipeline.store.manifest import files_in, write_manifest
 from tests.helpers import tiny

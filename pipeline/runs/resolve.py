@@ -1,0 +1,33 @@
+"""What RUN stands for, wherever a command or a recipe takes one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+RUNS, RUN, RECIPE = Path("runs"), "run.json", "recipe.yaml"
+
+LOCKS = ".locks"
+"""The folder under ``runs/`` whose files say who is at work on a run."""
+
+DIAGNOSIS = "diagnosis.json"
+"""Why a run failed. What there is to say of a finished one is in ``run.json``."""
+
+
+def resolve(run: str | Path, holds: str = RUN) -> Path | None:
+    """What RUN stands for, wherever one can be given; None where there is nothing of it.
+
+    That is a file that is there, such as one of weights; else the folder, given by its path or by
+    its name under ``runs/``, that has a file called ``holds`` in it.
+    """
+    path = Path(run).expanduser()
+    if os.path.isfile(path):  # false also for names that no file can have
+        return path
+    folders = (path, RUNS / path)
+    return next((folder for folder in folders if os.path.isfile(folder / holds)), None)
+
+
+def is_run(path: Path) -> bool:
+    """Whether this is a run's folder or its name under ``runs/``, finished or not."""
+    folder = resolve(path, RECIPE)
+    return folder is not None and folder.is_dir()
