@@ -13,6 +13,7 @@ from .recipe.load import check_recipe
 from .recipe.show import diff, show
 from .runs.cache import cache
 from .runs.evaluate import evaluate
+from .runs.export import export
 from .runs.finished import Run
 from .runs.invert import invert, reconstruct
 from .runs.listing import ls, rm
@@ -31,6 +32,7 @@ __all__ = [
     "compare",
     "diff",
     "evaluate",
+    "export",
     "init",
     "invert",
     "ls",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import FOLDER, Classes, device, plugin, sampler, spacing, store
+from .options import FOLDER, Classes, device, plugin, sampler, spacing, store, trust_plugins
 
 # What they call is imported when they run: help must not wait for torch.
 
@@ -30,6 +30,7 @@ from .options import FOLDER, Classes, device, plugin, sampler, spacing, store
 @click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True)
 @click.option("--out", type=FOLDER, required=True, help="A new file, ….safetensors.")
 @plugin
+@trust_plugins
 @store
 @device
 def invert_command(**options: Any) -> None:
@@ -62,6 +63,7 @@ def invert_command(**options: Any) -> None:
 @click.option("--weights", type=click.Choice(["ema", "raw"]), help="[default: NOISE's]")
 @click.option("--out", type=FOLDER, required=True, help="A new PNG: the image, or a grid.")
 @plugin
+@trust_plugins
 @store
 @device
 def reconstruct_command(**options: Any) -> None:

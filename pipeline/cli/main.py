@@ -17,6 +17,7 @@ from .cache import cache_group
 from .compare import compare_command
 from .complete import completion_command, recipes, runs
 from .dry_run import dry_run_summary
+from .export import export_command
 from .invert import invert_command, reconstruct_command
 from .options import (
     FOLDER,
@@ -34,6 +35,7 @@ from .options import (
     seed,
     spacing,
     store,
+    trust_plugins,
 )
 from .output import as_json, output
 from .plugins import plugins_group
@@ -180,6 +182,7 @@ def run_command(
 @precision
 @click.option("--out", type=FOLDER, help="Folder for the PNGs  [default: in the run's]")
 @plugin
+@trust_plugins
 @store
 @device
 @loudness
@@ -220,6 +223,7 @@ def sample_command(as_json: bool, **options: Any) -> None:
 @guidance_scale
 @precision
 @plugin
+@trust_plugins
 @store
 @device
 @loudness
@@ -268,6 +272,7 @@ def report_command(as_json: bool, **options: Any) -> None:
 
 
 for command in (
+    export_command,
     invert_command,
     reconstruct_command,
     compare_command,

@@ -126,6 +126,10 @@ plugin = click.option(
     help="A plugin in one Python file.",
 )
 
+trust_plugins = click.option(
+    "--trust-plugins", is_flag=True, help="Load the plugin files that an exported run brings: code."
+)
+
 
 def photos(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--data``, ``--size`` and ``--conditional``: a folder of photos."""

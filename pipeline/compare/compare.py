@@ -31,6 +31,7 @@ from ..records import (
 )
 from ..runs.claim import check_place
 from ..runs.command import shell_options, short_name
+from ..runs.layout import RUNS
 from ..runs.metrics import direction
 from ..runs.page import (
     COMPARISON,
@@ -39,7 +40,7 @@ from ..runs.page import (
     real_images,
     write_comparison_page,
 )
-from ..runs.resolve import RUNS, is_run
+from ..runs.resolve import is_run
 from ..runs.results import CompareResult, PlanResult
 from ..store.checked import read_json, write_json
 from ..store.folders import make_folder, replacing
@@ -148,7 +149,7 @@ def _command(
 
 
 def _name(variants: Sequence[Variant], swaps: Sequence[str]) -> str:
-    bases = dict.fromkeys(v.run.name if v.run else v.loaded.base for v in variants)
+    bases = dict.fromkeys(v.base for v in variants)
     changed = [re.sub(r"[^\w.+=,-]+", "-", swap.rpartition(".")[2]) for swap in swaps]
     return "+".join(["compare-" + "-".join(bases), *changed])
 

@@ -15,6 +15,8 @@ def is_done(trial: Trial, setting: Setting) -> bool:
     session = setting.session
     try:
         run = finished_run(trial.folder, plugins=setting.plugins, store=session.store.root)
+        if "exported" in run.record:
+            return True
         artifacts = {name: run.artifact(name) for name in run.record["artifacts"]}
         recipe = run.checked_recipe
     except InputError:

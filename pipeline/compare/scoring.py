@@ -53,20 +53,22 @@ def score_trial(trial: Trial, noise: int, subject: Subject, setting: Setting) ->
     They are drawn of the model that its run has: nothing is trained.
     """
     session, run = setting.session, _run_of(trial, setting)
-    recipe, images = replace(subject.variant.loaded.recipe, seed=noise), run.images()
+    recipe, images = replace(subject.variant.loaded.recipe, seed=noise), subject.images
     request = _request(recipe, subject, setting)
     model = run.artifact("model")
     samples = draw_samples(model, request, session)
     split = scored_split(recipe)
-    protocol = {**scored_protocol(request, session.registry, images), "split": split}
+    protocol = {**scored_protocol(request, session.registry, read_images(images)), "split": split}
     scores, features = {}, {}
     for name, (metric, wanted) in subject.metrics.items():
-        real = embed(run.artifact("images"), split, wanted, session)
+        real = embed(images, split, wanted, session)
         fake = embed(samples, "all", wanted, session)
         scores[name] = read_score(score(real, fake, metric, protocol, session))
         features[name] = read_features(real), read_features(fake)
-    steps = model.manifest["ingredients"]["steps"]
-    seconds = run.validations[-1].seconds if run.validations else 0.0
+    last = run.validations[-1] if run.validations else None
+    # An exported model does not say from what it was made.
+    steps = model.manifest["ingredients"].get("steps", last.step if last else 0)
+    seconds = last.seconds if last else 0.0
     return ScoredTrial(trial, scores, features, samples, request.nfe, steps, model.key, seconds)
 
 
@@ -75,7 +77,7 @@ def trial_anchors(trial: Trial, subject: Subject, setting: Setting) -> dict[str,
     recipe, run = subject.variant.loaded.recipe, _run_of(trial, setting)
     scale = Scale(
         recipe=recipe,
-        images=run.artifact("images"),
+        images=subject.images,
         model=run.artifact("model"),
         request=_request(recipe, subject, setting),
         split=scored_split(recipe),

@@ -22,7 +22,7 @@ from submitit.helpers import clean_env, environment_variables
 
 from ..errors import Failed, InputError, Interrupted
 from ..progress import note, progress
-from ..runs.resolve import LOCKS, RUN, RUNS
+from ..runs.layout import LOCKS, RUN, RUNS
 from ..store.checked import Damaged, read_json, write_json
 from ..store.folders import make_folder
 from ..store.locks import locked

@@ -48,7 +48,9 @@ def subject_of(variant: Variant, setting: Setting) -> Subject:
     session, recipe = setting.session, variant.loaded.recipe
     if variant.finished and variant.run:
         run = finished_run(variant.run, store=session.store.root)
-        images = run.artifact("images")
+        # An exported run may be without them; the dataset has to be there then.
+        has = "images" in run.record["artifacts"]
+        images = run.artifact("images") if has else prepare(recipe, session)
     else:
         probe(recipe, init_of(recipe, session.registry, session.store.root))
         if setting.num_steps and recipe.evaluate:

@@ -20,7 +20,7 @@ from ..plugin.registry import Registry
 from ..progress import note, progress
 from ..runs.claim import folder_for, has_finished
 from ..runs.command import run_command, trial_name
-from ..runs.resolve import RUNS
+from ..runs.layout import RUNS
 from ..runs.results import RunResult
 from ..runs.run import run
 from .setting import Setting

@@ -18,7 +18,7 @@ from ..recipe.tree import Origin, Problem
 from ..recipe.yaml12 import flow, parse
 from ..runs.finished import finished_run
 from ..runs.precision import automatic
-from ..runs.resolve import is_run
+from ..runs.resolve import ZIP, is_run
 from ..runs.settle import with_length
 
 MEASURED = {"name", "sample", "evaluate", "features"}
@@ -30,6 +30,8 @@ class Variant:
     """A recipe to train, or a finished run that is taken as it is."""
 
     name: str
+    base: str
+    """What its recipe or run is called, without what a swap changed."""
     file: str
     """The recipe's file or name; of a run that in its folder."""
     loaded: Loaded
@@ -87,10 +89,12 @@ def variants_of(
         run = _run(source)
         file = str(run / "recipe.yaml") if run else source
         loaded = load(file, registry=registry)
-        base = run.name if run else loaded.base
+        base = (
+            Path(source).stem if run and source.endswith(ZIP) else run.name if run else loaded.base
+        )
         name = ", ".join(_words(given)) or base
         name = f"{base}: {name}" if given and sources[1:] else name
-        variant = Variant(name, file, loaded, given, (), run, loaded)
+        variant = Variant(name, base, file, loaded, given, (), run, loaded)
         variant = variant.changed([*common, *given], registry)
         if keys := automatic(variant.loaded.data):
             best = best_precision(device)
@@ -131,6 +135,11 @@ def _run(source: str) -> Path | None:
     """The folder of a finished run; None for a recipe. InputError for an unfinished run."""
     # An unfinished run is refused with what to do.
     return finished_run(source).folder if is_run(Path(source)) else None
+
+
+def _name_of(source: str, run: Path) -> str:
+    """What a run is called; one in a zip is unpacked into a folder that has no name."""
+    return Path(source).stem if source.endswith(ZIP) else run.name
 
 
 def _words(changes: Sequence[str]) -> list[str]:

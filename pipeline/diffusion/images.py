@@ -7,6 +7,7 @@ imported only where tensors are asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..machine import free_memory
+from ..records import Plain
 from ..store.checked import Damaged
 from ..store.hdf5 import gather, reading
 
@@ -24,7 +26,39 @@ Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 
-class Images:
+@dataclass
+class ImageFacts:
+    """What is known of a prepared dataset without its pixels."""
+
+    shape: tuple[int, int, int]
+    """(C, H, W) of every image."""
+    labels: Indices
+    """A class index for each image, or -1."""
+    is_validation: npt.NDArray[np.bool_]
+    class_names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def indices(self, split: Literal["train", "validation"]) -> Indices:
+        """The indices of the images in this half, ascending."""
+        return np.flatnonzero(self.is_validation == (split == "validation"))
+
+    def plain(self) -> Plain:
+        """For a JSON file, which ``of_plain`` reads."""
+        halves = self.is_validation.astype(int).tolist()
+        found = {"shape": list(self.shape), "labels": self.labels.tolist(), "validation": halves}
+        return {**found, "class_names": list(self.class_names)}
+
+    @staticmethod
+    def of_plain(given: Plain) -> ImageFacts:
+        """What ``plain`` gave."""
+        labels = np.array(given["labels"], np.int64)
+        halves = np.array(given["validation"], bool)
+        return ImageFacts(tuple(given["shape"]), labels, halves, list(given["class_names"]))
+
+
+class Images(ImageFacts):
     """A prepared dataset: uint8 pixels, labels and split. The file is open only while it is read.
 
     Pixels are read when they are asked for, unless they are held; labels and split, 9 bytes an
@@ -36,23 +70,15 @@ class Images:
         self.path = path
         with reading(path) as data:
             count, *shape = data.get("images", np.uint8, 4).shape
-            self.shape: tuple[int, int, int] = tuple(shape)
-            """(C, H, W) of every image."""
-            self.labels: Indices = data.get("labels", np.int64, 1)[:]
-            """A class index for each image, or -1."""
-            self.is_validation: npt.NDArray[np.bool_] = data.get("validation", np.bool_, 1)[:]
-            self.class_names = data.texts("class_names")
+            labels, halves = (
+                data.get("labels", np.int64, 1)[:],
+                data.get("validation", np.bool_, 1)[:],
+            )
+            super().__init__(tuple(shape), labels, halves, data.texts("class_names"))
         self._held: Bytes | None = None
         labelled = ((self.labels >= -1) & (self.labels < len(self.class_names))).all()
         if not count == len(self.labels) == len(self.is_validation) or not labelled:
             raise Damaged(path, "its images, labels and classes do not belong together")
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def indices(self, split: Literal["train", "validation"]) -> Indices:
-        """The indices of the images in this half, ascending."""
-        return np.flatnonzero(self.is_validation == (split == "validation"))
 
     def batch(self, indices: Sequence[int] | Indices) -> Tensor:
         """The images uint8 (N, C, H, W) in the order of ``indices``, which may repeat."""

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..plugin.draws import Draws, stream
 from ..plugin.nearest import nearest
 from ..plugin.values import NO_CLASS
-from .images import Images
+from .images import ImageFacts
 
 MOST_SHOWN = 20
 """How many classes an error lists."""
@@ -47,7 +47,7 @@ def chosen_labels(wanted: Sequence[int | str] | None, names: Sequence[str]) -> L
     return Labels(", ".join(map(str, values)), values)
 
 
-def split_labels(images: Images, split: str, seed: int, *, fresh: bool = False) -> Labels:
+def split_labels(images: ImageFacts, split: str, seed: int, *, fresh: bool = False) -> Labels:
     """The labels of a split's images, in an order drawn from the seed: any first few are typical.
 
     ``fresh`` draws another order, so that a score does not share the labels of the samples that

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..machine import sent
 from ..plugin.contracts import Backbone, Denoise, Network, Objective, Schedule
 from ..plugin.data import Codec
@@ -164,7 +165,13 @@ def load_model(
     weights: Weights = "ema",
 ) -> Model:
     """From the folder that ``save_model`` wrote; no dataset is needed."""
+    if not (path / f"{choice}.json").exists() and (path / "best.json").exists():
+        raise InputError(f"checkpoint {choice}: this model was exported with its best one alone")
     tensors, facts = read_weights(path / choice)
+    if not without_prefix(weights, tensors):
+        raise InputError(
+            f"weights {weights}: this model was exported without them, see --raw there"
+        )
     with as_written(path):
         stages = {kind: build_stage(registry, kind, facts["stages"][kind]) for kind in STAGES}
         code = {kind: facts["code"][kind] for kind in STAGES}

@@ -151,8 +151,7 @@ class ExportedRecord(TypedDict):
     weights: list[str]
     """``ema``, and ``raw`` where it was asked for."""
     dtype: str
-    images: str
-    """The digest of the prepared images' content, whether they are in it or not."""
+    """float32, or float16 where it was asked for."""
 
 
 class RunRecord(TypedDict):

@@ -19,7 +19,7 @@ from ..store.listing import Record
 from ..store.manifest import content_of, read_manifest
 from ..store.place import open_store
 from ..store.store import Store
-from .resolve import RECIPE, RUN, RUNS
+from .layout import RECIPE, RUN, RUNS
 
 SHOWN = 5
 """Runs that a message names; the others are counted."""

@@ -22,7 +22,7 @@ from ..recipe.yaml12 import parse
 from ..records import Plain
 from ..store.folders import fsync, is_leftover, make_folder, write_text
 from ..store.locks import locked
-from .resolve import DIAGNOSIS, LOCKS, RECIPE, RUN, RUNS
+from .layout import DIAGNOSIS, LOCKS, RECIPE, RUN, RUNS
 
 CHOOSING = ".choosing"
 """The lock of those who look for a folder."""

@@ -31,10 +31,11 @@ from ..store.place import open_store
 from ..store.store import Artifact
 from .drawing import check_conditioning
 from .finished import Run
+from .layout import RECIPE, RUNS
 from .metrics import with_features
 from .opened import open_run
 from .requests import precision_of, scored_protocol, scored_request, scored_split
-from .resolve import RECIPE, RUNS, is_run
+from .resolve import is_run
 from .results import EvaluateResult
 
 DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "seed", "precision")
@@ -72,6 +73,7 @@ def evaluate(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
+    trust_plugins: bool = False,
 ) -> EvaluateResult:
     """Score a run's samples, or a folder's images, ``against`` a folder or a run's real images.
 
@@ -83,7 +85,8 @@ def evaluate(
     """
     given = (num_images, num_steps, spacing, sampler, guidance_scale, seed, precision)
     drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}
-    run, other = (_opened(path, plugins, store, device) for path in (what, against))
+    where = store, device, trust_plugins
+    run, other = (_opened(path, plugins, *where) for path in (what, against))
     _check(what, against, run, other, size, drawing)
     known = run or other
     recipe = known.checked_recipe if known else None
@@ -134,14 +137,18 @@ def _metrics(texts: Sequence[str], session: Session) -> list[Metric]:
 
 
 def _opened(
-    path: Path | None, plugins: Sequence[Path], store: Path | None, device: str
+    path: Path | None,
+    plugins: Sequence[Path],
+    store: Path | None,
+    device: str,
+    trust_plugins: bool,
 ) -> Run | None:
     if path is None or not is_run(path):
         return None
     if path.is_dir() and not (path / RECIPE).is_file():
         note(f"{path}: the folder here is taken; write {RUNS / path} for the run of this name")
         return None
-    return open_run(path, plugins=plugins, store=store, device=device)
+    return open_run(path, plugins=plugins, store=store, device=device, trust_plugins=trust_plugins)
 
 
 def _session(plugins: Sequence[Path], store: Path | None, device: str) -> Session:
@@ -173,7 +180,7 @@ def _check(
 
 def _drawn(run: Run, drawing: Mapping[str, int | float | str]) -> Side:
     """A run's samples: as its recipe scores them, but for ``drawing``."""
-    images = run.images()
+    images = run.image_facts()
     stages = {
         kind: run.stage(kind, str(drawing[kind]), f"--{kind}")
         for kind in ("sampler", "spacing")

@@ -22,15 +22,18 @@ from ..recipe.schema import Recipe
 from ..records import HistoryRecord, Plain, RunRecord, read_history
 from ..report.notebook import live_view, notebook_view
 from ..store.checked import Damaged, read_json
+from ..store.place import open_store
 from ..store.store import Artifact, Store
+from .exported import IMAGE_FACTS, adopted, trusted_plugins
+from .layout import DIAGNOSIS, RECIPE, RUN, RUNS
 from .live import newest_grid
-from .resolve import DIAGNOSIS, RECIPE, RUN, RUNS, is_run, resolve
+from .resolve import is_run, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ..diffusion.images import Images
+    from ..diffusion.images import ImageFacts, Images
     from ..diffusion.model import Choice, Model, Weights
     from .asked import SampleKeywords, SampleOptions
     from .drawing import Drawn
@@ -83,13 +86,26 @@ class Run:
         return read_history(self.folder)
 
     @property
+    def drawn_folder(self) -> Path:
+        """Where what is drawn of it goes: an exported run stays as it is."""
+        if "exported" not in self.record:
+            return self.folder
+        taken = resolve(RUNS / self.name, RECIPE)
+        return RUNS / (f"{self.name}-exported" if taken else self.name)
+
+    @property
     def own_store(self) -> Path:
         """Where its store was when it ran, seen from its folder."""
         return Path(os.path.normpath(self.folder / self.record["store"]))
 
     @cached_property
     def store(self) -> Store:
-        """The store that it points to. InputError where it is not there."""
+        """The store that it points to; of an exported run that of its user.
+
+        InputError where it is not there.
+        """
+        if "exported" in self.record:
+            return open_store(self.store_path)
         path = (self.store_path and self.store_path.expanduser()) or self.own_store
         if not path.is_dir():
             raise InputError(f"{path}: the store of run {self.name} is not there; give --store")
@@ -117,6 +133,8 @@ class Run:
 
     def artifact(self, name: str) -> Artifact:
         """One of its artifacts, by the name that ``run.json`` has for it."""
+        if "exported" in self.record:
+            return adopted(self.folder, self.record, name, self.store)
         where = self.record["artifacts"][name]
         return self.store.open(where["kind"], where["key"])
 
@@ -127,6 +145,14 @@ class Run:
         from ..artifacts.prepare import read_images
 
         return read_images(self.artifact("images"))
+
+    def image_facts(self) -> ImageFacts:
+        """Their number, classes and split, which an exported run has without their pixels too."""
+        from ..diffusion.images import ImageFacts
+
+        if "exported" not in self.record or "images" in self.record["artifacts"]:
+            return self.images()
+        return ImageFacts.of_plain(read_json(self.artifact("model").path / IMAGE_FACTS))
 
     def samples(self, most: int | None = None) -> Tensor:
         """Its samples, or the first ``most`` of them: uint8 (N, C, H, W)."""
@@ -203,6 +229,11 @@ class Run:
             yield
         except InputError as error:
             missing = set(self.record["plugins"]) - {str(file.absolute()) for file in self.plugins}
+            copies = trusted_plugins(self.folder, self.record, self.plugins)
+            if "exported" in self.record and copies:
+                files = ", ".join(map(str, copies))
+                message = f"was made with plugin files, which are code: read {files}, then give "
+                raise InputError(f"{error}\n{self.name} {message}--trust-plugins") from error
             if not missing:
                 raise
             again = " ".join(f"--plugin {file}" for file in sorted(missing))
@@ -226,15 +257,19 @@ def finished_run(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
+    trust_plugins: bool = False,
 ) -> Run:
-    """Open a finished run, given by its folder or by its name under ``runs/``.
+    """Open a finished run, given by its folder, its name under ``runs/``, or as it was exported.
 
-    ``plugins`` are the plugin files that it was made with, ``store`` is where its artifacts are now
-    if not where they were. InputError where there is no such run or it has not finished.
+    ``plugins`` are the plugin files that it was made with; ``trust_plugins`` takes the copies of
+    them in its folder, which are code. ``store`` is where its artifacts are now if not where they
+    were. InputError where there is no such run or it has not finished.
     """
-    path, folder = Path(run).expanduser(), resolve(run)
+    path, folder = Path(run).expanduser(), resolve(run, store=store)
     if folder and folder.is_dir():
-        return Run(folder, _record(folder), tuple(plugins), store, device)
+        record = _record(folder)
+        copies = trusted_plugins(folder, record, plugins) if trust_plugins else []
+        return Run(folder, record, (*plugins, *copies), store, device)
     if folder:
         raise InputError(f"{path}: is a file; give the folder or the name of a finished run")
     if is_run(path):

@@ -47,10 +47,10 @@ from ..store.store import Artifact
 from ..training.trackers import Trackers
 from .claim import has_finished, recipe_in, take
 from .diagnose import ENOUGH, Measured, diagnose
+from .layout import DIAGNOSIS, RECIPE, RUN
 from .live import Live, write_unfinished_page
 from .metrics import directions
 from .origin import all_versions, git_state, keep_plugins
-from .resolve import DIAGNOSIS, RECIPE, RUN
 from .selection import selection_of
 
 

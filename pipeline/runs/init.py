@@ -41,13 +41,13 @@ def init_of(
 
 def _found(given: str, store: Path, own: Path | None) -> tuple[str, Path]:
     """The model's name, and its weights as ``read_weights`` takes them."""
-    path = resolve(given)
+    path = resolve(given, store=store)
     if path and path.is_file():
         return given, _pair(path)
-    run = finished_run(given)
+    run = finished_run(given, store=store if path and path != Path(given) else None)
     if own and run.folder.resolve() == own.resolve():
         raise InputError(f"{given}: is this very run; give this one another --name")
-    if not run.own_store.is_dir():
+    if "exported" in run.record or not run.own_store.is_dir():
         run = replace(run, store_path=store)
     if "model" not in run.record["artifacts"]:
         raise InputError(f"{given}: this run has no model")

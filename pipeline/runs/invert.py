@@ -57,6 +57,7 @@ def invert(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
+    trust_plugins: bool = False,
 ) -> Tensor:
     """Find the noise, float32 (N, C, H, W), from which a run's model draws these images.
 
@@ -73,7 +74,7 @@ def invert(
     that cannot run backwards.
     """
     out = check_new(out, SUFFIX)
-    opened = open_run(run, plugins=plugins, store=store, device=device)
+    opened = open_run(run, plugins=plugins, store=store, device=device, trust_plugins=trust_plugins)
     asked = _Asked(num_steps, sampler, spacing, classes, checkpoint, weights)
     way = asked.way(opened)
     given = read_images(images, opened.room())
@@ -104,6 +105,7 @@ def reconstruct(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
+    trust_plugins: bool = False,
 ) -> Tensor:
     """Draw images, uint8 (N, C, H, W), from the noise (N, C, H, W) that ``invert`` found.
 
@@ -112,7 +114,7 @@ def reconstruct(
     image, or a grid of several. InputError for noise of another shape, and for another model's.
     """
     out = check_new(out, ".png")
-    opened = open_run(run, plugins=plugins, store=store, device=device)
+    opened = open_run(run, plugins=plugins, store=store, device=device, trust_plugins=trust_plugins)
     asked = _Asked(num_steps, sampler, spacing, classes, checkpoint, weights)
     if isinstance(noise, str | Path):
         noise, asked = _from_file(Path(noise).expanduser(), opened, asked)

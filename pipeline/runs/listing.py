@@ -18,9 +18,9 @@ from ..records import Plain, read_history
 from ..store.checked import Damaged, parse_json, read_json
 from ..store.folders import size_of
 from ..store.locks import holder, locked
+from .layout import DIAGNOSIS, LOCKS, RECIPE, RUN, RUNS
 from .live import RUN_PAGE
 from .page import COMPARISON, COMPARISON_PAGE, PICTURES
-from .resolve import DIAGNOSIS, LOCKS, RECIPE, RUN, RUNS
 
 WRITTEN = (
     *(RUN, RECIPE, DIAGNOSIS, RUN_PAGE, COMPARISON, COMPARISON_PAGE, PICTURES),

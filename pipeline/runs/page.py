@@ -25,9 +25,10 @@ from ..store.folders import write_text
 from ..store.hdf5 import reading
 from ..store.store import Artifact
 from .finished import Run, finished_run
+from .layout import RECIPE
 from .live import RUN_PAGE, write_unfinished_page
 from .opened import unfinished_folder
-from .resolve import RECIPE, resolve
+from .resolve import resolve
 
 COMPARISON, COMPARISON_PAGE = "compare.json", "compare.html"
 
@@ -74,11 +75,14 @@ def write_comparison_page(
 
 def _rewrite(path: Path, store: Path | None) -> Path:
     folder = resolve(path, COMPARISON)
-    if folder and folder.is_dir():
+    if folder and (folder / COMPARISON).is_file():
         return _rewrite_comparison(folder)
     if unfinished := unfinished_folder(path):
         return write_unfinished_page(unfinished)
-    return write_run_page(finished_run(path, store=store))
+    run = finished_run(path, store=store)
+    if "exported" in run.record:
+        raise InputError(f"{path}: is an exported run; its page is {RUN_PAGE} in it")
+    return write_run_page(run)
 
 
 def _rewrite_comparison(folder: Path) -> Path:

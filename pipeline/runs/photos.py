@@ -22,7 +22,7 @@ from ..progress import note
 from ..recipe.load import Loaded, load
 from ..recipe.yaml12 import flow
 from .claim import recipe_in
-from .resolve import RUNS
+from .layout import RUNS
 
 RECIPE = "photos"
 """The packaged recipe."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..diffusion.generate import SampleRequest
-from ..diffusion.images import Images
+from ..diffusion.images import ImageFacts
 from ..diffusion.labels import Labels, chosen_labels, split_labels
 from ..diffusion.precision import DTYPES, best_precision, check_precision, tell_imitated
 from ..errors import InputError
@@ -40,7 +40,7 @@ def drawn_labels(wanted: Sequence[int | str] | None, names: Sequence[str]) -> La
     return labels
 
 
-def scored_request(recipe: Recipe, images: Images) -> SampleRequest:
+def scored_request(recipe: Recipe, images: ImageFacts) -> SampleRequest:
     """The recipe's section ``evaluate``: other noise than that of pictures and of validation.
 
     A recipe without the section is scored with the sampler and the levels of its pictures.
@@ -80,7 +80,7 @@ def scored_split(recipe: Recipe) -> Literal["validation", "train"]:
     return recipe.evaluate.split if recipe.evaluate else "validation"
 
 
-def scored_protocol(request: SampleRequest, registry: Registry, images: Images) -> Plain:
+def scored_protocol(request: SampleRequest, registry: Registry, images: ImageFacts) -> Plain:
     """What the engine knows of how scored images are made."""
     return {
         **request.protocol(registry),

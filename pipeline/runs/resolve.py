@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-RUNS, RUN, RECIPE = Path("runs"), "run.json", "recipe.yaml"
+from ..store.place import open_store
+from .exported import unpacked
+from .layout import RECIPE, RUN, RUNS
 
-LOCKS = ".locks"
-"""The folder under ``runs/`` whose files say who is at work on a run."""
-
-DIAGNOSIS = "diagnosis.json"
-"""Why a run failed. What there is to say of a finished one is in ``run.json``."""
+ZIP = ".zip"
 
 
-def resolve(run: str | Path, holds: str = RUN) -> Path | None:
+def resolve(run: str | Path, holds: str = RUN, store: Path | None = None) -> Path | None:
     """What RUN stands for, wherever one can be given; None where there is nothing of it.
 
-    That is a file that is there, such as one of weights; else the folder, given by its path or by
-    its name under ``runs/``, that has a file called ``holds`` in it.
+    That is a file that is there, such as one of weights, or the exported run in a zip, which is
+    unpacked into the store; else the folder, given by its path or by its name under ``runs/``, that
+    has a file called ``holds`` in it.
     """
     path = Path(run).expanduser()
     if os.path.isfile(path):  # false also for names that no file can have
-        return path
+        return unpacked(path, open_store(store)) if path.suffix == ZIP else path
     folders = (path, RUNS / path)
     return next((folder for folder in folders if os.path.isfile(folder / holds)), None)
 

@@ -96,6 +96,21 @@ class EvaluateResult(TypedDict):
     diagnosis: list[FindingRecord]
 
 
+class ExportResult(TypedDict):
+    """What ``export`` returns."""
+
+    run: str
+    path: str
+    size: int
+    """Bytes."""
+    weights: list[str]
+    dtype: str
+    images: bool
+    """Whether the prepared images are in it."""
+    plugins: list[str]
+    """Plugin files that are in it."""
+
+
 class CompareResult(ComparisonRecord):
     """What ``compare`` returns: ``compare.json``, and where it is."""
 

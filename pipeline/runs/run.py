@@ -35,6 +35,7 @@ from .finished import Run
 from .fitting import train_or_advise
 from .folder import RunArtifacts, RunFolder
 from .init import init_of
+from .layout import RUNS
 from .live import Live
 from .metrics import by_name, features_of, metrics_in, with_features
 from .origin import naming_copies
@@ -43,7 +44,6 @@ from .photos import Photos, load_photos
 from .precision import check_precisions
 from .probe import probe
 from .requests import pictures_request, scored_protocol, scored_request
-from .resolve import RUNS
 from .results import DryRunResult, RunResult
 from .settle import settled
 from .smoke import smoked

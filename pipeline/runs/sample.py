@@ -36,6 +36,7 @@ def sample(
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
+    trust_plugins: bool = False,
 ) -> SampleResult:
     """Draw images from a trained model: ``out/grid.png`` and ``out/images/``. No dataset needed.
 
@@ -44,6 +45,7 @@ def sample(
     the i-th, from the first again after the last. With ``interpolate`` each row of the grid goes in
     so many images from one starting noise to another, within one class. ``precision`` is
     ``float32``, ``tf32``, ``bf16``, ``fp16`` or ``auto``, whatever the network was trained in.
+    ``trust_plugins`` loads the plugin files that an exported run has with it.
     """
     options = SampleOptions(
         num_images=num_images,
@@ -63,14 +65,15 @@ def sample(
         precision=precision,
         out=out,
     )
-    return _sample(open_run(run, plugins=plugins, store=store, device=device), options)
+    opened = open_run(run, plugins=plugins, store=store, device=device, trust_plugins=trust_plugins)
+    return _sample(opened, options)
 
 
 def _sample(run: Run, options: SampleOptions) -> SampleResult:
     drawn = run.draw(options)
     request, registry = drawn.request, run.session.registry
     name = folder_name(request, registry, chosen=bool(options.classes))
-    folder = options.out or run.folder / name
+    folder = options.out or run.drawn_folder / name
     save_images(drawn, folder, run.title)
     result: SampleResult = {
         "run": run.name,

@@ -21,8 +21,8 @@ from ..recipe.schema import Recipe
 from ..records import Plain
 from ..training.batches import training_batches
 from .claim import differences, folders_of, recipe_in
+from .layout import RUNS
 from .precision import automatic
-from .resolve import RUNS
 
 Keys = tuple[str, ...]
 

@@ -25,8 +25,8 @@ from ..training import checkpoint
 from ..training.batches import training_batches
 from .finished import Run
 from .init import init_of
+from .layout import RECIPE
 from .metrics import directions
-from .resolve import RECIPE
 
 KIND = "snapshot"
 """Of the artifact: a model as training left it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.runs.claim import recipe_in
-from pipeline.runs.resolve import RUN
+from pipeline.runs.layout import RUN
 from pipeline.store.checked import read_json
 from pipeline.store.fingerprints import sha256_of
 from pipeline.store.folders import is_leftover

@@ -1,0 +1,47 @@
+"""``pipeline export``: a run as others can use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import FOLDER, loudness, store
+from .output import as_json, output
+
+
+@click.command(
+    "export",
+    epilog="""\b
+    Examples:
+      pipeline export flowers_ddim flowers.zip --half
+      pipeline export runs/flowers_ddim flowers/ --images
+      pipeline sample flowers.zip                        (on any machine)""",
+)
+@click.argument("run", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--half", is_flag=True, help="Weights as float16: half the size.")
+@click.option("--raw", is_flag=True, help="The weights that were averaged too.")
+@click.option("--images", is_flag=True, help="The prepared images too, to compare scores with.")
+@store
+@loudness
+@as_json
+def export_command(as_json: bool, **options: Any) -> None:
+    """Write RUN into OUT, a new folder or a new .zip, for use on any machine without the store."""
+    from ..format import byte_size
+    from ..runs.export import export
+
+    with output(as_json) as give:
+        done = export(**options)
+        kind = "averaged and raw" if "raw" in done["weights"] else "averaged"
+        lines = [
+            f"{done['run']} exported, {byte_size(done['size'])}: {kind} weights in {done['dtype']}"
+            + (", prepared images" if done["images"] else ""),
+            f"  card    {Path(done['path']) / 'README.md'}",
+            f"  use it  pipeline sample {done['path']}",
+        ]
+        if done["plugins"]:
+            names = ", ".join(done["plugins"])
+            lines.insert(1, f"  plugin files, code that others must trust: {names}")
+        give(done, "\n".join(lines))
