@@ -22,6 +22,7 @@ from .runs.page import report
 from .runs.photos import init
 from .runs.run import run
 from .runs.sample import sample
+from .runs.shipped import models
 from .testing.command import check
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "init",
     "invert",
     "ls",
+    "models",
     "new",
     "open_run",
     "plugins",

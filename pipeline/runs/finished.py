@@ -28,6 +28,7 @@ from .exported import IMAGE_FACTS, adopted, trusted_plugins
 from .layout import DIAGNOSIS, RECIPE, RUN, RUNS
 from .live import newest_grid
 from .resolve import is_run, resolve
+from .shipped import shipped_models
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -275,7 +276,10 @@ def finished_run(
     if is_run(path):
         raise InputError(f"{path}: this run has not finished; {_what_to_do(path)}")
     there = ", ".join(sorted(p.parent.name for p in RUNS.glob(f"*/{RUN}"))) or "none"
-    raise InputError(f"{path}: there is no such run. Finished runs: {there}")
+    models = ", ".join(shipped_models()) or "none"
+    raise InputError(
+        f"{path}: there is no such run. Finished runs: {there}; models that are shipped: {models}"
+    )
 
 
 def _record(folder: Path) -> RunRecord:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..store.place import open_store
 from .exported import unpacked
 from .layout import RECIPE, RUN, RUNS
+from .shipped import shipped_models
 
 ZIP = ".zip"
 
@@ -16,13 +17,15 @@ def resolve(run: str | Path, holds: str = RUN, store: Path | None = None) -> Pat
     """What RUN stands for, wherever one can be given; None where there is nothing of it.
 
     That is a file that is there, such as one of weights, or the exported run in a zip, which is
-    unpacked into the store; else the folder, given by its path or by its name under ``runs/``, that
-    has a file called ``holds`` in it.
+    unpacked into the store; else the folder, given by its path, by its name under ``runs/``, or by
+    that of a shipped model, that has a file called ``holds`` in it.
     """
     path = Path(run).expanduser()
     if os.path.isfile(path):  # false also for names that no file can have
         return unpacked(path, open_store(store)) if path.suffix == ZIP else path
-    folders = (path, RUNS / path)
+    folders = [path, RUNS / path]
+    if not any(os.path.isfile(folder / holds) for folder in folders):
+        folders = [shipped_models().get(str(run), path)]
     return next((folder for folder in folders if os.path.isfile(folder / holds)), None)
 
 

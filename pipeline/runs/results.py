@@ -111,6 +111,24 @@ class ExportResult(TypedDict):
     """Plugin files that are in it."""
 
 
+class ModelResult(TypedDict):
+    """A shipped model, as ``models`` returns it."""
+
+    name: str
+    parameters: int
+    preprocess: list[Plain]
+    classes: bool
+    """Whether it is told the class of an image."""
+    dataset: str
+    scores: dict[str, ScoreRecord]
+    command: str
+    """What made it, and makes it again."""
+    size: int
+    """Bytes on disk."""
+    card: str
+    """The file of its model card."""
+
+
 class CompareResult(ComparisonRecord):
     """What ``compare`` returns: ``compare.json``, and where it is."""
 
