@@ -19,6 +19,7 @@ from .cli.complete import VARIABLE
 from .cli.main import cli
 from .errors import ENDS_WITH_STDIN, Failed, InputError, Interrupted, fault_of
 from .format import AS_TOLD
+from .system import ask_to_end
 
 
 def _terminate(signum: int, _: FrameType | None) -> NoReturn:
@@ -42,7 +43,7 @@ def _end_with_stdin() -> None:
     """Ask this process to stop when the one that started it is gone, whatever ended that."""
     while os.read(0, 1024):  # not sys.stdin, whose lock this thread would hold at the end
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    ask_to_end()
 
 
 def main() -> NoReturn:

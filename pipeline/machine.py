@@ -121,7 +121,7 @@ def _left_to_groups(root: Path, own: Path = Path("/proc/self/cgroup")) -> Iterat
 
     What the system keeps of files in memory counts as free: it goes where memory is wanted.
     """
-    for line in own.read_text().splitlines() if own.is_file() else ():
+    for line in own.read_text(encoding="utf-8").splitlines() if own.is_file() else ():
         _, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(","):
             base, names = root / "memory", ("limit_in_bytes", "usage_in_bytes", "total_")
@@ -137,9 +137,9 @@ def _left_to_groups(root: Path, own: Path = Path("/proc/self/cgroup")) -> Iterat
 
 def _left_to_group(folder: Path, most: str, used: str, kept: str) -> Iterator[int]:
     with suppress(OSError, ValueError, KeyError):  # no such group, no limit ("max")
-        limit = int((folder / f"memory.{most}").read_text())
-        taken = int((folder / f"memory.{used}").read_text())
-        lines = (folder / "memory.stat").read_text().splitlines()
+        limit = int((folder / f"memory.{most}").read_text(encoding="utf-8"))
+        taken = int((folder / f"memory.{used}").read_text(encoding="utf-8"))
+        lines = (folder / "memory.stat").read_text(encoding="utf-8").splitlines()
         figures = dict(line.split(" ", 1) for line in lines)
         files = sum(int(figures[f"{kept}{kind}_file"]) for kind in ("active", "inactive"))
         yield max(0, limit - taken + files)
@@ -194,7 +194,7 @@ def _cpu() -> str:
 def _cpu_info(key: str) -> str:
     """What Linux tells of the first core; "" elsewhere."""
     file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from .system import c_library
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def stdout_to_stderr() -> Iterator[int]:
         yield real
     finally:
         sys.stdout.flush()
-        ctypes.CDLL(None).fflush(None)  # what C libraries hold back belongs to the block
+        if library := c_library():
+            library.fflush(None)  # what C libraries hold back belongs to the block
         os.dup2(real, 1)
         os.close(real)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.helpers.paths import ROOT
 
-FLOORS = """errors, records, format, streams, progress, ranks, machine, plugin, recipe, store,
-diffusion, diagnosis, training, testing, artifacts, report, runs, compare, commands, cli,
+FLOORS = """errors, system, records, format, streams, progress, ranks, machine, plugin, recipe,
+store, diffusion, diagnosis, training, testing, artifacts, report, runs, compare, commands, cli,
 __main__"""
 FLOOR = {name: number for number, name in enumerate(FLOORS.replace("\n", " ").split(", "))}
 

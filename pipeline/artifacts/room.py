@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from ..progress import note
+from ..system import c_library
 
 LARGE = 16_000_000
 """Pixels above which a photo is read while no other so large one is."""
@@ -70,5 +70,5 @@ class Room:
 
 def give_back() -> None:
     """Return freed memory to the system where the C library would keep it, for each thread."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(AttributeError):
+        c_library().malloc_trim(0)  # type: ignore[union-attr]

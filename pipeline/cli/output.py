@@ -39,6 +39,6 @@ def output(as_json: bool) -> Iterator[Callable[[Any, str], None]]:
 
 def _print(descriptor: int, data: object) -> None:
     sys.stdout.flush()
-    with os.fdopen(os.dup(descriptor), "w") as out:
+    with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as out:
         json.dump(data, out, indent=2, allow_nan=False, default=str)
         out.write("\n")

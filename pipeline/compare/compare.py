@@ -30,7 +30,7 @@ from ..records import (
     VariantRecord,
 )
 from ..runs.claim import check_place
-from ..runs.command import shell_options, short_name
+from ..runs.command import shell_options
 from ..runs.layout import RUNS
 from ..runs.metrics import direction
 from ..runs.page import (
@@ -45,6 +45,7 @@ from ..runs.results import CompareResult, PlanResult
 from ..store.checked import read_json, write_json
 from ..store.folders import make_folder, replacing
 from ..store.place import open_store
+from ..system import fit
 from .budget import with_budget
 from .comparable import alike, cautions, refuse_unlike
 from .cost import measure_costs
@@ -99,7 +100,7 @@ def compare(
     setting = Setting(session, tuple(plugins), device, metrics, seeds, num_steps, effect, limit)
     variants = variants_of(sources, swaps, overrides, session.registry, session.device)
     refuse_ineffective(swaps, variants, num_steps, session.registry)
-    folder = _folder(short_name(_name(variants, swaps)) if name is None else name)
+    folder = _folder(fit(_name(variants, swaps)) if name is None else name)
     command = _command(sources, swaps, overrides, budget, name, store, setting)
     subjects = [subject_of(variant, setting) for variant in variants]
     refuse_unlike(subjects, setting)

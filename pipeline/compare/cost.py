@@ -57,10 +57,10 @@ def measure_costs(subjects: Sequence[Subject], setting: Setting) -> list[CostRec
 
     def build(folder: Path) -> None:
         note("measuring seconds a step, images a second and memory of untrained networks")
-        (folder / COST).write_text(json.dumps(_by_turns(works)))
+        (folder / COST).write_text(json.dumps(_by_turns(works)), encoding="utf-8")
 
     artifact = setting.session.store.get_or_build("cost", ingredients, build)
-    times: dict[str, TimesRecord] = json.loads((artifact.path / COST).read_text())
+    times: dict[str, TimesRecord] = json.loads((artifact.path / COST).read_text(encoding="utf-8"))
     return [_record(times[key], _nfe(s, setting)) for key, s in zip(keys, subjects, strict=True)]
 
 

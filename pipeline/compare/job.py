@@ -51,7 +51,7 @@ class TrialJob:
         if code in STOPPED:
             time.sleep(GRACE)  # to end now would make it a failed job, that nobody sends again
         if code:
-            self.failed.write_text(f"exit code {code}")
+            self.failed.write_text(f"exit code {code}", encoding="utf-8")
             raise RuntimeError(f"exit code {code}: {self.log}")
 
     def checkpoint(self) -> DelayedSubmission:

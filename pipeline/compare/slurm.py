@@ -170,7 +170,8 @@ class _Cluster:
         job = self.jobs.pop(trial.name)
         write_json(self.file, self.jobs)
         failed = failed_of(trial, self.logs)
-        how = f"with {failed.read_text().strip()}" if failed.exists() else f"as {state.lower()}"
+        said = failed.read_text(encoding="utf-8").strip() if failed.exists() else None
+        how = f"with {said}" if said is not None else f"as {state.lower()}"
         failed.unlink(missing_ok=True)
         own, theirs = log_of(trial, self.logs), JobPaths(self.logs / "slurm", job).stderr
         log = own if own.exists() and own.stat().st_size else theirs

@@ -223,5 +223,5 @@ def _ended(trial: Trial, code: int, log: Path) -> list[str]:
 
 def last_lines(log: Path) -> str:
     """The end of a log, with the log's place below it."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     return "\n".join(f"  {line}" for line in [*lines[-TAIL:], log])

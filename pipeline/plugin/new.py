@@ -86,13 +86,13 @@ def new(kind: str, name: str, *, package: bool = False, out: Path = Path()) -> l
             )
     for path, text in zip(paths, texts.values(), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8", newline="\n")
     return paths
 
 
 def stage_files(kind: str, name: str, module: str) -> dict[str, str]:
     """A stage and its test: file name -> text."""
-    template = (files(__package__) / f"templates/{kind}.txt").read_text()
+    template = (files(__package__) / f"templates/{kind}.txt").read_text(encoding="utf-8")
     return {
         f"{module}.py": _filled(template, kind, name, module),
         f"test_{module}.py": _filled(TEST, kind, name, module),

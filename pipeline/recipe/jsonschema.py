@@ -34,7 +34,7 @@ def schema(*, plugins: Sequence[Path] = (), out: Path | None = None) -> Json:
     """
     made = recipe_schema(Registry.load(plugins))
     if out:
-        if out.exists() and TITLE not in out.read_text(errors="replace"):
+        if out.exists() and TITLE not in out.read_text(encoding="utf-8", errors="replace"):
             raise InputError(f"{out} is there and is no schema of recipes: take another name")
         out.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return made

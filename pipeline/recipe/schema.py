@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ..plugin.contracts import (
     Backbone,
@@ -21,6 +21,7 @@ from ..plugin.data import Augmentation, Codec, Dataset, Preprocessor
 from ..plugin.every import Every, Units
 from ..plugin.stage import IOOnly, Stage, Within, stage
 from ..records.pictures import pictures
+from ..system import unfit
 
 MAX_GUIDANCE = 100.0
 """The largest scale: a hundred times what a label adds is beyond any use."""
@@ -224,11 +225,18 @@ class Evaluate:
     """Images at a time: a matter of memory and speed that changes no image."""
 
 
+def _as_folder(name: str) -> str:
+    """The name, if a folder can be called so on every system."""
+    if why := unfit(name):
+        raise ValueError(why)
+    return name
+
+
 @stage
 class Recipe:
     """All settings of a run. Sections that are stages hold the stage itself."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w.+=,-]*$")]
+    name: Annotated[str, Field(pattern=r"^\w[\w.+=,-]*$"), AfterValidator(_as_folder)]
     """The name of the folder under runs/; unless given, that of the recipe's file."""
     seed: Annotated[int, Field(ge=0)] = 0
     """The seed of weights, data order, noise and samples."""

@@ -22,6 +22,7 @@ from ..recipe.yaml12 import parse
 from ..records import Plain
 from ..store.folders import fsync, is_leftover, make_folder, write_text
 from ..store.locks import locked
+from ..system import unfit
 from .layout import DIAGNOSIS, LOCKS, RECIPE, RUN, RUNS
 
 CHOOSING = ".choosing"
@@ -41,7 +42,11 @@ def check_place(name: str | None) -> None:
     """InputError where no folder of this name can be in ``runs/``."""
     if (RUNS.exists() or RUNS.is_symlink()) and not RUNS.is_dir():
         raise InputError(f"{RUNS}: is not a folder; move it away, or work in another folder")
-    if name is not None and len(os.fsencode(name)) > LONGEST:
+    if name is None:
+        return
+    if why := unfit(name):
+        raise InputError(f"--name {name[:40]}: {why}")
+    if len(os.fsencode(name)) > LONGEST:
         raise InputError(f"--name: has {len(os.fsencode(name))} bytes; {LONGEST} at most")
 
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..system import fit
+
 if TYPE_CHECKING:
     from ..recipe.load import Loaded
-
-LONGEST = 150
-"""Characters of a folder's name: short enough for any file system."""
 
 
 def trial_name(loaded: Loaded) -> str:
     """The recipe's name and what ``--set`` changed, variant and seed."""
-    return short_name("+".join([loaded.base, *loaded.changed]))
-
-
-def short_name(text: str) -> str:
-    """A folder's name; a long one is cut and ends with a digest of all of it."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 10]}+{digest}"
+    return fit("+".join([loaded.base, *loaded.changed]))
 
 
 def run_command(

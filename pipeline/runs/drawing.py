@@ -28,6 +28,7 @@ from ..plugin.values import NO_CLASS
 from ..recipe.schema import MAX_GUIDANCE, Sample
 from ..records import Plain
 from ..store.store import Artifact
+from ..system import fit
 from .asked import Layout, SampleOptions, layout_of
 from .beginning import Beginning
 from .pictures import png, write_pictures
@@ -160,7 +161,7 @@ def folder_name(request: SampleRequest, registry: Registry, *, chosen: bool) -> 
     usual = (options_of_section(Sample)["spacing"].default, "best", "ema", "float32")
     told = (spacing, request.checkpoint, request.weights, request.precision)
     parts += [w for w in told if w not in usual]
-    return "-".join(["samples", *parts])
+    return fit("-".join(["samples", *parts]))
 
 
 def painting_words(ingredients: Plain) -> list[str]:

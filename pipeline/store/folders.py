@@ -6,7 +6,6 @@ reader sees the old or the new, never a half, also after a kill or a loss of pow
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from ..errors import FULL, Failed, InputError, errno_of, fault_of, path_of
 from ..format import AS_TOLD
+from ..system import c_library, sync
 
 UNSYNCED = (errno.EINVAL, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What file systems say that cannot sync a folder."""
@@ -36,11 +36,7 @@ def fsync(path: Path) -> None:
     """Make a file's bytes, or the names in a folder, survive a loss of power."""
     try:
         with naming(path):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(path)
     except OSError as error:
         if error.errno not in UNSYNCED or not path.is_dir():
             raise
@@ -146,9 +142,8 @@ def _renamed(folder: Path, final: Path) -> bool:
 
 def _exchanged(one: Path, other: Path) -> bool:
     """Exchange two names at once, where the system can: no moment without either."""
-    try:
-        call = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError):
+    call = getattr(c_library(), "renameat2", None)
+    if call is None:
         return False
     here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     return bool(call(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)

@@ -11,6 +11,7 @@ others for minutes may find that another works beside it, and nothing becomes wr
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 import threading
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 from zlib import crc32
 
 from ..errors import FULL
+from ..system import began, is_running
 
 PATIENCE = 2.0
 """Seconds of waiting for another process before saying so."""
@@ -206,7 +208,7 @@ class _Watch:
 
 def _read(file: Path) -> str:
     """Its text, whatever a loss of power made of it."""
-    return file.read_text(errors="replace")
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _take_away(file: Path, text: str) -> None:
@@ -249,14 +251,10 @@ def _lives_here(text: str) -> bool | None:
         return None
     if words[4] == mine[4]:
         return text in _ours
-    try:
-        os.kill(int(words[4]), 0)
-    except ProcessLookupError:
+    if not is_running(int(words[4])):
         return False
-    except PermissionError:  # somebody else's
-        pass
-    began = _began(words[4])
-    return began == words[5] if began else None
+    since = began(int(words[4]))
+    return since == words[5] if since else None
 
 
 def _is_whole(text: str) -> bool:
@@ -278,20 +276,11 @@ def _me() -> str:
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
     machine, boot = _word("/etc/machine-id"), _word("/proc/sys/kernel/random/boot_id")
-    words = [os.uname().nodename, machine, boot, space, str(os.getpid()), _began("self")]
+    words = [platform.node(), machine, boot, space, str(os.getpid()), began(os.getpid())]
     return " ".join(word or "-" for word in words)
 
 
 def _word(file: str) -> str:
     with suppress(OSError):
-        return Path(file).read_text().strip()
+        return Path(file).read_text(encoding="utf-8").strip()
     return ""
-
-
-def _began(process: str) -> str:
-    """When a process began, in the kernel's count since the boot; "" where that is not told.
-
-    "dead" where only its parent has not yet heard of its end.
-    """
-    state, *numbers = _word(f"/proc/{process}/stat").rpartition(")")[2].split() or [""]
-    return "dead" if state in ("Z", "X") else "".join(numbers[18:19])

@@ -194,7 +194,8 @@ class Store:
     def runs(self) -> list[Path]:
         """The folders of runs that older versions noted, without what the runs need."""
         file = self.root / "runs.txt"
-        return [Path(line) for line in file.read_text().splitlines()] if file.exists() else []
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        return [Path(line) for line in text.splitlines()]
 
     def forget_runs(self, folders: Collection[Path]) -> None:
         """Take these folders out of what older versions noted."""

@@ -135,8 +135,12 @@ def test_a_folder_that_is_no_run_is_not_touched(recipe) -> None:
 def test_where_no_run_can_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     check_place("花" * 66)
-    with pytest.raises(InputError, match="--name: has 300 bytes; 200 at most"):
-        check_place("n" * 300)
+    unfit = {"n" * 130: "has 130 characters; 120 at most", "花" * 100: "has 300 bytes; 200 at most"}
+    unfit |= {"NUL": "is the name of a device", "com1.x": "device", "my.": "has '.', which Windows"}
+    unfit |= {"a:b": "has ':', which Windows does not allow", "a/b": "has '/'"}
+    for name, told in unfit.items():
+        with pytest.raises(InputError, match=f"--name.*{told}"):
+            check_place(name)
     for place in (lambda: Path("runs").touch(), lambda: Path("runs").symlink_to("nowhere")):
         place()
         with pytest.raises(InputError, match="runs: is not a folder; move it away"):

@@ -85,7 +85,7 @@ def ended():
     """The number of a process that has ended; its parent, this one, has not asked for its end."""
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     process.stdout.read()
-    while locks._began(str(process.pid)) != "dead":
+    while locks.began(process.pid) != "dead":
         time.sleep(0.01)
     yield str(process.pid)
     process.wait()
@@ -130,7 +130,7 @@ def test_a_living_process_of_this_machine_keeps_its_lock_untouched(tmp_path, mon
         monkeypatch.setattr(locks, name, 0)
     parent = str(os.getppid())
     file = tmp_path / "a.lock.held"
-    file.write_text(holder(number=parent, began=locks._began(parent)))
+    file.write_text(holder(number=parent, began=locks.began(int(parent))))
     os.utime(file, (0, 0))
     assert not locks._Watch(file).is_free()
     assert locks._may_live(file)
