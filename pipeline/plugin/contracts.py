@@ -152,7 +152,8 @@ class Optimizer(Protocol):
     def __call__(self, parameters: Iterable[nn.Parameter]) -> TorchOptimizer:
         """A torch optimizer at its full learning rate; the engine applies the lr schedule.
 
-        parameters: the weights that are trained.
+        parameters: the weights that are trained. All of them move, and a step, its weight decay
+        too, is proportional to the ``lr`` of its group.
         """
 
 
@@ -165,7 +166,7 @@ class LrSchedule(Protocol):
     """
 
     def __call__(self, step: int) -> float:
-        """The factor of the optimizer's learning rate.
+        """The factor of the optimizer's full learning rate: from 0 to 1, in the first step above 0.
 
         step: 0 for the first step of training.
         """

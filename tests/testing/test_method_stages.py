@@ -41,6 +41,7 @@ RIGHT = [
 REGISTRY = Registry.load()
 SHIPPED = [(kind, entry.name) for kind in KINDS for entry in REGISTRY.entries(kind)]
 DOCS = (ROOT / "docs/conformance.md").read_text()
+CAUGHT = (ROOT / "docs/caught.md").read_text()
 
 
 @EVERY_BROKEN
@@ -73,7 +74,7 @@ def test_every_shipped_stage_passes(kind, name):
 
 
 def test_the_docs_have_every_bug():
-    told = re.findall(r"^\| [a-z_]+ \| .+ \| .+ \|$", DOCS, re.MULTILINE)
+    told = re.findall(r"^\| [a-z_]+ \| .+ \| .+ \|$", CAUGHT, re.MULTILINE)
     assert told[0] == "| kind | bug | caught by |"
     bugs = [
         f"| {kind} | {cleandoc(cls.__doc__).splitlines()[0].removesuffix('.')} | {cls.caught_by} |"

@@ -22,11 +22,11 @@ def behaviour(stage: LrSchedule) -> list[float]:
 
 
 def gives_finite_factors(stage: LrSchedule, _: Context) -> str:
-    """The factors are finite numbers, none below 0, and not all 0."""
+    """The factors are finite numbers from 0 to 1, and the first step's is not 0."""
     stage = of_length(stage, LENGTH)
     factors = [_factor(stage, step) for step in STEPS]
-    if not any(factors):
-        raise Wrong("the factor is 0 in every step: nothing would be learnt")
+    if not factors[0]:
+        raise Wrong("the factor is 0 in step 0: the first step would change nothing")
     last = f"{factors[-1]:g} in step {STEPS[-1]}"
     return f"{factors[0]:g} in step 0, at most {max(factors):g}, {last}"
 
@@ -60,4 +60,6 @@ def _factor(stage: LrSchedule, step: int) -> float:
         raise Wrong(f"in step {step} the factor is {factor}")
     if factor < 0:
         raise Wrong(f"in step {step} the factor is {factor:g}: below 0 the loss is climbed")
+    if factor > 1:
+        raise Wrong(f"in step {step} the factor is {factor:g}: 1 is the full learning rate")
     return float(factor)

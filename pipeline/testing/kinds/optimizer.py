@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from safetensors.torch import load, save
@@ -15,6 +16,8 @@ from ..context import Check, Context, Wrong
 
 STEPS = 200
 """Steps in which the quadratic has to fall."""
+FACTORS = (0.75, 0.5, 0.1, 1e-3)
+"""Of the full learning rate, at which steps are compared with the full one."""
 TARGET = 0.5
 """Where the quadratic is least; the weights start further from 0, so decay helps."""
 
@@ -53,10 +56,9 @@ def descends(stage: Optimizer, _: Context) -> str:
 
 
 def obeys_the_learning_rate(stage: Optimizer, _: Context) -> str:
-    """The engine multiplies each group's ``lr`` in every step: 0 means no step."""
-    problem = _Quadratic(stage, torch.float32)
-    rates = [group["lr"] for group in problem.optimizer.param_groups]
-    full, none, half = (problem.moved_by(factor, rates) for factor in (1.0, 0.0, 0.5))
+    """The engine multiplies each group's ``lr`` in every step: the step is proportional to it."""
+    steps = {factor: _first_step(stage, factor) for factor in (1.0, 0.0, *FACTORS)}
+    full, none = (max(float(s.abs().max()) for s in steps[factor]) for factor in (1.0, 0.0))
     if none:
         raise Wrong(
             f"with a learning rate of 0 in its groups the weights still move by {none:.3g}: "
@@ -64,7 +66,48 @@ def obeys_the_learning_rate(stage: Optimizer, _: Context) -> str:
         )
     if not full:
         raise Wrong("in the first step nothing moves")
-    return f"steps of {full:.3g} at the full rate, 0 at none, {half:.3g} at half"
+    for factor in FACTORS:
+        for whole, part in zip(steps[1.0], steps[factor], strict=True):
+            away = float((part - factor * whole).abs().max())
+            if away > 1e-6 * factor * full:
+                raise Wrong(
+                    f"at {factor:g} of the full rate a step is {away:.3g} away from "
+                    f"{factor:g} of the full one, {full:.3g} at most: it should be in proportion"
+                )
+    return (
+        f"steps of {full:.3g} at the full rate, 0 at none, in proportion at {len(FACTORS)} others"
+    )
+
+
+def moves_every_parameter(stage: Optimizer, _: Context) -> str:
+    """Whatever their shape: biases, kernels and single numbers too."""
+    before = _parameters(torch.float64)
+    after = _Quadratic(stage, torch.float64).run(5)
+    for old, new in zip(before, after, strict=True):
+        if torch.equal(old.detach(), new):
+            raise Wrong(f"the parameter of shape {tuple(old.shape)} stays as it is")
+    return f"{len(after)} shapes, from () to {tuple(after[-1].shape)}"
+
+
+def decays_weights(stage: Optimizer, _: Context) -> str:
+    """With an option ``weight_decay`` weights shrink, and the more of it the more."""
+    if not hasattr(stage, "weight_decay"):
+        return "it has no option weight_decay"
+    shrunk = []
+    for decay in (0.0, 0.25, 0.5):
+        decaying = replace(stage, weight_decay=decay)  # type: ignore[type-var]
+        problem = _Quadratic(decaying, torch.float64)
+        for parameter in problem.parameters:
+            parameter.grad = torch.full_like(parameter, 1e-3)
+        problem.optimizer.step()
+        shrunk.append(_copies(problem.parameters))
+    olds = _parameters(torch.float64)
+    falls = (
+        bool(((b < a) & (c < b))[old > 0].any()) for old, a, b, c in zip(olds, *shrunk, strict=True)
+    )
+    if not any(falls):
+        raise Wrong("weight_decay 0.25 and 0.5 shrink no weight")
+    return "weights shrink"
 
 
 def spares_parameters_without_gradient(stage: Optimizer, _: Context) -> str:
@@ -112,6 +155,8 @@ CHECKS: Sequence[Check] = (
     makes_a_torch_optimizer,
     descends,
     obeys_the_learning_rate,
+    moves_every_parameter,
+    decays_weights,
     spares_parameters_without_gradient,
     resumes,
     shares_nothing,
@@ -146,18 +191,20 @@ class _Quadratic:
             self.optimizer.step()
         return _copies(self.parameters)
 
-    def moved_by(self, factor: float, rates: Sequence[float]) -> float:
-        """How far a step goes with the groups' full rates times a factor."""
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-        before = _copies(self.parameters)
-        return _distance(before, self.run(1))
+
+def _first_step(stage: Optimizer, factor: float) -> list[Tensor]:
+    """How each weight moves in the first step, with the groups' full rates times a factor."""
+    problem = _Quadratic(stage, torch.float64)
+    for group in problem.optimizer.param_groups:
+        group["lr"] *= factor
+    before = _copies(problem.parameters)
+    return [new - old for old, new in zip(before, problem.run(1), strict=True)]
 
 
 def _parameters(dtype: torch.dtype) -> list[nn.Parameter]:
     draw = torch.Generator().manual_seed(0)
     # Small ones, and a matrix and a kernel as networks have them: some optimizers tell them apart.
-    shapes = ((4, 3), (4,), (2, 3, 2, 2), (32, 20), (20, 3, 3, 3))
+    shapes = ((), (4, 3), (4,), (2, 3, 2, 2), (32, 20), (20, 3, 3, 3))
     starts = [torch.rand(shape, generator=draw).to(dtype) + 2 * TARGET for shape in shapes]
     return [nn.Parameter(start) for start in starts]
 

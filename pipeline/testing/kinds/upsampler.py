@@ -13,8 +13,10 @@ from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
 from ..problems.other_device import on_another_device
 from ..same import same, untouched
 
-NEAR = 3.0
-"""Pixels of the output, from twice the input pixel's place to the centre of what it changes."""
+NEAR, FRESH = 0.4, 8
+"""Pixels of the output, from the input pixel's place to the centre of what it changes, over so many
+fresh networks: that of random kernels comes within 0.2 on average, and is half a pixel off where
+corners are aligned instead of pixels."""
 
 
 def behaviour(upsampler: Upsampler) -> list[Tensor]:
@@ -64,17 +66,18 @@ def every_output_pixel_is_made_of_the_input(upsampler: Upsampler, _: Context) ->
 
 def keeps_places(upsampler: Upsampler, _: Context) -> str:
     """What an input pixel changes lies around twice its place."""
-    module, farthest = _fresh(upsampler, 2).double().eval(), 0.0
+    modules, farthest = [_fresh(upsampler, 8, seed).double().eval() for seed in range(FRESH)], 0.0
     for row, column in ((2, 10), (6, 3), (4, 6)):
-        below, right = _centre_of_change(module, row, column)
+        centres = [_centre_of_change(module, row, column) for module in modules]
+        below, right = (sum(one) / FRESH for one in zip(*centres, strict=True))
         away = max(abs(below - 2 * row - 0.5), abs(right - 2 * column - 0.5))
         require(
             away < NEAR,
             f"the input pixel ({row}, {column}) changes the output around "
-            f"({below:.1f}, {right:.1f}); that should be near ({2 * row}, {2 * column})",
+            f"({below:.1f}, {right:.1f}); that should be ({2 * row + 0.5}, {2 * column + 0.5})",
         )
         farthest = max(farthest, away)
-    return f"within {farthest:.1f} pixels"
+    return f"within {farthest:.2f} pixels"
 
 
 def gradients_reach_every_parameter(upsampler: Upsampler, _: Context) -> str:
@@ -126,9 +129,9 @@ CHECKS: Sequence[Check] = (
 )
 
 
-def _fresh(upsampler: Upsampler, channels: int) -> nn.Module:
+def _fresh(upsampler: Upsampler, channels: int, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         module: object = upsampler(channels)
     if not isinstance(module, nn.Module):
         raise Wrong(f"it made a {type(module).__name__}, no nn.Module")
@@ -142,7 +145,7 @@ def _features(*shape: int, seed: int = 0) -> Tensor:
 
 def _centre_of_change(module: nn.Module, row: int, column: int) -> tuple[float, float]:
     """Around which place of the output (row, column) a change of one input pixel shows."""
-    x = _features(1, 2, 9, 13).double()
+    x = _features(1, 8, 9, 13).double()
     changed = x.clone()
     changed[..., row, column] += 1
     with torch.no_grad():

@@ -43,3 +43,23 @@ class CountsItsCalls:
     def __call__(self, step: int) -> float:
         self.calls.append(step)
         return 1 / len(self.calls)
+
+
+@stage
+class StandsStillFirst:
+    """The warm-up begins at 0: the first step changes nothing."""
+
+    caught_by: ClassVar = "gives finite factors"
+
+    def __call__(self, step: int) -> float:
+        return min(1.0, step / 100)
+
+
+@stage
+class BeyondFull:
+    """The factor is the learning rate's divisor: it grows above 1."""
+
+    caught_by: ClassVar = "gives finite factors"
+
+    def __call__(self, step: int) -> float:
+        return 1 + step / 1000

@@ -142,3 +142,53 @@ class SharesItsMomentum:
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return _SharedMomentum(parameters, self.lr)
+
+
+@stage
+class StepsBySquare:
+    """It steps by the square root of the learning rate, right at 0 and at no other rate."""
+
+    caught_by: ClassVar = "obeys the learning rate"
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    """The learning rate."""
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        def change(group: Any, p: Any) -> Any:
+            return None if p.grad is None else -(group["lr"] ** 0.5) * p.grad
+
+        return _Descent(parameters, self.lr, change)
+
+
+@stage
+class HoldsBiasesStill:
+    """It holds all parameters and changes those of two and more dimensions."""
+
+    caught_by: ClassVar = "moves every parameter"
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    """The learning rate."""
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        def change(group: Any, p: Any) -> Any:
+            return None if p.grad is None or p.dim() < 2 else -group["lr"] * p.grad
+
+        return _Descent(parameters, self.lr, change)
+
+
+@stage
+class DecaysUpwards(AdamW):
+    """Its weight decay has the wrong sign: weights grow."""
+
+    caught_by: ClassVar = "decays weights"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        decay = self.weight_decay
+
+        class Wrong(torch.optim.Adam):
+            def step(self, closure: Any = None) -> None:  # type: ignore[override]
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        if p.grad is not None:
+                            p.data.mul_(1 + group["lr"] * decay)
+                super().step()
+
+        return Wrong(parameters, lr=self.lr, betas=self.betas, eps=self.eps)
