@@ -97,6 +97,8 @@ class Objective(Protocol):
     ) -> Mapping[str, Tensor]:
         """Scalars, means over the batch: ``loss``, which is differentiated, and others to watch.
 
+        Of those ``noise_loss`` and ``image_loss`` are errors of eps and x0, absolute or squared.
+
         network: what is trained.
         x0: clean images (N, C, H, W) in the codec's space.
         label: int64 (N,), or None where classes are not used.

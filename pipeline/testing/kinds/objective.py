@@ -29,6 +29,7 @@ from ..problems.networks import (
 )
 from ..problems.other_device import on_another_device
 from ..same import same, untouched
+from .objective_watched import watched_losses_are_what_their_names_say
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 0.8, 0.95, 1.0], dtype=torch.float64)
 """A time for each image of a batch."""
@@ -212,6 +213,7 @@ CHECKS: Sequence[Check] = (
     perfect_network_has_no_loss,
     loss_is_the_one_scalar_to_differentiate,
     losses_are_means_over_the_batch,
+    watched_losses_are_what_their_names_say,
     times_and_noise_come_from_draws,
     keeps_images_apart,
     passes_labels_on,

@@ -206,3 +206,21 @@ class InPlace(V):
 
     def scaled(self, x, rates):
         return x.div_(rates.c), rates.scaled
+
+
+@stage
+class WatchesTheOther(V):
+    """noise_loss is the error of the image, and image_loss that of the noise."""
+
+    caught_by: ClassVar = "watched losses are what their names say"
+
+    def loss(self, network, x0, label, schedule, draws):
+        rates = schedule(self.time(x0, draws)).over(x0)
+        eps = draws.normal(x0)
+        out, x, seen = self.call(network, rates.signal * x0 + rates.noise * eps, rates, label)
+        prediction = self.read(out, x, seen)
+        return {
+            "loss": self.reduce(out - self.target(x0, eps, seen)),
+            "noise_loss": self.watch((prediction.x0 - x0).square().mean()),
+            "image_loss": self.watch((prediction.eps - eps).square().mean()),
+        }
