@@ -16,7 +16,7 @@ WATCHED = {"noise_loss": "eps", "image_loss": "x0"}
 
 
 def watched_losses_are_what_their_names_say(objective: Objective, _: Context) -> str:
-    """``noise_loss`` is an error of the predicted eps, ``image_loss`` one of x0: absolute or squared.
+    """``noise_loss`` is an error of eps and ``image_loss`` one of x0, absolute or squared.
 
     In a batch of six and in one of 65, with every schedule: what the network was shown tells eps.
     """
