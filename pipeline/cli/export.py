@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import FOLDER, loudness, store
+from .options import FOLDER, loudness, plugin, store
 from .output import as_json, output
 
 
@@ -17,6 +17,7 @@ from .output import as_json, output
     Examples:
       pipeline export flowers_ddim flowers.zip --half
       pipeline export runs/flowers_ddim flowers/ --images
+      pipeline export flowers_ddim flowers.onnx --to onnx
       pipeline sample flowers.zip                        (on any machine)""",
 )
 @click.argument("run", type=FOLDER)
@@ -24,6 +25,8 @@ from .output import as_json, output
 @click.option("--half", is_flag=True, help="Weights as float16: half the size.")
 @click.option("--raw", is_flag=True, help="The weights that were averaged too.")
 @click.option("--images", is_flag=True, help="The prepared images too, to compare scores with.")
+@click.option("--to", type=click.Choice(["run", "onnx"]), default="run", help="Its network alone.")
+@plugin
 @store
 @loudness
 @as_json
@@ -35,6 +38,9 @@ def export_command(as_json: bool, **options: Any) -> None:
     with output(as_json) as give:
         done = export(**options)
         kind = "averaged and raw" if "raw" in done["weights"] else "averaged"
+        if options["to"] == "onnx":
+            give(done, f"{done['path']}, {byte_size(done['size'])}: the averaged network, tried")
+            return
         lines = [
             f"{done['run']} exported, {byte_size(done['size'])}: {kind} weights in {done['dtype']}"
             + (", prepared images" if done["images"] else ""),

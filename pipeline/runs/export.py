@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import torch
@@ -25,6 +25,7 @@ from .exported import IMAGE_FACTS, PARTS, part_record
 from .finished import Run, finished_run
 from .layout import RECIPE, RUN
 from .live import RUN_PAGE
+from .onnx import SUFFIX, write_onnx
 from .resolve import ZIP
 from .results import ExportResult
 
@@ -39,7 +40,9 @@ def export(
     half: bool = False,
     raw: bool = False,
     images: bool = False,
+    to: Literal["run", "onnx"] = "run",
     store: Path | None = None,
+    plugins: Sequence[Path] = (),
 ) -> ExportResult:
     """Write a finished run into a new folder, or a new zip if ``out`` ends in ``.zip``.
 
@@ -50,13 +53,21 @@ def export(
     - ``half``: weights as float16, half the size.
     - ``raw``: the weights that were averaged too.
     - ``images``: the prepared images too, all of them, which scores are compared with.
+    - ``to``: ``onnx`` writes the network alone into a new file, ``….onnx``; ``plugins`` are the
+      plugin files that this one was made with.
 
     InputError where there is no such run, or ``out`` is there.
     """
     out = out.expanduser()
     if out.exists() or out.is_symlink():
         raise InputError(f"{out} is there already: take another name")
-    opened = finished_run(run, store=store)
+    opened = finished_run(run, store=store, plugins=plugins, device="cpu")
+    if to == "onnx":
+        if half or raw or images:
+            raise InputError(
+                "--half, --raw, --images: have no effect with --to onnx; leave them out"
+            )
+        return _as_onnx(opened, out)
     with _new(out) as folder:
         record = _written(opened, folder, half, raw, images)
     told = record["exported"]
@@ -68,6 +79,22 @@ def export(
         "dtype": told["dtype"],
         "images": "images" in record["artifacts"],
         "plugins": list(record.get("plugin_files", {})),
+    }
+
+
+def _as_onnx(run: Run, out: Path) -> ExportResult:
+    if out.suffix != SUFFIX:
+        raise InputError(f"{out}: should end in {SUFFIX}, such as {out}{SUFFIX}")
+    make_folder(out.parent)
+    write_onnx(run, out)
+    return {
+        "run": run.name,
+        "path": str(out),
+        "size": out.stat().st_size,
+        "weights": ["ema"],
+        "dtype": "float32",
+        "images": False,
+        "plugins": [],
     }
 
 

@@ -94,7 +94,7 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x = block(x, seen)
         x = self.leave(modulated(x, *self.modulation(seen)[:, None].chunk(2, dim=2)))
-        x = x.transpose(1, 2).reshape(len(x), x.shape[2], *grid)
+        x = x.transpose(1, 2).reshape(x.shape[0], x.shape[2], *grid)
         return pixel_shuffle(x, self.patch)
 
     def _initialise(self) -> None:

@@ -115,7 +115,7 @@ class UNet(nn.Module):
         if not self.knows_classes:
             refuse_classes(label)
         if label is None:
-            label = x.new_full((len(x),), NO_CLASS, dtype=torch.int64)
+            label = x.new_full(x.shape[:1], NO_CLASS, dtype=torch.int64)
         x = self.enter(pixel_unshuffle(x, self.patch))
         spread = self.embed(rates.noise**2)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         x = torch.cat([x, spread], dim=1)

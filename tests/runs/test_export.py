@@ -8,15 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
+import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline import InputError, commands
+from pipeline import InputError, Rates, commands
 from pipeline.store.checked import read_json, write_json
 from pipeline.store.fingerprints import sha256_of
-from tests.helpers.tiny import STAGES, draw, run, shell
+from tests.helpers.tiny import CLASSES, STAGES, draw, run, shell
 
 
 @pytest.fixture
@@ -206,3 +207,34 @@ def test_the_shell_says_what_it_wrote(after_first: Path) -> None:
     told = json.loads(shell("export", "tiny", "new.zip", "--half", "--json", plugin=False).stdout)
     assert (told["dtype"], told["weights"], told["images"]) == ("float16", ["ema"], False)
     assert told["size"] == Path("new.zip").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["tiny", "classes"])
+def test_onnx_computes_what_torch_does(name: str, here: Path, after_first: Path) -> None:
+    if name == "classes":
+        Path("classes.yaml").write_text(CLASSES.replace("name: tiny", "name: classes"))
+        run("train.max_steps=2", "evaluate=null", recipe="classes.yaml")
+    told = commands.export(name, Path("made.onnx"), to="onnx", plugins=[STAGES])
+    assert told["size"] == Path("made.onnx").stat().st_size
+    session = onnxruntime.InferenceSession("made.onnx", providers=["CPUExecutionProvider"])
+    model = commands.open_run(name, plugins=[STAGES], device="cpu").model()
+    x, noise = torch.randn(5, 3, 16, 16), torch.rand(5) * 0.9
+    signal = (1 - noise**2).sqrt()
+    given = {"x": x, "signal": signal, "noise": noise}
+    label = torch.tensor([0, 1, 2, 3, -1]) if name == "classes" else None
+    given |= {} if label is None else {"label": label}
+    assert [one.name for one in session.get_inputs()] == list(given)
+    [said] = session.run(None, {key: value.numpy() for key, value in given.items()})
+    with torch.no_grad():
+        expected = model.network(x, Rates(signal, noise), label)
+    torch.testing.assert_close(torch.from_numpy(said), expected, rtol=0, atol=1e-4)
+    facts = json.loads(session.get_modelmeta().custom_metadata_map["pipeline"])
+    assert facts["stages"]["objective"]["prediction"] == "eps"
+    assert facts["codec_state"].keys() == model.codec_state.keys()
+
+
+def test_onnx_refuses_what_has_no_effect(after_first: Path) -> None:
+    with pytest.raises(InputError, match="have no effect with --to onnx"):
+        commands.export("tiny", Path("new.onnx"), to="onnx", half=True)
+    with pytest.raises(InputError, match=r"should end in \.onnx"):
+        commands.export("tiny", Path("new"), to="onnx")
