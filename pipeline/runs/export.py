@@ -64,9 +64,7 @@ def export(
     opened = finished_run(run, store=store, plugins=plugins, device="cpu")
     if to == "onnx":
         if half or raw or images:
-            raise InputError(
-                "--half, --raw, --images: have no effect with --to onnx; leave them out"
-            )
+            raise InputError("--half, --raw, --images: have no effect with --to onnx; omit them")
         return _as_onnx(opened, out)
     with _new(out) as folder:
         record = _written(opened, folder, half, raw, images)

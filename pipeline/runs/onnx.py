@@ -27,7 +27,7 @@ BATCHES = (1, 3)
 
 
 class Exported(nn.Module):
-    """The network with plain tensors: x (N, C, H, W), signal, noise (N,) and, if any, label (N,)."""
+    """The network with plain tensors: x (N, C, H, W), signal and noise (N,), perhaps label (N,)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
