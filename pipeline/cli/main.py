@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ..runs.results import DryRunResult, RunResult
 
 
-class Grid(click.ParamType[tuple[int, int]]):
+class Grid(click.ParamType):  # type: ignore[type-arg]
     """``10x8``: columns and rows."""
 
     name = "COLUMNSxROWS"

@@ -56,7 +56,7 @@ def loudness(command: Callable[..., Any]) -> Callable[..., Any]:
     return quiet(verbose(command))
 
 
-class Classes(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 has no [list[str]]
+class Classes(click.ParamType):  # type: ignore[type-arg]  # click 8.2 has no arguments there
     """``3,17`` or ``rose,sunflower``; a list in brackets where names have commas."""
 
     name = "CLASS,CLASS,…"

@@ -18,7 +18,7 @@ from ..machine import choose_device, cores
 from ..ranks import here
 
 
-class Processes(click.ParamType[int | str]):
+class Processes(click.ParamType):  # type: ignore[type-arg]
     """``2`` or ``auto``."""
 
     name = "N|auto"
