@@ -69,7 +69,7 @@ class Option:
         """The default, or for a stage without one the name that stands for it."""
         if self.info.is_required():
             return self.marker.default if self.marker else None
-        return self.info.get_default(call_default_factory=True, validated_data={})
+        return self.info.get_default(call_default_factory=True)
 
 
 def is_stage_class(cls: object) -> TypeGuard[type]:
