@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline import InputError, Rates, commands
 from pipeline.store.checked import read_json, write_json
 from pipeline.store.fingerprints import sha256_of
-from tests.helpers.tiny import CLASSES, STAGES, draw, run, shell
+from tests.helpers.tiny import CLASSES, STAGES, draw, main, run, shell
 
 
 @pytest.fixture
@@ -238,3 +238,26 @@ def test_onnx_refuses_what_has_no_effect(after_first: Path) -> None:
         commands.export("tiny", Path("new.onnx"), to="onnx", half=True)
     with pytest.raises(InputError, match=r"should end in \.onnx"):
         commands.export("tiny", Path("new"), to="onnx")
+
+
+def test_a_package_ships_a_model(elsewhere, tmp_path, monkeypatch, capfd) -> None:
+    before = pictures()
+    package = tmp_path / "site/my_models"
+    shutil.copytree(elsewhere("folder", half=True), package / "roses")
+    (package / "__init__.py").touch()
+    about = tmp_path / "site/my_models-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my_models\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[pipeline.models]\nroses = my_models\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    [told] = commands.models()
+    assert (told["name"], told["dataset"]) == ("roses", "procedural_flowers")
+    assert list(told["scores"]) == ["kid"]
+    assert Path(told["card"]).is_file()
+    found, drawn = draw("roses", num_images=3, num_steps=2)
+    assert (drawn.int() - before.int()).abs().max() <= 2
+    assert Path(found["folder"]).parent == Path("runs/tiny")
+    with pytest.raises(InputError, match="models that are shipped: roses"):
+        commands.open_run("nothing")
+    assert main("models", plugin=False) == 0
+    assert "roses: procedural_flowers, " in capfd.readouterr().out
