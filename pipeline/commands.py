@@ -15,6 +15,7 @@ from .runs.cache import cache
 from .runs.evaluate import evaluate
 from .runs.export import export
 from .runs.finished import Run
+from .runs.hub import push
 from .runs.invert import invert, reconstruct
 from .runs.listing import ls, rm
 from .runs.opened import open_run
@@ -41,6 +42,7 @@ __all__ = [
     "new",
     "open_run",
     "plugins",
+    "push",
     "reconstruct",
     "report",
     "rm",

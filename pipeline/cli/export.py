@@ -51,3 +51,32 @@ def export_command(as_json: bool, **options: Any) -> None:
             names = ", ".join(done["plugins"])
             lines.insert(1, f"  plugin files, code that others must trust: {names}")
         give(done, "\n".join(lines))
+
+
+@click.command(
+    "push",
+    epilog="""\b
+    Examples:
+      pipeline push flowers_ddim me/flowers --half
+      pipeline sample hf://me/flowers                    (anywhere)""",
+)
+@click.argument("run", type=FOLDER)
+@click.argument("address", metavar="USER/NAME")
+@click.option("--private", is_flag=True, help="Only you see it, where it is new.")
+@click.option("--half", is_flag=True, help="Weights as float16: half the size.")
+@click.option("--raw", is_flag=True, help="The weights that were averaged too.")
+@click.option("--images", is_flag=True, help="The prepared images too, to compare scores with.")
+@store
+@loudness
+@as_json
+def push_command(as_json: bool, **options: Any) -> None:
+    """Export RUN to the model hub, as USER/NAME; whoever takes a run takes hf://USER/NAME."""
+    from ..runs.hub import push
+
+    with output(as_json) as give:
+        done = push(**options)
+        lines = [
+            f"{done['run']} is {done['address']}",
+            f"  use it  pipeline sample {done['address']}",
+        ]
+        give(done, "\n".join(lines))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..store.place import open_store
 from .exported import unpacked
+from .hub import address_of, fetched
 from .layout import RECIPE, RUN, RUNS
 from .shipped import shipped_models
 
@@ -16,10 +17,13 @@ ZIP = ".zip"
 def resolve(run: str | Path, holds: str = RUN, store: Path | None = None) -> Path | None:
     """What RUN stands for, wherever one can be given; None where there is nothing of it.
 
-    That is a file that is there, such as one of weights, or the exported run in a zip, which is
-    unpacked into the store; else the folder, given by its path, by its name under ``runs/``, or by
-    that of a shipped model, that has a file called ``holds`` in it.
+    That is what a hub has by an address ``hf://user/name``; else a file that is there, such as one
+    of weights, or the exported run in a zip, which is unpacked into the store; else the folder that
+    has a file called ``holds`` in it, given by its path, by its name under ``runs/``, or by that of
+    a shipped model.
     """
+    if address := address_of(run):
+        return fetched(address)
     path = Path(run).expanduser()
     if os.path.isfile(path):  # false also for names that no file can have
         return unpacked(path, open_store(store)) if path.suffix == ZIP else path

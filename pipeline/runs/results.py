@@ -111,6 +111,15 @@ class ExportResult(TypedDict):
     """Plugin files that are in it."""
 
 
+class PushResult(TypedDict):
+    """What ``push`` returns."""
+
+    run: str
+    address: str
+    """``hf://user/name``, which every command takes for a run."""
+    commit: str
+
+
 class ModelResult(TypedDict):
     """A shipped model, as ``models`` returns it."""
 
