@@ -15,12 +15,12 @@ from .runs.cache import cache
 from .runs.evaluate import evaluate
 from .runs.export import export
 from .runs.finished import Run
-from .runs.hub import push
 from .runs.invert import invert, reconstruct
 from .runs.listing import ls, rm
 from .runs.opened import open_run
 from .runs.page import report
 from .runs.photos import init
+from .runs.push import push
 from .runs.run import run
 from .runs.sample import sample
 from .runs.shipped import models

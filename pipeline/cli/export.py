@@ -61,7 +61,7 @@ def export_command(as_json: bool, **options: Any) -> None:
       pipeline sample hf://me/flowers                    (anywhere)""",
 )
 @click.argument("run", type=FOLDER)
-@click.argument("address", metavar="USER/NAME")
+@click.argument("address", metavar="ADDRESS")
 @click.option("--private", is_flag=True, help="Only you see it, where it is new.")
 @click.option("--half", is_flag=True, help="Weights as float16: half the size.")
 @click.option("--raw", is_flag=True, help="The weights that were averaged too.")
@@ -70,8 +70,8 @@ def export_command(as_json: bool, **options: Any) -> None:
 @loudness
 @as_json
 def push_command(as_json: bool, **options: Any) -> None:
-    """Export RUN to the model hub, as USER/NAME; whoever takes a run takes hf://USER/NAME."""
-    from ..runs.hub import push
+    """Export RUN to the model hub, as ADDRESS (user/name): hf://user/name is a run then."""
+    from ..runs.push import push
 
     with output(as_json) as give:
         done = push(**options)

@@ -1,9 +1,8 @@
-"""Exported runs on a model hub: ``hf://user/name`` is a run, and ``pipeline push`` makes one."""
+"""Exported runs on a model hub: ``hf://user/name`` is a run."""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 from ..errors import InputError
 from .exported import PARTS
 from .layout import RUN
-from .results import PushResult
 
 _ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)$")
 """A path in the shell loses one of the two slashes."""
@@ -34,9 +32,9 @@ def fetched(address: str) -> Path:
 
     InputError where it cannot be had, or is no exported run.
     """
-    hub = _library()
+    hub = library()
     wanted = [RUN, "recipe.yaml", "*.md", "*.html", "*.json", "*.jsonl", "*.png", "plugins/*"]
-    with _explaining(f"hf://{address}"):
+    with explaining(f"hf://{address}"):
         patterns = [*wanted, *(f"{part}/*" for part in PARTS)]
         folder = Path(hub.snapshot_download(address, allow_patterns=patterns))
     if not (folder / RUN).is_file():
@@ -44,38 +42,8 @@ def fetched(address: str) -> Path:
     return folder
 
 
-def push(
-    run: str | Path,
-    address: str,
-    *,
-    private: bool = False,
-    half: bool = False,
-    raw: bool = False,
-    images: bool = False,
-    store: Path | None = None,
-) -> PushResult:
-    """Export a run as ``export`` does, and put it on the hub as ``user/name``.
-
-    ``private``: where it is new, only its owner sees it. Who pushes is who has logged in (``hf auth
-    login``) or ``HF_TOKEN``. InputError where the hub refuses.
-    """
-    from .export import export
-
-    wanted = address_of(address) or address_of(f"hf://{address}")
-    hub = _library()
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "run"
-        done = export(run, made, half=half, raw=raw, images=images, store=store)
-        with _explaining(f"hf://{wanted}"):
-            api = hub.HfApi()
-            api.create_repo(wanted, private=private, exist_ok=True)
-            told = api.upload_folder(
-                repo_id=wanted, folder_path=made, commit_message=f"{done['run']}, by pipeline push"
-            )
-    return {"run": done["run"], "address": f"hf://{wanted}", "commit": str(told.oid)}
-
-
-def _library() -> Any:
+def library() -> Any:
+    """The hub's own library. InputError where it is not installed."""
     try:
         import huggingface_hub
     except ImportError as error:
@@ -86,7 +54,7 @@ def _library() -> Any:
 
 
 @contextmanager
-def _explaining(address: str) -> Iterator[None]:
+def explaining(address: str) -> Iterator[None]:
     """InputError in a line for what the hub's library raises."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
