@@ -13,7 +13,7 @@ from pipeline import InputError, IOOnly, stage
 from .files import ImageFiles
 from .labels import by_folder, by_prefix, by_table, some
 
-JUNK_NAMES = {"thumbs.db", "desktop.ini", "__macosx"}
+JUNK_NAMES = {".ds_store", "thumbs.db", "desktop.ini", "__macosx"}
 JUNK_ENDS = {".txt", ".json", ".xmp", ".csv"}
 """What systems and photo programs leave beside photos."""
 
@@ -29,8 +29,9 @@ class ImageFolder:
     without a photo. Images and classes are in the order of their names, whatever the order on the
     disk.
 
-    Files and folders whose name starts with a dot are ignored. ``Thumbs.db``, ``desktop.ini``,
-    ``__MACOSX``, ``*.txt``, ``*.json``, ``*.xmp`` and ``*.csv`` are passed over, which is told.
+    Files and folders whose name starts with a dot are ignored. ``.DS_Store``, ``Thumbs.db``,
+    ``desktop.ini``, ``__MACOSX``, ``*.txt``, ``*.json``, ``*.xmp`` and ``*.csv`` are passed over,
+    which is told.
     Every other file must be an image that Pillow opens with 16 bits a channel at most: those that
     are not are named, with the reason, when the images are prepared. HEIC needs the extra
     ``photos``.
@@ -139,10 +140,10 @@ def _files(folder: Path, above: tuple[str, ...], junk: list[Path]) -> Iterator[P
     with os.scandir(folder) as entries:
         for entry in entries:
             path = folder / entry.name
-            if entry.name.startswith("."):
-                continue
             if entry.name.lower() in JUNK_NAMES:
                 junk.append(path)
+            elif entry.name.startswith("."):
+                continue
             elif entry.is_dir():
                 inner = _files(path, (*above, here), junk)
                 yield from (Path(entry.name, below) for below in inner)

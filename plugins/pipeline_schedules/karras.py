@@ -17,11 +17,11 @@ Sigma = Annotated[float, Field(ge=5e-5, le=2e4)]
 class Karras:
     """signal = 1, noise = sigma, sigma^(1 / rho) linear in t. Variance-exploding.
 
-    Levels evenly spaced in t are the paper's steps but for the last: of N levels they are the first N
-    of the paper's N + 1, so that the last sigma is above sigma_min (0.00704 for N = 18). ``spacing:
-    karras`` gives the paper's. Uniform times in training have a median
-    sigma of 2.5, the paper's log-normal has 0.3: the objective's times logit_normal with location
-    -0.87 and scale 0.48 come near that.
+    Levels evenly spaced in t are the paper's steps but for the last: N of them are the first N of
+    the paper's N + 1, so that the last sigma is above sigma_min (0.00704 for N = 18). ``spacing:
+    karras`` gives the paper's. Uniform times in training have a median sigma of 2.5, the paper's
+    log-normal has 0.3: the objective's times logit_normal with location -0.87 and scale 0.48 come
+    near that.
     """
 
     sigma_min: Sigma = 0.002

@@ -75,8 +75,8 @@ def test_what_is_no_photo_is_passed_over_and_told(tmp_path: Path) -> None:
     assert [path.name for path in source.paths] == ["a.png"]
     (remark,) = source.remarks
     assert remark == (
-        f"{tmp_path}: passed over what is no photo: README.TXT, Thumbs.db, __MACOSX, rose/a.xmp, "
-        "rose/desktop.ini, … (6 in all)"
+        f"{tmp_path}: passed over what is no photo: .DS_Store, README.TXT, Thumbs.db, __MACOSX, "
+        "rose/a.xmp, … (7 in all)"
     )
 
 
