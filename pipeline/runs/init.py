@@ -44,7 +44,7 @@ def _found(given: str, store: Path, own: Path | None) -> tuple[str, Path]:
     path = resolve(given, store=store)
     if path and path.is_file():
         return given, _pair(path)
-    run = finished_run(given, store=store if path and path != Path(given) else None)
+    run = finished_run(path or given)
     if own and run.folder.resolve() == own.resolve():
         raise InputError(f"{given}: is this very run; give this one another --name")
     if "exported" in run.record or not run.own_store.is_dir():
