@@ -10,6 +10,11 @@ import click
 from .options import FOLDER, loudness, plugin, store
 from .output import as_json, output
 
+half = click.option("--half", is_flag=True, help="Weights as float16: half the size.")
+raw = click.option("--raw", is_flag=True, help="The weights that were averaged too.")
+images = click.option("--images", is_flag=True, help="The prepared images too, to compare scores.")
+about = click.option("--about", type=FOLDER, help="Markdown for the card: the data, the licence.")
+
 
 @click.command(
     "export",
@@ -22,9 +27,10 @@ from .output import as_json, output
 )
 @click.argument("run", type=FOLDER)
 @click.argument("out", type=FOLDER)
-@click.option("--half", is_flag=True, help="Weights as float16: half the size.")
-@click.option("--raw", is_flag=True, help="The weights that were averaged too.")
-@click.option("--images", is_flag=True, help="The prepared images too, to compare scores with.")
+@half
+@raw
+@images
+@about
 @click.option("--to", type=click.Choice(["run", "onnx"]), default="run", help="Its network alone.")
 @plugin
 @store
@@ -57,15 +63,16 @@ def export_command(as_json: bool, **options: Any) -> None:
     "push",
     epilog="""\b
     Examples:
-      pipeline push flowers_ddim me/flowers --half
+      pipeline push flowers_ddim me/flowers --half --about licence.md
       pipeline sample hf://me/flowers                    (anywhere)""",
 )
 @click.argument("run", type=FOLDER)
 @click.argument("address", metavar="ADDRESS")
 @click.option("--private", is_flag=True, help="Only you see it, where it is new.")
-@click.option("--half", is_flag=True, help="Weights as float16: half the size.")
-@click.option("--raw", is_flag=True, help="The weights that were averaged too.")
-@click.option("--images", is_flag=True, help="The prepared images too, to compare scores with.")
+@half
+@raw
+@images
+@about
 @store
 @loudness
 @as_json

@@ -11,13 +11,28 @@ from ..records import HistoryRecord, RunRecord
 CARD = "README.md"
 
 
-def card(record: RunRecord, validations: Sequence[HistoryRecord], half: bool) -> str:
-    """What the model is, how it was made, how good it is, and how to draw from it."""
+LICENCE = (
+    "The licence of the data and of the model is for you to say: add `license: …` to the head of "
+    "this file before you publish it."
+)
+
+
+def card(
+    record: RunRecord,
+    validations: Sequence[HistoryRecord],
+    half: bool,
+    about: str | None = None,
+) -> str:
+    """What the model is, how it was made, how good it is, and how to draw from it.
+
+    ``about`` is what its owner says of the data and the licence.
+    """
     parts = [
         _head(record),
         f"# {record['name']}",
         "![Samples](samples.png)",
         _what(record, half),
+        about or LICENCE,
         "## Draw from it",
         _use(record),
         "## How good it is",
@@ -40,8 +55,7 @@ def _what(record: RunRecord, half: bool) -> str:
     kept = " Its weights are kept as float16." if half else ""
     return (
         f"A diffusion model of {record['parameters']:,} parameters{classes}, trained on the "
-        f"dataset `{flow(recipe['dataset'])}`.{kept} The licence of the data and of the model is "
-        "for you to say: add `license: …` to the head of this file before you publish it."
+        f"dataset `{flow(recipe['dataset'])}`.{kept}"
     )
 
 
@@ -83,8 +97,15 @@ def _made(record: RunRecord, validations: Sequence[HistoryRecord]) -> str:
     steps = f"{validations[-1].step:,} steps. " if validations else ""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return (
-        f"{steps}`{record['command']}`, finished {record['finished'][:10]} on "
+        f"{steps}`{record['command']}`, {_trained(record)}finished {record['finished'][:10]} on "
         f"{record['machine']['device']} with {versions}. Every option is in "
         "[recipe.yaml](recipe.yaml): `pipeline run recipe.yaml` makes it again. The page with "
         "curves, samples and their nearest neighbours is [report.html](report.html)."
     )
+
+
+def _trained(record: RunRecord) -> str:
+    """Where its training took place, if all of it was on one kind of device."""
+    stretches = record.get("training", {}).get("stretches", [])
+    places = {f"{stretch['device']} with torch {stretch['torch']}" for stretch in stretches}
+    return f"trained on {places.pop()}, " if len(places) == 1 else ""

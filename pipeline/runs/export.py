@@ -40,6 +40,7 @@ def export(
     half: bool = False,
     raw: bool = False,
     images: bool = False,
+    about: Path | None = None,
     to: Literal["run", "onnx"] = "run",
     store: Path | None = None,
     plugins: Sequence[Path] = (),
@@ -53,6 +54,7 @@ def export(
     - ``half``: weights as float16, half the size.
     - ``raw``: the weights that were averaged too.
     - ``images``: the prepared images too, all of them, which scores are compared with.
+    - ``about``: a Markdown file whose text the card has on the data and the licence.
     - ``to``: ``onnx`` writes the network alone into a new file, ``….onnx``; ``plugins`` are the
       plugin files that this one was made with.
 
@@ -63,11 +65,14 @@ def export(
         raise InputError(f"{out} is there already: take another name")
     opened = finished_run(run, store=store, plugins=plugins, device="cpu")
     if to == "onnx":
-        if half or raw or images:
-            raise InputError("--half, --raw, --images: have no effect with --to onnx; omit them")
+        if half or raw or images or about:
+            raise InputError(
+                "--half, --raw, --images, --about: have no effect with --to onnx; omit them"
+            )
         return _as_onnx(opened, out)
+    words = _read(about) if about else None
     with _new(out) as folder:
-        record = _written(opened, folder, half, raw, images)
+        record = _written(opened, folder, half, raw, images, words)
     told = record["exported"]
     return {
         "run": opened.name,
@@ -78,6 +83,13 @@ def export(
         "images": "images" in record["artifacts"],
         "plugins": list(record.get("plugin_files", {})),
     }
+
+
+def _read(about: Path) -> str:
+    try:
+        return about.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--about: {about}: cannot be read as text: {error}") from error
 
 
 def _as_onnx(run: Run, out: Path) -> ExportResult:
@@ -114,7 +126,9 @@ def _new(out: Path) -> Iterator[Path]:
                 zipped.write(file, file.relative_to(folder).as_posix(), how)
 
 
-def _written(run: Run, folder: Path, half: bool, raw: bool, images: bool) -> RunRecord:
+def _written(
+    run: Run, folder: Path, half: bool, raw: bool, images: bool, about: str | None
+) -> RunRecord:
     """Fill the folder. Returns its ``run.json``."""
     weights = ["ema", "raw"] if raw else ["ema"]
     _write_model(run, folder / "model", weights, half)
@@ -125,7 +139,7 @@ def _written(run: Run, folder: Path, half: bool, raw: bool, images: bool) -> Run
         if (run.folder / name).is_file():
             make_folder((folder / name).parent)
             shutil.copyfile(run.folder / name, folder / name)
-    write_text(folder / CARD, card(run.record, run.validations, half))
+    write_text(folder / CARD, card(run.record, run.validations, half, about))
     files = {
         file.relative_to(folder).as_posix(): sha256_of(file)
         for file in sorted(folder.rglob("*"))

@@ -18,6 +18,7 @@ def push(
     half: bool = False,
     raw: bool = False,
     images: bool = False,
+    about: Path | None = None,
     store: Path | None = None,
 ) -> PushResult:
     """Export a run as ``export`` does, and put it on the hub as ``user/name``.
@@ -29,7 +30,8 @@ def push(
     hub = library()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "run"
-        done = export(run, made, half=half, raw=raw, images=images, store=store)
+        kept = {"half": half, "raw": raw, "images": images}
+        done = export(run, made, **kept, about=about, store=store)
         with explaining(f"hf://{wanted}"):
             api = hub.HfApi()
             api.create_repo(wanted, private=private, exist_ok=True)

@@ -77,6 +77,21 @@ def test_what_was_not_exported_is_told(elsewhere: Callable[..., Path]) -> None:
         commands.report([Path(out)])
 
 
+def test_the_card_has_its_owners_words(after_first: Path) -> None:
+    commands.export("tiny", Path("one"))
+    assert "is for you to say" in Path("one/README.md").read_text()
+    Path("about.md").write_text("Drawn by me, CC0 — take it.", encoding="utf-8")
+    commands.export("tiny", Path("two"), about=Path("about.md"))
+    card = Path("two/README.md").read_text(encoding="utf-8")
+    assert "Drawn by me, CC0 — take it." in card
+    assert "is for you to say" not in card
+    assert "trained on cpu with torch" in card
+    for wrong in ("nothing.md", "runs"):
+        with pytest.raises(InputError, match=f"--about: {wrong}: cannot be read"):
+            commands.export("tiny", Path("three"), about=Path(wrong))
+    assert not Path("three").exists()
+
+
 def test_it_is_scored_against_its_images_or_others(elsewhere: Callable[..., Path]) -> None:
     kept = commands.open_run("tiny").record["scores"]["kid"]["value"]
     out = elsewhere("tiny.zip", images=True)
