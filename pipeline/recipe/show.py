@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ..plugin.specs import ABSENT, changes, is_stage, stage_names
 from .complaints import join
 from .keys import keys_as_text
 from .load import Loaded, check_recipe, load
+from .merge import PACKAGED
 from .yaml12 import flow
 
 
@@ -48,9 +50,16 @@ def diff(a: str | Path, b: str | Path, *, plugins: Sequence[Path] = ()) -> str:
 
 def recipe_as_yaml(loaded: Loaded) -> str:
     """The resolved recipe as YAML, the origin of each value behind it."""
-    lines = [(text, loaded.origins.get(path)) for text, path in _lines(loaded.data, "", "")]
+    origins = {path: _in_short(origin) for path, origin in loaded.origins.items()}
+    lines = [(text, origins.get(path)) for text, path in _lines(loaded.data, "", "")]
     width = max(len(text) for text, origin in lines if origin)
     return "".join(f"{t:{width}}  # {origin}\n" if origin else f"{t}\n" for t, origin in lines)
+
+
+def _in_short(text: str) -> str:
+    """Without the folder of a packaged recipe: on another machine it is another one."""
+    folder = next((f"{folder}{os.sep}" for folder in PACKAGED if text.startswith(str(folder))), "")
+    return text.removeprefix(folder)
 
 
 def recipe_differences(a: Loaded, b: Loaded) -> str:
