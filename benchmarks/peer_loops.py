@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PLUGIN = Path(__file__).parents[1] / "examples/pipeline-unet2d/pipeline_unet2d.py"
 Step = Callable[[], object]
 
 
@@ -49,7 +48,7 @@ def prepared(setting: Setting) -> Prepared:
     from pipeline.recipe.load import load
     from pipeline.store.store import Store
 
-    registry = Registry.load([PLUGIN])
+    registry = Registry.load([])
     size, batch = setting.size, setting.batch
     overrides = [
         f"dataset={{name: procedural_flowers, num_images: {setting.num_images}, size: {size}}}",

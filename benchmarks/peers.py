@@ -5,7 +5,7 @@
 (a) this project's `Training`, (b) a bare loop of torch, (c) the loop of diffusers' unconditional
 training example, written anew with its public parts and accelerate: peer_loops.py has them. Each
 mirrors, normalises and noises a batch, changes the weights by AdamW and follows them by an average.
-The network is UNet2DModel as examples/pipeline-unet2d makes it.
+The network is UNet2DModel, the backbone `unet2d`.
 
 Steps alternate within one process, all with the memory allocator set as this project sets it while
 it trains. Start-up, from the start of Python to the end of the first step, and peak memory are

@@ -15,6 +15,7 @@ from .runs.cache import cache
 from .runs.evaluate import evaluate
 from .runs.export import export
 from .runs.finished import Run
+from .runs.imported import import_
 from .runs.invert import invert, reconstruct
 from .runs.listing import ls, rm
 from .runs.opened import open_run
@@ -35,6 +36,7 @@ __all__ = [
     "diff",
     "evaluate",
     "export",
+    "import_",
     "init",
     "invert",
     "ls",

@@ -23,6 +23,7 @@ about = click.option("--about", type=FOLDER, help="Markdown for the card: the da
       pipeline export flowers_ddim flowers.zip --half
       pipeline export runs/flowers_ddim flowers/ --images
       pipeline export flowers_ddim flowers.onnx --to onnx
+      pipeline export my_unet2d unet2d/ --to diffusers   (DiffusionPipeline.from_pretrained)
       pipeline sample flowers.zip                        (on any machine)""",
 )
 @click.argument("run", type=FOLDER)
@@ -31,7 +32,12 @@ about = click.option("--about", type=FOLDER, help="Markdown for the card: the da
 @raw
 @images
 @about
-@click.option("--to", type=click.Choice(["run", "onnx"]), default="run", help="Its network alone.")
+@click.option(
+    "--to",
+    type=click.Choice(["run", "onnx", "diffusers"]),
+    default="run",
+    help="For other programs: the network, or a DDIMPipeline.",
+)
 @plugin
 @store
 @loudness
@@ -44,7 +50,7 @@ def export_command(as_json: bool, **options: Any) -> None:
     with output(as_json) as give:
         done = export(**options)
         kind = "averaged and raw" if "raw" in done["weights"] else "averaged"
-        if options["to"] == "onnx":
+        if options["to"] != "run":
             give(done, f"{done['path']}, {byte_size(done['size'])}: the averaged network, tried")
             return
         lines = [
@@ -56,6 +62,33 @@ def export_command(as_json: bool, **options: Any) -> None:
         if done["plugins"]:
             names = ", ".join(done["plugins"])
             lines.insert(1, f"  plugin files, code that others must trust: {names}")
+        give(done, "\n".join(lines))
+
+
+@click.command(
+    "import",
+    epilog="""\b
+    Examples:
+      pipeline import ddpm-flowers-64/ runs/flowers64
+      pipeline sample flowers64 --num-images 4
+      pipeline run runs/flowers64/recipe.yaml --set dataset.root=photos/ \\
+        --set train.init=flowers64 --name mine""",
+)
+@click.argument("folder", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@loudness
+@as_json
+def import_command(as_json: bool, **options: Any) -> None:
+    """Make a run, OUT, of a DDPMPipeline or DDIMPipeline that diffusers saved in FOLDER."""
+    from ..runs.imported import import_
+
+    with output(as_json) as give:
+        done = import_(**options)
+        lines = [
+            f"{done['run']} imported: {done['parameters']:,} parameters",
+            f"  recipe   {Path(done['path']) / 'recipe.yaml'}",
+            f"  use it   pipeline sample {done['path']} --num-images 4",
+        ]
         give(done, "\n".join(lines))
 
 

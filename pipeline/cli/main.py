@@ -17,7 +17,7 @@ from .cache import cache_group
 from .compare import compare_command
 from .complete import completion_command, recipes, runs
 from .dry_run import dry_run_summary
-from .export import export_command, push_command
+from .export import export_command, import_command, push_command
 from .invert import invert_command, reconstruct_command
 from .models import models_command
 from .options import (
@@ -274,6 +274,7 @@ def report_command(as_json: bool, **options: Any) -> None:
 
 for command in (
     export_command,
+    import_command,
     push_command,
     models_command,
     invert_command,

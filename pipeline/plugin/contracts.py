@@ -137,6 +137,19 @@ class Backbone(Protocol):
 
 
 @runtime_checkable
+class ForDiffusers(Protocol):
+    """A network that diffusers has too; others need no ``to_diffusers``."""
+
+    def to_diffusers(self, rates: Rates[Tensor]) -> nn.Module:
+        """diffusers' model that says at timestep i what this one says at the i-th rates.
+
+        Raises InputError for what diffusers' pipelines cannot do, such as classes.
+
+        rates: at all timesteps, scaled, float64 (T,) each.
+        """
+
+
+@runtime_checkable
 class Upsampler(Protocol):
     """How a U-Net goes back up."""
 

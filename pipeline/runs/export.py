@@ -21,6 +21,7 @@ from ..store.folders import fsync, make_folder, private, replacing, write_text
 from ..store.manifest import MANIFEST
 from ..store.weights import read_weights, without_prefix, write_weights
 from .card import CARD, card
+from .diffusers import write_diffusers
 from .exported import IMAGE_FACTS, PARTS, part_record
 from .finished import Run, finished_run
 from .layout import RECIPE, RUN
@@ -41,7 +42,7 @@ def export(
     raw: bool = False,
     images: bool = False,
     about: Path | None = None,
-    to: Literal["run", "onnx"] = "run",
+    to: Literal["run", "onnx", "diffusers"] = "run",
     store: Path | None = None,
     plugins: Sequence[Path] = (),
 ) -> ExportResult:
@@ -55,8 +56,9 @@ def export(
     - ``raw``: the weights that were averaged too.
     - ``images``: the prepared images too, all of them, which scores are compared with.
     - ``about``: a Markdown file whose text the card has on the data and the licence.
-    - ``to``: ``onnx`` writes the network alone into a new file, ``….onnx``; ``plugins`` are the
-      plugin files that this one was made with.
+    - ``to``: ``onnx`` writes the network alone into a new file, ``….onnx``; ``diffusers`` a folder
+      that diffusers loads as a ``DDIMPipeline``. ``plugins`` are the plugin files that this run was
+      made with.
 
     InputError where there is no such run, or ``out`` is there.
     """
@@ -64,12 +66,12 @@ def export(
     if out.exists() or out.is_symlink():
         raise InputError(f"{out} is there already: take another name")
     opened = finished_run(run, store=store, plugins=plugins, device="cpu")
-    if to == "onnx":
+    if to != "run":
         if half or raw or images or about:
             raise InputError(
-                "--half, --raw, --images, --about: have no effect with --to onnx; omit them"
+                f"--half, --raw, --images, --about: have no effect with --to {to}; omit them"
             )
-        return _as_onnx(opened, out)
+        return _for_others(opened, out, to)
     words = _read(about) if about else None
     with _new(out) as folder:
         record = _written(opened, folder, half, raw, images, words)
@@ -77,7 +79,7 @@ def export(
     return {
         "run": opened.name,
         "path": str(out),
-        "size": sum(p.stat().st_size for p in ([out] if out.is_file() else out.rglob("*"))),
+        "size": _size(out),
         "weights": told["weights"],
         "dtype": told["dtype"],
         "images": "images" in record["artifacts"],
@@ -92,20 +94,26 @@ def _read(about: Path) -> str:
         raise InputError(f"--about: {about}: cannot be read as text: {error}") from error
 
 
-def _as_onnx(run: Run, out: Path) -> ExportResult:
-    if out.suffix != SUFFIX:
+def _for_others(run: Run, out: Path, to: Literal["onnx", "diffusers"]) -> ExportResult:
+    if to == "onnx" and out.suffix != SUFFIX:
         raise InputError(f"{out}: should end in {SUFFIX}, such as {out}{SUFFIX}")
+    if to == "diffusers" and out.suffix == ZIP:
+        raise InputError(f"{out}: should be a folder, which diffusers loads")
     make_folder(out.parent)
-    write_onnx(run, out)
+    (write_onnx if to == "onnx" else write_diffusers)(run, out)
     return {
         "run": run.name,
         "path": str(out),
-        "size": out.stat().st_size,
+        "size": _size(out),
         "weights": ["ema"],
         "dtype": "float32",
         "images": False,
         "plugins": [],
     }
+
+
+def _size(out: Path) -> int:
+    return sum(p.stat().st_size for p in ([out] if out.is_file() else out.rglob("*")))
 
 
 @contextmanager

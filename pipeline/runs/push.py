@@ -30,8 +30,7 @@ def push(
     hub = library()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "run"
-        kept = {"half": half, "raw": raw, "images": images}
-        done = export(run, made, **kept, about=about, store=store)
+        done = export(run, made, half=half, raw=raw, images=images, about=about, store=store)
         with explaining(f"hf://{wanted}"):
             api = hub.HfApi()
             api.create_repo(wanted, private=private, exist_ok=True)

@@ -120,6 +120,15 @@ class PushResult(TypedDict):
     commit: str
 
 
+class ImportResult(TypedDict):
+    """What ``import`` returns."""
+
+    run: str
+    path: str
+    parameters: int
+    preprocess: list[Plain]
+
+
 class ModelResult(TypedDict):
     """A shipped model, as ``models`` returns it."""
 

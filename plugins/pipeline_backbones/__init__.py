@@ -8,6 +8,8 @@ def register_backbones() -> dict[str, str]:
     """Names and where their classes are."""
     return {
         "adm_unet": "pipeline_backbones.adm_unet:ADMUNet",
+        "diffusers_unet2d": "pipeline_backbones.unet2d:DiffusersUNet2D",
         "dit": "pipeline_backbones.dit:DiT",
         "residual_unet": "pipeline_backbones.residual_unet:ResidualUNet",
+        "unet2d": "pipeline_backbones.unet2d:UNet2D",
     }

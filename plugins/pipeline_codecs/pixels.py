@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from pipeline import stage
+from pipeline import OptionSets, stage
 
 
 @stage
 class Pixels:
-    """Zero mean and unit variance in each channel, by the statistics of the training images."""
+    """Each channel shifted and scaled."""
+
+    to: Literal["unit_variance", "range"] = "unit_variance"
+    """unit_variance: zero mean and unit variance, by the statistics of the training images, which
+    schedules and objectives are made for. range: 0…255 becomes -1…1, as in diffusers, where images
+    of a data set have a variance of a quarter or so."""
+
+    examples: ClassVar[OptionSets] = ({"to": "range"},)
 
     def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
         """uint8 (N, C, H, W) batches -> ``mean`` and ``std`` (C,) of values in [0, 1]."""
+        if self.to == "range":
+            half = torch.full((next(iter(batches)).shape[1],), 0.5)
+            return {"mean": half, "std": half.clone()}
         count, total, squares = 0, torch.zeros(()), torch.zeros(())
         for batch in batches:
             pixels = batch.transpose(0, 1).flatten(1).double() / 255

@@ -51,12 +51,6 @@ def lms_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _installed("pipeline-lms", tmp_path_factory.mktemp("site"))
 
 
-@pytest.fixture(scope="session")
-def unet2d_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip installed the example of a backbone."""
-    return _installed("pipeline-unet2d", tmp_path_factory.mktemp("site"))
-
-
 def _installed(example: str, site: Path) -> Path:
     offline = ["--no-index", "--no-deps", "--no-build-isolation"]
     command = [sys.executable, "-m", "pip", "install", *offline, "--target", site]

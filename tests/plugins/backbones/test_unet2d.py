@@ -1,11 +1,10 @@
-"""The example package that wraps diffusers' UNet2DModel."""
+"""diffusers' UNet2DModel as a backbone."""
 
 from __future__ import annotations
 
 import copy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,25 +14,8 @@ from torch import Tensor, nn
 from pipeline import NO_CLASS, InputError, Rates
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
-from tests.helpers.paths import ROOT
-from tests.helpers.strangers import environment, pipeline
 
-EXAMPLE = ROOT / "examples/pipeline-unet2d"
-MODULE = EXAMPLE / "pipeline_unet2d.py"
-REGISTRY = Registry.load([MODULE])
-
-RECIPE = """\
-name: tiny
-dataset: {name: procedural_flowers, num_images: 60, size: 16}
-schedule: cosine
-objective: denoising
-backbone: {name: unet2d, widths: [8, 8]}
-train:
-  max_steps: 2
-  batch_size: 8
-  validate: {sampler: ddim, num_steps: 2, num_images: 4, grid: [2, 1], grid_num_steps: 2}
-sample: {sampler: ddim, num_steps: 2, num_images: 4, grid: [2, 2]}
-"""
+REGISTRY = Registry.load([])
 
 
 def build(num_classes: int | None = 5, shape=(3, 8, 12), **options) -> nn.Module:
@@ -52,15 +34,11 @@ def inputs(n: int = 4, dtype=torch.float32) -> tuple[Tensor, Rates[Tensor], Tens
     return x, Rates((1 - noise**2).sqrt(), noise), torch.arange(n) - 1
 
 
-def test_it_takes_less_than_40_lines() -> None:
-    assert len(MODULE.read_text().splitlines()) < 40
-
-
 def test_it_is_the_model_at_timesteps_linear_in_log_snr() -> None:
     network = build()
     x, rates, label = inputs()
-    other = UNet2DModel(**network.config)
-    other.load_state_dict(network.state_dict(), strict=False)
+    other = UNet2DModel(**network.unet.config)
+    other.load_state_dict(network.unet.state_dict(), strict=False)
     nn.init.zeros_(other.mid_block.attentions[0].to_k.bias)
     steps = 1000 * (20 - 2 * (rates.signal / rates.noise).log()) / 40
     expected = other(x, steps, label + 1).sample
@@ -125,16 +103,26 @@ def test_sizes_it_cannot_take_are_refused() -> None:
             build(widths=widths)
 
 
-def test_installed_it_is_listed_without_torch_and_runs(unet2d_site: Path, tmp_path: Path) -> None:
-    code = "import sys, pipeline_unet2d; print({'torch', 'diffusers'} & set(sys.modules))"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment(unet2d_site), capture_output=True, text=True)
+def test_it_is_found_without_diffusers_and_tells_what_to_install(monkeypatch) -> None:
+    code = "import sys, pipeline_backbones.unet2d; print({'diffusers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
-    table = pipeline(tmp_path, "plugins", site=unet2d_site).stdout
-    assert ["backbone", "unet2d", "pipeline_unet2d", "pipeline-unet2d", "0.1.0"] in [
-        line.split() for line in table.splitlines()
-    ]
-    (tmp_path / "tiny.yaml").write_text(RECIPE)
-    done = pipeline(tmp_path, "run", "tiny.yaml", site=unet2d_site)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "runs/tiny/samples.png").is_file()
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(InputError, match=r"needs diffusers: pip install 'diffusion-pipeline\[diff"):
+        build()
+
+
+def test_the_other_one_sees_the_timesteps_of_its_schedule() -> None:
+    schedule = {"name": "ddpm"}
+    spec = {"name": "diffusers_unet2d", "schedule": schedule}
+    network = build_stage(REGISTRY, "backbone", spec)((3, 8, 8), None)
+    rates = build_stage(REGISTRY, "schedule", schedule)(
+        torch.tensor([1, 1.5, 500, 1000], dtype=torch.float64) / 1000
+    )
+    assert network.timesteps(rates).tolist() == pytest.approx([0, 0.5, 499, 999], abs=1e-6)
+    with pytest.raises(InputError, match="knows no classes"):
+        build_stage(REGISTRY, "backbone", spec)((3, 8, 8), 2)
+    wrong = ({"layers": 2}, "UNet2DModel has no layers"), ({"norm_num_groups": 5}, "config")
+    for config, told in wrong:
+        with pytest.raises(InputError, match=told):
+            build_stage(REGISTRY, "backbone", {**spec, "config": config})((3, 8, 8), None)
