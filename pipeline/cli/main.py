@@ -205,6 +205,7 @@ def sample_command(as_json: bool, **options: Any) -> None:
     Examples:
       pipeline evaluate runs/flowers_ddim --metric kid
       pipeline evaluate my_samples/ --against my_photos/ --metric kid --features efficientnet_lite0
+      pipeline evaluate flowers_ddim --features efficientnet_lite0 --features efficientnet_lite2
       pipeline evaluate my_samples/ --against runs/flowers_ddim""",
 )
 @click.argument("what", metavar="RUN_OR_FOLDER", type=FOLDER, shell_complete=runs)
@@ -212,7 +213,7 @@ def sample_command(as_json: bool, **options: Any) -> None:
     "--against", type=FOLDER, help="Real images: a folder, or a run's  [default: its own]"
 )
 @click.option("--metric", "metrics", multiple=True, default=["kid"], show_default=True)
-@click.option("--features", help="Network for the features  [default: the run's]")
+@click.option("--features", multiple=True, help="Network, or several  [default: the run's]")
 @click.option("--size", type=click.IntRange(1), help="Of the images of two folders, in pixels")
 @click.option(
     "--num-images", type=click.IntRange(2), help="Samples of a run  [default: its recipe's]"

@@ -56,7 +56,7 @@ from .setting import Budget, Setting
 from .subjects import Subject, subject_of
 from .trials import Trial, plan_trials, run_here, trials_of
 from .variants import Variant, variants_of
-from .verdicts import judge
+from .verdicts import disagreements, judge
 
 SEEDS = 3
 """Trainings of each recipe: the fewest that say how much they differ among themselves."""
@@ -244,7 +244,7 @@ def _record(
         **_training_time(scored),
         "seeds": [trials[i].seed for i in range(0, len(trials), len(subjects))],
         "budget": str(setting.budget) if setting.budget else None,
-        "notes": cautions(subjects, steps, timed=timed),
+        "notes": [*cautions(subjects, steps, timed=timed), *disagreements(pairs)],
         "metrics": {
             name: _metric_record(name, metric, scored, ends.get(name, {}))
             for name, metric in metrics.items()

@@ -41,6 +41,23 @@ def judge(
     ]
 
 
+def disagreements(pairs: Sequence[PairRecord]) -> list[str]:
+    """A sentence for every two variants of which metrics do not say the same."""
+    found: dict[tuple[str, str], dict[str, str | None]] = {}
+    for pair in pairs:
+        found.setdefault((pair["first"], pair["second"]), {})[pair["metric"]] = pair["better"]
+    notes = []
+    for (first, second), said in found.items():
+        claims = {metric_name(metric): better for metric, better in said.items() if better}
+        silent = [metric_name(metric) for metric, better in said.items() if not better]
+        each = ", ".join(f"{better} is better by {metric}" for metric, better in claims.items())
+        if len(set(claims.values())) > 1:
+            notes.append(f"metrics contradict each other on {first} and {second}: {each}.")
+        elif claims and silent:
+            notes.append(f"not all metrics see it: {each}; by {', '.join(silent)} nothing is.")
+    return notes
+
+
 class JudgedPair:
     """Two variants and their difference, with both sources of error."""
 

@@ -61,7 +61,7 @@ def evaluate(
     *,
     against: Path | None = None,
     metrics: Sequence[str] = ("kid",),
-    features: str | None = None,
+    features: str | Sequence[str] | None = None,
     size: int | None = None,
     num_images: int | None = None,
     num_steps: int | None = None,
@@ -81,7 +81,8 @@ def evaluate(
     unless ``against`` says otherwise. A folder's images are preprocessed as the run's are; with
     ``size``, cropped to squares and resized. Unlike sizes are an InputError, and so are images that
     would be enlarged without it. ``num_images`` to ``precision`` change how a run's samples are
-    drawn. ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or ``{name: ddim}``.
+    drawn. ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or ``{name: ddim}``;
+    by several ``features`` each metric is measured with each.
     """
     given = (num_images, num_steps, spacing, sampler, guidance_scale, seed, precision)
     drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}

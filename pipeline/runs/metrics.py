@@ -51,17 +51,25 @@ def features_of(metric: Metric, recipe: Recipe | None) -> Features:
 
 
 def with_features(
-    metrics: Sequence[Metric], given: str | None, recipe: Recipe | None, registry: Registry
+    metrics: Sequence[Metric],
+    given: str | Sequence[str] | None,
+    recipe: Recipe | None,
+    registry: Registry,
 ) -> dict[str, tuple[Metric, Features]]:
     """Metrics by name, each with its features: those ``given``, its own, or the recipe's.
 
+    By several networks each metric is there several times: ``kid`` by the first, then ``kid_2``.
     InputError where ``given`` would be ignored or a metric cannot be computed from its features.
     """
-    asked = None
-    if given:
-        asked = build_stage(registry, "features", spec_of(given, "--features"), "--features")
+    texts = [given] if isinstance(given, str) else given or []
+    networks = [
+        build_stage(registry, "features", spec_of(text, "--features"), "--features")
+        for text in texts
+    ] or [None]
+    named = by_name([*metrics] * len(networks), registry)
+    wanted = [asked for asked in networks for _ in metrics]
     pairs = {}
-    for name, metric in by_name(metrics, registry).items():
+    for (name, metric), asked in zip(named.items(), wanted, strict=True):
         if asked and metric.features:
             raise InputError(f"--features: {name} names features of its own")
         features = asked or metric.features or (recipe.features if recipe else None)

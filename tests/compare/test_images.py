@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.compare.samples import difference
 from pipeline.diffusion.measure import extract
 from pipeline_datasets.procedural_flowers import ProceduralFlowers
-from pipeline_features.efficientnet_lite0 import EfficientNetLite0
+from pipeline_features.efficientnet_lite import EfficientNetLite0
 from pipeline_metrics.kid import KID
 
 POOL, COUNT, TRIALS = 2400, 1000, 200

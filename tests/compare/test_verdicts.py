@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline import Score
-from pipeline.compare.verdicts import judge
+from pipeline.compare.verdicts import disagreements, judge
 
 
 class Mean:
@@ -53,3 +53,18 @@ def test_a_difference_of_networks_of_which_nothing_is_known() -> None:
     assert "nothing can be said of this difference" in judged["verdict"]
     assert judged["finite_samples"] is None
     assert judged["p_corrected"] is None
+
+
+def test_metrics_that_do_not_say_the_same_are_told() -> None:
+    def notes(**better: str | None) -> list[str]:
+        return disagreements(
+            [{"first": "A", "second": "B", "metric": m, "better": b} for m, b in better.items()]  # type: ignore[typeddict-item]
+        )
+
+    assert notes(kid="A", kid_2="A") == notes(kid=None, fid=None) == []
+    assert notes(kid="A", kid_2="B") == [
+        "metrics contradict each other on A and B: A is better by KID, B is better by KID 2."
+    ]
+    assert notes(kid="A", kid_2=None) == [
+        "not all metrics see it: A is better by KID; by KID 2 nothing is."
+    ]

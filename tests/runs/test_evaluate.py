@@ -85,3 +85,23 @@ def test_a_size_in_a_recipe_enlarges_nothing_without_being_asked(here: Path) -> 
     folder("small", 8, 8)
     with pytest.raises(InputError, match="has images of 8×8, which would be enlarged to 12×12"):
         score("small", "runs/large")
+
+
+def test_several_networks_score_side_by_side(here: Path, capsys) -> None:
+    folder("one", 16, 16)
+    folder("two", 16, 16, count=8)
+    words = ["--features", "projection", "--features", "efficientnet_lite0", "--metric", "kid"]
+    more = ["--metric", "fid", "--device", "cpu"]
+    assert main("evaluate", "one", "--against", "two", *words, *more) == 0
+    told = capsys.readouterr().out
+    assert "KID 2" in told
+    assert "efficientnet_lite0/" in told
+    both = ["projection", "efficientnet_lite0"]
+    found = evaluate(
+        Path("one"), against=Path("two"), metrics=["kid", "fid"], features=both,
+        plugins=[STAGES], device="cpu",
+    )  # fmt: skip
+    assert list(found["scores"]) == ["kid", "fid", "kid_2", "fid_2"]
+    ids = [score["protocol"]["extractor"] for score in found["scores"].values()]
+    assert ids[0] == ids[1] != ids[2] == ids[3]
+    assert found["scores"]["kid"] == score("one", "two")["scores"]["kid"]

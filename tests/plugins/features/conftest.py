@@ -11,7 +11,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
     FeatureExtractorInceptionV3,
 )
 
-from pipeline_features.efficientnet_lite0 import EfficientNetLite0
+from pipeline_features.efficientnet_lite import EfficientNetLite0
 from pipeline_features.inception_2015 import Inception2015
 from pipeline_features.inception_fid import InceptionFID
 from pipeline_features.network import NetworkExtractor

@@ -15,7 +15,7 @@ from pipeline import InputError
 from pipeline.plugin.registry import Registry
 from pipeline.recipe.build import build_stage
 from pipeline_features import inception_v3
-from pipeline_features.efficientnet_lite0 import EfficientNetLite0
+from pipeline_features.efficientnet_lite import EfficientNetLite0
 from pipeline_features.inception_v3 import InceptionV3
 from tests.helpers.means import pictures
 
@@ -211,7 +211,7 @@ def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch):
 def test_importing_the_stages_leaves_torchvision_for_later():
     code = (
         "import sys, pipeline_features, pipeline_metrics; assert 'torch' not in sys.modules;"
-        "import pipeline_features.inception_v3, pipeline_features.efficientnet_lite0;"
+        "import pipeline_features.inception_v3, pipeline_features.efficientnet_lite;"
         "import pipeline_features.inception_fid;"
         "assert 'torchvision' not in sys.modules"
     )

@@ -1,0 +1,1 @@
+"""Trained models to draw from at once: each folder is a run, as ``pipeline export`` leaves it."""
