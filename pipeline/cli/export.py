@@ -71,8 +71,7 @@ def export_command(as_json: bool, **options: Any) -> None:
     Examples:
       pipeline import ddpm-flowers-64/ runs/flowers64
       pipeline sample flowers64 --num-images 4
-      pipeline run runs/flowers64/recipe.yaml --set dataset.root=photos/ \\
-        --set train.init=flowers64 --name mine""",
+      pipeline run runs/flowers64/recipe.yaml --set train.init=flowers64 --name mine""",
 )
 @click.argument("folder", type=FOLDER)
 @click.argument("out", type=FOLDER)

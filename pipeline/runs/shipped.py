@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from ..errors import InputError
+from ..progress import note
 from ..records import RunRecord
 from ..store.checked import read_json
 from ..store.folders import size_of
@@ -32,8 +33,17 @@ def shipped_models() -> dict[str, Path]:
 
 
 def models() -> list[ModelResult]:
-    """The trained models that can be drawn from by name at once, with what is known of each."""
-    return [_result(name, folder) for name, folder in shipped_models().items()]
+    """The trained models that can be drawn from by name at once, with what is known of each.
+
+    One that its package names and does not have is told of, and left out.
+    """
+    found = []
+    for name, folder in shipped_models().items():
+        if (folder / RUN).is_file():
+            found.append(_result(name, folder))
+        else:
+            note(f"{name}: its package has no {folder / RUN}; install it again")
+    return found
 
 
 def _result(name: str, folder: Path) -> ModelResult:

@@ -1,0 +1,80 @@
+"""The models that are shipped: whole, listed, drawn from at once, and what is drawn of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipeline_models
+from pipeline import commands
+from tests.helpers.tiny import main
+
+FOLDER = Path(pipeline_models.__file__).parent
+WEIGHTS = {
+    "flowers32": "3f975609146561888f1d5bcb1bd1cea68098a3a21c6bc6bfad3fdc9909c2a943",
+    "flowers32_classes": "07e45339ca382054ac3c2b71790d408ecabf56c08149b7fef48289bb6b065181",
+    "flowers64": "4f994973270e0df8edc9d0b53f284ae41c5a0b3a4d06bd214207637e199157b8",
+}
+"""SHA-256 of ``model/best.safetensors``."""
+MOST = 4_500_000
+DRAWN = Path(__file__).parent / "drawn"
+"""Eight images of each, as they were drawn when the models were made."""
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_the_weights_are_those_that_were_trained(name: str) -> None:
+    file = FOLDER / name / "model/best.safetensors"
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == WEIGHTS[name]
+    assert file.stat().st_size < MOST
+
+
+def test_they_are_light_and_name_no_folder_of_the_machine_that_made_them() -> None:
+    files = [file for file in FOLDER.rglob("*") if file.is_file()]
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    assert sum(file.stat().st_size for file in weights) < 13_000_000
+    for file in files:
+        if file.suffix in (".json", ".yaml", ".md", ".html"):
+            assert "/work/" not in file.read_text(encoding="utf-8"), file
+
+
+def test_each_is_listed_with_its_card() -> None:
+    found = {model["name"]: model for model in commands.models()}
+    assert set(WEIGHTS) <= set(found)
+    for name in WEIGHTS:
+        card = Path(found[name]["card"]).read_text(encoding="utf-8")
+        for part in ("Nilsback", "pipeline run flowers", "KID", "cuda with torch"):
+            assert part in card
+        assert found[name]["scores"]["kid"]["value"] > 0
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_what_is_drawn_at_once_is_what_was_drawn(name: str, here: Path) -> None:
+    assert main("sample", name, "--num-images", "8", "--device", "cpu", "--out", "drawn") == 0
+    files = sorted(Path("drawn/images").glob("*.png"))
+    assert len(files) == 8
+    strip = np.concatenate([np.asarray(Image.open(file).convert("RGB")) for file in files], 1)
+    stored = np.asarray(Image.open(DRAWN / f"{name}.png"))
+    assert np.abs(strip.astype(int) - stored).max() <= 1
+
+
+def test_a_class_is_drawn_by_name(here: Path) -> None:
+    words = ("--classes", "rose,sunflower", "--num-images", "2", "--num-steps", "2")
+    assert main("sample", "flowers32_classes", *words, "--device", "cpu", "--out", "two") == 0
+    assert len(list(Path("two/images").glob("*.png"))) == 2
+
+
+def test_a_training_begins_with_one(flowers_tree: Path, here: Path) -> None:
+    changes = [
+        f"dataset.root={flowers_tree}", "dataset.download=false", "dataset.verify=false",
+        "train.init=flowers32", "train.max_steps=1", "train.batch_size=4", "evaluate=null",
+        "features=efficientnet_lite0", "train.validate.metrics=[]", "sample.num_images=4",
+        "sample.grid=[2, 2]", "sample.num_steps=2", "train.validate.grid=[2, 1]",
+        "train.validate.grid_num_steps=2",
+    ]  # fmt: skip
+    found = commands.run("flowers32_ddim", changes, device="cpu", name="tuned")
+    assert found["training"]["init"]["name"] == "flowers32"
+    assert found["training"]["init"]["started"] == found["training"]["init"]["tensors"]
