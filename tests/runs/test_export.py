@@ -275,7 +275,7 @@ def test_a_package_ships_a_model(elsewhere, tmp_path, monkeypatch, capfd) -> Non
     found, drawn = draw("roses", num_images=3, num_steps=2)
     assert (drawn.int() - before.int()).abs().max() <= 2
     assert Path(found["folder"]).parent == Path("runs/tiny")
-    with pytest.raises(InputError, match="models that are shipped: .*roses"):
+    with pytest.raises(InputError, match=r"models that are shipped: .*roses"):
         commands.open_run("nothing")
     assert main("models", plugin=False) == 0
     assert "roses: procedural_flowers, " in capfd.readouterr().out
