@@ -15,6 +15,9 @@ from .layout import RUN
 _ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)$")
 """A path in the shell loses one of the two slashes."""
 
+HUB = ("huggingface_hub", "httpx", "httpx2", "requests")
+"""Whose errors are the hub's: what it speaks through changes with its version."""
+
 
 def address_of(run: str | Path) -> str | None:
     """``user/name`` where RUN is an address on the hub; None for any other. InputError for half."""
@@ -56,10 +59,11 @@ def library() -> Any:
 @contextmanager
 def explaining(address: str) -> Iterator[None]:
     """InputError in a line for what the hub's library raises."""
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     try:
         yield
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:
+        package = type(error).__module__.split(".")[0]
+        if package not in HUB and not isinstance(error, OSError):
+            raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{address}: {said}") from error

@@ -73,3 +73,12 @@ def test_addresses() -> None:
     for wrong in ("hf://roses", "hf://a/b/c", "hf://"):
         with pytest.raises(InputError, match="should be like hf://user/name"):
             address_of(wrong)
+
+
+@pytest.mark.parametrize("words", [["push", "tiny", "me/roses"], ["sample", "hf://me/roses"]])
+def test_without_a_network_it_is_one_line(
+    words: list[str], after_first: Path, tmp_path: Path
+) -> None:
+    told = pipeline("http://127.0.0.1:9", tmp_path, *words, code=2).stderr
+    assert told.splitlines()[-1].startswith("hf://me/roses: ")
+    assert "Traceback" not in told
