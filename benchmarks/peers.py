@@ -43,7 +43,7 @@ def write_shared(setting: Setting) -> int:
     recipe, _, images = prepared(setting)
     np.save(setting.file("images.npy"), images.pixels(images.indices("train")))
     network = build_network(recipe, images.shape, None, "cpu")
-    options = {k: v for k, v in network.config.items() if not k.startswith("_")}
+    options = {k: v for k, v in network.unet.config.items() if not k.startswith("_")}
     setting.file("network.json").write_text(json.dumps(options))
     theirs = count(unet(setting))
     assert count(network) == theirs, f"{count(network)} parameters are not {theirs}"

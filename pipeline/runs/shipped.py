@@ -1,7 +1,7 @@
 """Trained models that come with installed packages, and are called by their names.
 
 A package names each in the entry points of the group ``pipeline.models``: ``flowers32 =
-"pipeline_models"`` is the exported run in the folder ``flowers32`` of that package.
+"my_models"`` is the exported run in the folder ``flowers32`` of that package.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from keyword import iskeyword
 
 import click
 import pytest
@@ -125,7 +126,8 @@ def functions() -> Mapping[str, list[click.Command]]:
 
 
 def test_every_command_is_a_function_with_the_same_options() -> None:
-    for name, called in functions().items():
+    for command_name, called in functions().items():
+        name = f"{command_name}_" if iskeyword(command_name) else command_name
         assert name in commands.__all__
         given = {str(parameter.name) for command in called for parameter in command.params}
         takes = inspect.signature(getattr(commands, name)).parameters.keys()

@@ -13,13 +13,15 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/__init__.py"))
+MODELS = ROOT / "plugins/pipeline_models"
+"""The package that has no stages, but models."""
+PLUGINS = sorted({path.parent for path in ROOT.glob("plugins/*/__init__.py")} - {MODELS})
 
 
 def test_names_that_the_wheel_installs(wheel: zipfile.ZipFile) -> None:
     top = {name.split("/")[0] for name in wheel.namelist()}
     packages = {name for name in top if not name.endswith(".dist-info")}
-    assert packages == {"pipeline", *(plugin.name for plugin in PLUGINS)}
+    assert packages == {"pipeline", MODELS.name, *(plugin.name for plugin in PLUGINS)}
     assert len(top - packages) == 1
     assert all(name == "pipeline" or name.startswith("pipeline_") for name in packages)
 
@@ -46,6 +48,10 @@ def test_entry_points_of_the_wheel(wheel: zipfile.ZipFile) -> None:
     found.read_string(wheel.read(name).decode())
     assert dict(found["console_scripts"]) == {"pipeline": "pipeline.__main__:main"}
     assert dict(found["pipeline"]) == {plugin.name: plugin.name for plugin in PLUGINS}
+    models = {name for name, package in found["pipeline.models"].items() if package == MODELS.name}
+    assert models == {file.parent.name for file in MODELS.glob("*/run.json")}
+    inside = set(wheel.namelist())
+    assert {f"{MODELS.name}/{name}/model/best.safetensors" for name in models} <= inside
 
 
 def imports(file: Path) -> set[str]:

@@ -280,8 +280,8 @@ def test_another_codec_is_refused_by_name(after_first: Path) -> None:
     with pytest.raises(InputError) as error:
         commands.run("tiny.yaml", changes, plugins=[STAGES, Path("codec.py")], device="cpu")
     assert str(error.value) == (
-        "train.init: tiny has the codec {name: pixels}, this recipe {name: flat, gain: 2.0}: "
-        "take the same"
+        "train.init: tiny has the codec {name: pixels, to: unit_variance}, "
+        "this recipe {name: flat, gain: 2.0}: take the same"
     )
 
 
