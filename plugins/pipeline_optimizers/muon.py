@@ -4,8 +4,8 @@ al. 2025, https://arxiv.org/abs/2502.16982, eq. 4; AdamW for what is no matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, ClassVar, cast
 
 import torch
 from pydantic import Field
@@ -71,11 +71,14 @@ class MuonWithAdamW(torch.optim.Optimizer):
         """Change the weights by their gradients."""
         assert closure is None, "the engine makes the gradients itself"
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    change = _muon if group["orthogonal"] else _adam
-                    weight.sub_(change(weight.grad, self.state[weight], group), alpha=group["lr"])
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if group["orthogonal"]:
+                changes = _muon(weights, group, self.state)
+            else:
+                changes = [_adam(weight.grad, self.state[weight], group) for weight in weights]
+            for weight, change in zip(weights, changes, strict=True):
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.sub_(change, alpha=group["lr"])
 
 
 def is_matrix(weight: Tensor) -> bool:
@@ -83,23 +86,51 @@ def is_matrix(weight: Tensor) -> bool:
     return weight.ndim > 1 and min(weight.shape[0], weight[0].numel()) >= FEW
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix (M, N) with singular values of about 1, by Newton's and Schulz's way."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x: Tensor = wide / (wide.norm() + 1e-7)
+def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """The nearest matrices, each (M, N), with singular values of about 1, by Newton's and Schulz's
+    way.
+
+    x becomes (a + b x xᵀ + c (x xᵀ)²) x in each round. All these factors are polynomials of the first
+    x xᵀ: they are multiplied without x, whose longer side they do not have, and for all matrices
+    of as many rows at once.
+    """
+    wide = [m if m.shape[0] <= m.shape[1] else m.T for m in matrices]
+    wide = [m / (m.norm() + 1e-7) for m in wide]
+    made: list[Tensor] = list(wide)
+    for rows in {m.shape[0] for m in wide}:
+        places = [i for i, m in enumerate(wide) if m.shape[0] == rows]
+        factors = _factors(torch.stack([wide[i] @ wide[i].T for i in places]))
+        for i, factor in zip(places, factors, strict=True):
+            made[i] = factor @ wide[i]
+    return [
+        m if given.shape[0] <= given.shape[1] else m.T
+        for m, given in zip(made, matrices, strict=True)
+    ]
+
+
+def _factors(squares: Tensor) -> Tensor:
+    """What all rounds multiply x by, (K, M, M), where x xᵀ is this."""
     a, b, c = QUINTIC
+    one = torch.eye(squares.shape[-1], dtype=squares.dtype, device=squares.device)
+    whole = one.expand_as(squares)
     for _ in range(ROUNDS):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+        factor = a * one + b * squares + c * squares @ squares
+        whole, squares = factor @ whole, factor @ squares @ factor
+    return whole
 
 
-def _muon(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+def _muon(weights: Sequence[nn.Parameter], group: dict[str, Any], states: Any) -> list[Tensor]:
+    """The changes of these weights at learning rate 1."""
     momentum: float = group["momentum"]
-    average = _kept(state, "momentum", gradient).lerp_(gradient, 1 - momentum)
-    ahead = gradient.lerp(average, momentum).flatten(1)
-    size: float = LIKE_ADAMW * max(ahead.shape) ** 0.5
-    return orthogonal(ahead).mul(size).reshape(gradient.shape)
+    ahead = []
+    for weight in weights:
+        gradient = cast("Tensor", weight.grad)
+        average = _kept(states[weight], "momentum", gradient).lerp_(gradient, 1 - momentum)
+        ahead.append(gradient.lerp(average, momentum).flatten(1))
+    return [
+        change.mul(LIKE_ADAMW * max(change.shape) ** 0.5).reshape(weight.shape)
+        for weight, change in zip(weights, orthogonal(ahead), strict=True)
+    ]
 
 
 def _adam(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
