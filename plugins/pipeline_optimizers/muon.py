@@ -90,9 +90,9 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     """The nearest matrices, each (M, N), with singular values of about 1, by Newton's and Schulz's
     way.
 
-    x becomes (a + b x xᵀ + c (x xᵀ)²) x in each round. All these factors are polynomials of the first
-    x xᵀ: they are multiplied without x, whose longer side they do not have, and for all matrices
-    of as many rows at once.
+    x becomes (a + b x xᵀ + c (x xᵀ)²) x in each round. All these factors are polynomials of the
+    first x xᵀ: they are multiplied without x, whose longer side they do not have, and for all
+    matrices of as many rows at once.
     """
     wide = [m if m.shape[0] <= m.shape[1] else m.T for m in matrices]
     wide = [m / (m.norm() + 1e-7) for m in wide]
