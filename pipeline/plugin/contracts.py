@@ -168,7 +168,7 @@ class Optimizer(Protocol):
         """A torch optimizer at its full learning rate; the engine applies the lr schedule.
 
         parameters: the weights that are trained. All of them move, and a step, its weight decay
-        too, is proportional to the ``lr`` of its group.
+            too, is proportional to the ``lr`` of its group.
         """
 
 
