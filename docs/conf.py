@@ -69,7 +69,8 @@ def list_arguments(*given: Any) -> None:
 def inside(_: Sphinx, __: str, source: list[str]) -> None:
     """Links to files of the repository that are not on the site become their paths."""
     source[0] = re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", r"\1 (`\2`)", source[0])
-    source[0] = re.sub(r"\[([^\]]+)\]\((comparisons/[^)]+)\)", r"\1 (`docs/\2`)", source[0])
+    kept = r"\[([^\]]+)\]\(((?:comparisons|time_to_quality)/[^)]+)\)"
+    source[0] = re.sub(kept, r"\1 (`docs/\2`)", source[0])
 
 
 def setup(app: Sphinx) -> None:
