@@ -271,7 +271,7 @@ CUT = [
 SMALL = {
     "flowers102": ["dataset.verify=false", "dataset.download=false"],
     "procedural_flowers": ["dataset.num_images=20"],
-    "image_folder": ["train.lr_schedule.warmup_steps=0", "backbone.widths=[8, 8, 8, 8]"],
+    "image_folder": ["backbone.widths=[8, 8, 8, 8]"],
 }
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
@@ -291,6 +291,8 @@ def test_every_shipped_recipe_runs(recipe: Path, here: Path, flowers_tree: Path)
     if dataset in ("flowers102", "image_folder"):
         below = "flowers-102/jpg" if dataset == "image_folder" else ""
         changes.append(f"dataset.root={flowers_tree / below}")
+    if loaded.data["train"]["lr_schedule"].get("total_steps", 0) is None:  # it ends with step 2
+        changes.append("train.lr_schedule.warmup_steps=0")
     if loaded.recipe.evaluate:
         changes += ["evaluate.num_images=2", "evaluate.num_steps=1"]
     found = run(*changes, recipe=recipe, name="two_steps")
