@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -157,6 +157,11 @@ def save_model(
         write_weights(path / choice, everything, {**facts, "record": record})
 
 
+def _other_code(one: Plain, other: Plain) -> bool:
+    """Whether two identities of code differ, as far as both tell: one of an index has no source."""
+    return any(one[part] != other[part] for part in one.keys() & other.keys())
+
+
 def load_model(
     path: Path,
     registry: Registry,
@@ -177,7 +182,7 @@ def load_model(
         code = {kind: facts["code"][kind] for kind in STAGES}
         shape, names = tuple(facts["shape"]), facts["class_names"]
     for kind, stage in stages.items():
-        if registry.describe(stage)["code"] != code[kind]:
+        if _other_code(code[kind], cast("Plain", registry.describe(stage)["code"])):
             note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
     network = stages["backbone"](shape, None if names is None else len(names))
     network.load_state_dict(without_prefix(weights, tensors))

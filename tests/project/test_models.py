@@ -11,6 +11,7 @@ from PIL import Image
 
 import pipeline_models
 from pipeline import commands
+from pipeline.diffusion.model import _other_code
 from tests.helpers.tiny import main
 
 FOLDER = Path(pipeline_models.__file__).parent
@@ -78,3 +79,11 @@ def test_a_training_begins_with_one(flowers_tree: Path, here: Path) -> None:
     found = commands.run("flowers32_ddim", changes, device="cpu", name="tuned")
     assert found["training"]["init"]["name"] == "flowers32"
     assert found["training"]["init"]["started"] == found["training"]["init"]["tensors"]
+
+
+def test_another_way_to_install_is_no_other_code() -> None:
+    kept = {"distribution": "diffusion-pipeline", "version": "0.1.0", "source": "9360"}
+    assert not _other_code(kept, {"distribution": "diffusion-pipeline", "version": "0.1.0"})
+    assert _other_code(kept, {**kept, "source": "4711"})
+    assert _other_code(kept, {"distribution": "diffusion-pipeline", "version": "0.2.0"})
+    assert _other_code(kept, {"distribution": None, "version": None, "source": "9360"})
