@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from samplers import COLOURS
 
 from pipeline import commands
 from pipeline.compare.seeds import over_seeds
 from pipeline.progress import note
 
 METRICS = "[kid, fid, precision_recall]"
-COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -59,8 +59,8 @@ def trial(recipe: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     if file.exists():
         return json.loads(file.read_text())
     note(f"{recipe}, seed {seed}")
-    steps = commands.check_recipe(recipe, given.changes, plugins=given.plugin).recipe
-    every = max(1, (steps.train.max_steps or 0) // given.points)
+    train = commands.check_recipe(recipe, given.changes, plugins=given.plugin).recipe.train
+    every = max(1, (train.max_steps or 0) // given.points)
     changes = [
         *given.changes,
         f"seed={seed}",

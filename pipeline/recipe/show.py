@@ -58,8 +58,9 @@ def recipe_as_yaml(loaded: Loaded) -> str:
 
 def _in_short(text: str) -> str:
     """Without the folder of a packaged recipe: on another machine it is another one."""
-    folder = next((f"{folder}{os.sep}" for folder in PACKAGED if text.startswith(str(folder))), "")
-    return text.removeprefix(folder)
+    for folder in PACKAGED:
+        text = text.removeprefix(f"{folder}{os.sep}")
+    return text
 
 
 def recipe_differences(a: Loaded, b: Loaded) -> str:

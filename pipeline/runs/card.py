@@ -23,7 +23,7 @@ def card(
     half: bool,
     about: str | None = None,
 ) -> str:
-    """What the model is, how it was made, how good it is, and how to draw from it.
+    """The card: what the model is, how it was made, how good it is, and how to draw from it.
 
     ``about`` is what its owner says of the data and the licence.
     """

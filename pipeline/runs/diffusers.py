@@ -102,7 +102,7 @@ def _check_pixels(model: Model, run: Run) -> None:
 
 
 def drawn_there(pipe: DDIMPipeline, noise: Tensor, num_steps: int) -> Tensor:
-    """What diffusers draws from this noise, (N, C, H, W), as values in 0…255 before rounding."""
+    """The images that diffusers draws from this noise, (N, C, H, W), 0…255 before rounding."""
     x = noise
     pipe.scheduler.set_timesteps(num_steps)
     with torch.inference_mode():

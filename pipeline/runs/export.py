@@ -16,13 +16,12 @@ from torch import Tensor
 from ..errors import InputError
 from ..records import ExportedRecord, RunRecord
 from ..store.checked import write_json
-from ..store.fingerprints import sha256_of
 from ..store.folders import fsync, make_folder, private, replacing, write_text
 from ..store.manifest import MANIFEST
 from ..store.weights import read_weights, without_prefix, write_weights
 from .card import CARD, card
 from .diffusers import write_diffusers
-from .exported import IMAGE_FACTS, PARTS, part_record
+from .exported import IMAGE_FACTS, PARTS, digests_in, part_record
 from .finished import Run, finished_run
 from .layout import RECIPE, RUN
 from .live import RUN_PAGE
@@ -148,11 +147,7 @@ def _written(
             make_folder((folder / name).parent)
             shutil.copyfile(run.folder / name, folder / name)
     write_text(folder / CARD, card(run.record, run.validations, half, about))
-    files = {
-        file.relative_to(folder).as_posix(): sha256_of(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
+    files = digests_in(folder)
     dtype = "float16" if half else "float32"
     model = run.record["artifacts"]["model"]["key"]
     exported: ExportedRecord = {"model": model, "weights": weights, "dtype": dtype}

@@ -30,6 +30,15 @@ IMAGE_FACTS = "images.json"
 """What is known of the images without their pixels, in the part ``model``."""
 
 
+def digests_in(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that is in the folder, as ``run.json`` keeps them."""
+    return {
+        file.relative_to(folder).as_posix(): sha256_of(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
 def part_record(part: str, files: Mapping[str, str]) -> ArtifactRecord:
     """How ``run.json`` names a part of an exported run, whose files have these digests."""
     key = key_of(_kind(part), _ingredients(part, files))

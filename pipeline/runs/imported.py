@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -23,12 +22,11 @@ from ..recipe.show import recipe_as_yaml
 from ..recipe.yaml12 import flow
 from ..records import Plain, RunRecord
 from ..store.checked import write_json
-from ..store.fingerprints import sha256_of
 from ..store.folders import private, write_text
 from ..store.weights import with_prefix
 from ..system import fit
 from .diffusers import PREDICTIONS, library
-from .exported import IMAGE_FACTS, part_record
+from .exported import IMAGE_FACTS, digests_in, part_record
 from .layout import RECIPE, RUN
 from .origin import all_versions
 from .results import ImportResult
@@ -57,10 +55,8 @@ def import_(folder: Path, out: Path) -> ImportResult:
             f"{folder}: is a {index.get('_class_name')}; only {' and '.join(PIPELINES)} of "
             "UNet2DModel are known"
         )
-    config, betas = (
-        _json(folder / "unet/config.json"),
-        _json(folder / "scheduler/scheduler_config.json"),
-    )
+    config = _json(folder / "unet/config.json")
+    betas = _json(folder / "scheduler/scheduler_config.json")
     _check(folder / "unet/config.json", config)
     unet = _read(diffusers, folder / "unet")
     schedule = _schedule(diffusers, betas)
@@ -135,8 +131,7 @@ def _schedule(diffusers: Any, config: Plain) -> Plain:
 
 def _recipe(name: str, config: Plain, scheduler: Plain, schedule: Plain) -> str:
     """A recipe that draws as the model was made to, and trains it on with photos."""
-    size = config["sample_size"]
-    height, width = (size, size) if isinstance(size, int) else size
+    _, height, width = _shape(config)
     gray = [{"name": "greyscale"}] if config["in_channels"] == 1 else []
     meant = {theirs: ours for ours, theirs in PREDICTIONS.items()}
     options = {k: v for k, v in config.items() if not k.startswith("_") and k not in OF_IMAGES}
@@ -168,10 +163,10 @@ def _recipe(name: str, config: Plain, scheduler: Plain, schedule: Plain) -> str:
 
 def _save(folder: Path, loaded: Loaded, registry: Registry, unet: nn.Module) -> None:
     """The model, as a training leaves it, and that nothing is known of images."""
-    facts = ImageFacts(_shape(unet), np.empty(0, np.int64), np.empty(0, np.bool_), [])
+    shape = _shape(cast("Any", unet).config)
+    facts = ImageFacts(shape, np.empty(0, np.int64), np.empty(0, np.bool_), [])
     network = loaded.recipe.backbone(facts.shape, None)
-    state = with_prefix("unet", unet.state_dict())
-    network.load_state_dict({**state, **_outside(network)})
+    network.load_state_dict(with_prefix("unet", unet.state_dict()))
     codec = loaded.recipe.codec.fit([torch.zeros(1, *facts.shape, dtype=torch.uint8)])
     model = model_of(loaded.recipe, network, codec, facts.shape, "cpu", None)
     folder.mkdir()
@@ -180,24 +175,17 @@ def _save(folder: Path, loaded: Loaded, registry: Registry, unet: nn.Module) -> 
     write_json(folder / IMAGE_FACTS, facts.plain())
 
 
-def _shape(unet: Any) -> tuple[int, int, int]:
-    size = unet.config.sample_size
+def _shape(config: Plain) -> tuple[int, int, int]:
+    """(C, H, W) of the images that a network with this config makes."""
+    size = config["sample_size"]
     height, width = (size, size) if isinstance(size, int) else size
-    return unet.config.in_channels, height, width
-
-
-def _outside(network: nn.Module) -> Mapping[str, torch.Tensor]:
-    return {n: v for n, v in network.state_dict().items() if not n.startswith("unet.")}
+    return config["in_channels"], height, width
 
 
 def _record(
     folder: Path, loaded: Loaded, registry: Registry, unet: nn.Module, command: str
 ) -> RunRecord:
-    files = {
-        file.relative_to(folder).as_posix(): sha256_of(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
+    files = digests_in(folder)
     model = part_record("model", files)
     return {
         "name": loaded.recipe.name,

@@ -22,7 +22,7 @@ Width = Annotated[int, Field(ge=8, multiple_of=8)]  # heads are 8 wide, norms ha
 class UNet2D:
     """Noise level and class are added in each residual block; self-attention in the middle.
 
-    Needs diffusers, which ``pipeline export --to diffusers`` can write it for.
+    Needs the package diffusers, for which ``pipeline export --to diffusers`` writes such a network.
     """
 
     widths: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 64, 96, 128)

@@ -96,20 +96,19 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     """
     wide = [m if m.shape[0] <= m.shape[1] else m.T for m in matrices]
     wide = [m / (m.norm() + 1e-7) for m in wide]
-    made: list[Tensor] = list(wide)
     for rows in {m.shape[0] for m in wide}:
         places = [i for i, m in enumerate(wide) if m.shape[0] == rows]
         factors = _factors(torch.stack([wide[i] @ wide[i].T for i in places]))
         for i, factor in zip(places, factors, strict=True):
-            made[i] = factor @ wide[i]
+            wide[i] = factor @ wide[i]
     return [
         m if given.shape[0] <= given.shape[1] else m.T
-        for m, given in zip(made, matrices, strict=True)
+        for m, given in zip(wide, matrices, strict=True)
     ]
 
 
 def _factors(squares: Tensor) -> Tensor:
-    """What all rounds multiply x by, (K, M, M), where x xᵀ is this."""
+    """The product of the factors of all rounds, (K, M, M), for the first x xᵀ of K matrices."""
     a, b, c = QUINTIC
     one = torch.eye(squares.shape[-1], dtype=squares.dtype, device=squares.device)
     whole = one.expand_as(squares)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,9 @@ def test_they_are_light_and_name_no_folder_of_the_machine_that_made_them() -> No
     assert sum(file.stat().st_size for file in weights) < 13_000_000
     for file in files:
         if file.suffix in (".json", ".yaml", ".md", ".html"):
-            assert "/work/" not in file.read_text(encoding="utf-8"), file
+            text = file.read_text(encoding="utf-8")
+            text = re.sub(r"data:[^\"]*", "", text)  # pictures in a page
+            assert not re.search(r"(?<![\w./*-])/\w+/\w", text), file  # the root of a path
 
 
 def test_each_is_listed_with_its_card() -> None:
