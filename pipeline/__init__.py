@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Augmentation as Augmentation,
         Codec as Codec,
         Dataset as Dataset,
+        LatentCodec as LatentCodec,
         Preprocessor as Preprocessor,
         Source as Source,
     )
@@ -109,6 +110,7 @@ _HOMES = {  # each name of the face, with the module that has it
     "Source": "plugin.data",
     "Preprocessor": "plugin.data",
     "Codec": "plugin.data",
+    "LatentCodec": "plugin.data",
     "Augmentation": "plugin.data",
     # Contracts of noise, network and training
     "Schedule": "plugin.contracts",

@@ -127,7 +127,7 @@ def _untrained_samples(scale: Scale, session: Session) -> Artifact:
         with reusing_memory():
             batches = generate(model, request, range(request.num_images))
             batches = track(batches, "sampling an untrained network", total)
-            write_samples(folder / SAMPLES, batches, request.num_images, model.shape)
+            write_samples(folder / SAMPLES, batches, request.num_images, model.image_shape)
 
     return session.store.get_or_build("untrained-samples", ingredients, build)
 

@@ -9,6 +9,8 @@ from ..diagnosis.pictures import NeighboursRecord
 from ..store.checked import as_written
 
 IMAGES = "images.h5"
+LATENTS = "latents.h5"
+CODEC = "codec"
 FEATURES = "features.h5"
 SAMPLES = "samples.h5"
 TRACE = "trace.h5"

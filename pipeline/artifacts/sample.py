@@ -28,7 +28,7 @@ def draw_samples(model: Artifact, request: SampleRequest, session: Session) -> A
 
     def build(folder: Path) -> None:
         total = -(-request.num_images // request.batch_size)
-        shape = model_facts(model.path).shape
+        shape = model_facts(model.path).image_shape
         with session.sharing(_drawn, model.path, request), reusing_memory():
             batches = track(_drawn(session, model.path, request), "sampling", total)
             write_samples(folder / SAMPLES, batches, request.num_images, shape)

@@ -31,14 +31,14 @@ from ..training.history import check_kept_grids, kept_records
 from ..training.init import Init, record_of
 from ..training.loop import Training, Watch
 from ..training.validate import Measure
-from .prepare import read_images
+from .encode import read_encoded
 from .session import Session
 from .trajectory import trajectory_of
 
 
 def train(
     recipe: Recipe,
-    images: Artifact,
+    encoded: Artifact,
     measures: Sequence[Measure],
     watch: Watch,
     session: Session,
@@ -46,12 +46,13 @@ def train(
 ) -> Artifact:
     """The model of a recipe: reused, or trained from its last checkpoint on.
 
-    ``init`` is what its first step begins with; None: new weights.
+    ``encoded`` is what ``encode`` gave. ``init`` is what its first step begins with; None: new
+    weights.
     """
     digest = init.digest if init else None
-    trajectory = trajectory_of(recipe, session.registry, images, digest)
+    trajectory = trajectory_of(recipe, session.registry, encoded, digest)
     choice = _choice(recipe, session.registry, measures)
-    reader = read_images(images)
+    reader = read_encoded(encoded)
     settings = recipe.train
     batches = training_batches(reader.indices("train"), recipe.seed, settings)
     steps = settings.steps(batches.per_epoch)
@@ -63,7 +64,7 @@ def train(
         with found as (workspace, views, apart):
             registry, device = session.registry, session.device
             measured = [(measure.name, measure.metric, measure.features) for measure in measures]
-            with session.sharing(_train_along, recipe, images, measured), reusing_memory():
+            with session.sharing(_train_along, recipe, encoded, measured), reusing_memory():
                 training = Training(
                     recipe, reader, batches, measures, registry, device, workspace, views, init
                 )
@@ -83,11 +84,11 @@ def train(
 def _train_along(
     session: Session,
     recipe: Recipe,
-    images: Artifact,
+    encoded: Artifact,
     measured: Sequence[tuple[str, Metric, Features]],
 ) -> None:
     """Train on a rank other than 0, beginning with the weights that rank 0 has."""
-    reader = read_images(images)
+    reader = read_encoded(encoded)
     batches = training_batches(reader.indices("train"), recipe.seed, recipe.train)
     measures = [
         Measure(name, metric, session.extractor(features), torch.empty(0), features)

@@ -16,10 +16,11 @@ CHOICE = ("validate", "steps")
 
 
 def trajectory_of(
-    recipe: Recipe, registry: Registry, images: Artifact, init: str | None = None
+    recipe: Recipe, registry: Registry, encoded: Artifact, init: str | None = None
 ) -> Plain:
     """All that a step's weights depend on: not how long training goes on, nor how it is watched.
 
+    ``encoded`` are the images, or their latents.
     ``init`` is the digest of the weights that training begins with; None: they are new. What fits
     of them follows from the rest, so ``init_partial`` does not count.
     """
@@ -44,7 +45,7 @@ def trajectory_of(
             **({"init": init} if init else {}),
         },
         "seed": recipe.seed,
-        "inputs": {"images": images.content},
+        "inputs": {encoded.kind: encoded.content},
     }
 
 

@@ -6,10 +6,10 @@ imported only where tensors are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
 
 
 @dataclass
@@ -65,20 +66,29 @@ class Images(ImageFacts):
     image, are always in memory.
     """
 
+    content: tuple[str, type[np.generic]] = ("images", np.uint8)
+    """The name and type of what is read."""
+
     def __init__(self, path: Path) -> None:
         """Read everything but the pixels from the HDF5 file that ``prepare`` wrote."""
         self.path = path
         with reading(path) as data:
-            count, *shape = data.get("images", np.uint8, 4).shape
+            count, *shape = data.get(*self.content, 4).shape
             labels, halves = (
                 data.get("labels", np.int64, 1)[:],
                 data.get("validation", np.bool_, 1)[:],
             )
             super().__init__(tuple(shape), labels, halves, data.texts("class_names"))
-        self._held: Bytes | None = None
+        self.image_shape = self.shape
+        self._held: Array | None = None
         labelled = ((self.labels >= -1) & (self.labels < len(self.class_names))).all()
         if not count == len(self.labels) == len(self.is_validation) or not labelled:
             raise Damaged(path, "its images, labels and classes do not belong together")
+
+    @property
+    def codec_state(self) -> Mapping[str, Tensor] | None:
+        """The state of the codec that encoded them; None where they are images."""
+        return None
 
     def batch(self, indices: Sequence[int] | Indices) -> Tensor:
         """The images uint8 (N, C, H, W) in the order of ``indices``, which may repeat."""
@@ -90,10 +100,11 @@ class Images(ImageFacts):
 
     def hold(self) -> None:
         """Keep all pixels in memory from now on, if they take less than half of what is free."""
-        size = len(self) * int(np.prod(self.shape))
+        name, kind = self.content
+        size = len(self) * int(np.prod(self.shape)) * np.dtype(kind).itemsize
         if self._held is None and size < free_memory("cpu") / 2:
             with reading(self.path) as data:
-                self._held = np.asarray(data.get("images", np.uint8, 4)[:], dtype=np.uint8)
+                self._held = np.asarray(data.get(name, kind, 4)[:], dtype=kind)
 
     def resident(self, device: str) -> Tensor | None:
         """All images on the device, uint8 (N, C, H, W), if they leave half of its memory free.
@@ -110,8 +121,29 @@ class Images(ImageFacts):
             return images
         return None if images.nbytes >= free_memory(device) / 2 else images.to(device)
 
-    def pixels(self, indices: Sequence[int] | Indices) -> Bytes:
+    def pixels(self, indices: Sequence[int] | Indices) -> Array:
         """The same as an array, read from the file."""
         with reading(self.path) as data:
-            images = data.get("images", np.uint8, 4)
+            images = data.get(*self.content, 4)
             return gather(images, np.asarray(indices, dtype=np.int64))
+
+
+class Latents(Images):
+    """Prepared images as a codec encoded them once: float32 x0 in place of pixels."""
+
+    content = ("latents", np.float32)
+
+    def __init__(self, folder: Path, file: str, codec: str) -> None:
+        """Read everything but x0 from the HDF5 ``file``; the state of the codec is ``codec``."""
+        super().__init__(folder / file)
+        with reading(self.path) as data:
+            channels, height, width = map(int, data.get("image_shape", np.int64, 1)[:])
+        self.image_shape = channels, height, width
+        self._codec = folder / codec
+
+    @property
+    def codec_state(self) -> Mapping[str, Tensor]:
+        """The state of the codec that encoded them."""
+        from ..store.weights import read_weights  # here: it imports torch
+
+        return read_weights(self._codec)[0]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..machine import sent
 from ..plugin.contracts import Backbone, Denoise, Network, Objective, Schedule
-from ..plugin.data import Codec
+from ..plugin.data import Codec, x0_shape
 from ..plugin.draws import stream
 from ..plugin.registry import Registry
 from ..plugin.values import NO_CLASS, Prediction, Rates
@@ -45,6 +45,9 @@ class Model:
     codec: Codec
     codec_state: Mapping[str, Tensor]
     shape: tuple[int, int, int]
+    """(C, H, W) of x0."""
+    image_shape: tuple[int, int, int]
+    """(C, H, W) of the images."""
     device: str
     class_names: tuple[str, ...] | None = None
     """None: the network knows no classes."""
@@ -57,9 +60,13 @@ class Model:
         return at_precision(self.network, self.precision, self.device)
 
     def encode(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W) -> x0 on the model's device, in the layout that convolutions like."""
-        moved = images.to(self.device, non_blocking=True)
-        x0 = self.codec.encode(moved, self.codec_state)
+        """uint8 (N, C, H, W) -> x0 on the model's device, in the layout that convolutions like.
+
+        Latents, float32, were encoded before.
+        """
+        x0 = images.to(self.device, non_blocking=True)
+        if not x0.is_floating_point():
+            x0 = self.codec.encode(x0, self.codec_state)
         return x0.to(memory_format=torch.channels_last)
 
     def decode(self, x0: Tensor) -> Tensor:
@@ -107,7 +114,7 @@ def model_of(
     recipe: Recipe,
     network: nn.Module,
     codec_state: Mapping[str, Tensor],
-    shape: tuple[int, int, int],
+    image_shape: tuple[int, int, int],
     device: str,
     class_names: tuple[str, ...] | None,
 ) -> Model:
@@ -118,7 +125,8 @@ def model_of(
         objective=recipe.objective,
         codec=recipe.codec,
         codec_state={name: value.to(device) for name, value in codec_state.items()},
-        shape=shape,
+        shape=x0_shape(recipe.codec, image_shape),
+        image_shape=image_shape,
         device=device,
         class_names=class_names,
     )
@@ -149,6 +157,7 @@ def save_model(
         "stages": {kind: registry.spec(stage) for kind, stage in stages.items()},
         "code": {kind: registry.describe(stage)["code"] for kind, stage in stages.items()},
         "shape": list(model.shape),
+        "image_shape": list(model.image_shape),
         "class_names": model.class_names,
         "training": training,
     }
@@ -181,6 +190,7 @@ def load_model(
         stages = {kind: build_stage(registry, kind, facts["stages"][kind]) for kind in STAGES}
         code = {kind: facts["code"][kind] for kind in STAGES}
         shape, names = tuple(facts["shape"]), facts["class_names"]
+        image_shape = tuple(facts.get("image_shape", shape))
     for kind, stage in stages.items():
         if _other_code(code[kind], cast("Plain", registry.describe(stage)["code"])):
             note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
@@ -194,6 +204,7 @@ def load_model(
         codec=stages["codec"],
         codec_state=codec_state,
         shape=shape,
+        image_shape=image_shape,
         device=device,
         class_names=None if names is None else tuple(names),
     )
@@ -207,6 +218,8 @@ class ModelFacts(NamedTuple):
     """What can be told of a saved model without its weights."""
 
     shape: tuple[int, int, int]
+    """(C, H, W) of x0."""
+    image_shape: tuple[int, int, int]
     """(C, H, W) of its images."""
     class_names: list[str] | None
     """None: the network knows no classes."""
@@ -228,6 +241,7 @@ def model_facts(path: Path) -> ModelFacts:
     with as_written(path):
         return ModelFacts(
             tuple(facts["shape"]),
+            tuple(facts["image_shape"] if "image_shape" in facts else facts["shape"]),
             facts["class_names"],
             facts["record"],
             facts.get("training", NOT_TOLD),

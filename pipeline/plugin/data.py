@@ -91,6 +91,31 @@ class Codec(Protocol):
 
 
 @runtime_checkable
+class LatentCodec(Codec, Protocol):
+    """A codec whose x0 has another shape than the images; others have neither of these.
+
+    The engine encodes all images once, before training, and keeps x0 in the store.
+    """
+
+    def latent_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """(C, H, W) of x0. Raises InputError for images that the codec cannot take.
+
+        shape: (C, H, W) of the images.
+        """
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> str:
+        """A text that changes when one weight does.
+
+        digest: hashes the content of a file, and remembers it.
+        """
+
+
+def x0_shape(codec: Codec, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(C, H, W) of what a codec makes of images of this shape."""
+    return codec.latent_shape(shape) if isinstance(codec, LatentCodec) else shape
+
+
+@runtime_checkable
 class Augmentation(Protocol):
     """A random change of training images, run in every step."""
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from ..errors import InputError
 from ..plugin.contracts import Features, Metric
+from ..plugin.data import LatentCodec
 from ..plugin.options import options
 from ..plugin.registry import Registry
 from .build import Builder
@@ -21,6 +22,7 @@ UNCONDITIONAL = "has no effect without classes: add train.condition: class, or l
 def check_sections(builder: Builder, tree: Node) -> None:
     """Keep a problem for each rule that the sections built from ``tree`` break together."""
     _metrics_have_features(builder, tree)
+    _latents_stay(builder, tree)
     if at := builder.section_at("sample", Sample):
         _grid_has_images(builder, *at)
     if at_train := builder.section_at("train", Train):
@@ -59,6 +61,15 @@ def _metrics_have_features(builder: Builder, tree: Node) -> None:
             message = "needs features: name some in the recipe (features: …) or in the metric"
         if message:
             builder.problem(built.node.origin, path, message)
+
+
+def _latents_stay(builder: Builder, tree: Node) -> None:
+    """What is encoded once cannot be changed in every step."""
+    codec, given = builder.built.get("codec"), tree.mapping.get("augment")
+    if codec and isinstance(codec.value, LatentCodec) and given and given.value:
+        name = builder.registry.name_of(codec.value)
+        message = f"codec {name} encodes each image once, before training: leave augment out"
+        builder.problem(given.origin, "augment", message)
 
 
 def _able(used: str | None, registry: Registry) -> str:

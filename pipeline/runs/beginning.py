@@ -12,6 +12,7 @@ from torch import Tensor
 from ..diffusion.lettering import font_for
 from ..diffusion.levels import levels
 from ..diffusion.painting import Painting
+from ..errors import InputError
 from ..plugin.contracts import Schedule, Spacing
 from ..records import Plain
 from .asked import Layout, SampleOptions
@@ -78,6 +79,11 @@ def beginning_of(
 ) -> Beginning:
     """The images that are asked for. InputError for other things, and masks that do not fit."""
     assert options.image is not None
+    if options.mask is not None and room.latent:
+        raise InputError(
+            "mask: this run's model draws in the space of its codec, where single pixels cannot be "
+            "kept; leave out the mask, or take a run that draws pixels"
+        )
     given, mask = read_images(options.image, room), None
     told: list[dict[str, str]] = []
     if options.mask is not None:

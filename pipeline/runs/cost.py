@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypedDict
@@ -27,6 +27,7 @@ from ..diffusion.generate import SampleRequest, generate
 from ..diffusion.images import Images, Indices
 from ..errors import Failed, InputError, OutOfMemory, fault_of, names_memory
 from ..machine import has_memory, reusing_memory
+from ..plugin.data import Codec, LatentCodec, x0_shape
 from ..plugin.registry import Registry
 from ..recipe.load import build_recipe
 from ..recipe.schema import Recipe
@@ -125,13 +126,25 @@ def measure(work: Work) -> Measured:
 class Noise(Images):
     """Random pixels in place of a prepared dataset: enough images for a step, and one held back."""
 
-    def __init__(self, shape: Sequence[int], num_classes: int | None, images_per_step: int) -> None:
+    def __init__(
+        self, shape: Sequence[int], num_classes: int | None, images_per_step: int, codec: Codec
+    ) -> None:
         channels, height, width = shape
-        self.shape = (channels, height, width)
+        self.image_shape = (channels, height, width)
+        self.shape = x0_shape(codec, self.image_shape)
         self.class_names = [str(i) for i in range(num_classes or 0)]
         self.labels = np.arange(images_per_step + 1, dtype=np.int64) % (num_classes or 1)
         self.is_validation = np.arange(images_per_step + 1) == images_per_step
         self.noise = torch.randint(256, (IMAGES, *shape), dtype=torch.uint8)
+        self.state: Mapping[str, Tensor] | None = None
+        if isinstance(codec, LatentCodec):  # encoded before training: its time does not count
+            self.state = codec.fit([self.noise[:2]])
+            self.noise = torch.randn(IMAGES, *self.shape)
+
+    @property
+    def codec_state(self) -> Mapping[str, Tensor] | None:
+        """That of a codec which encodes before training."""
+        return self.state
 
     def resident(self, device: str) -> None:
         """There are too few to be worth it."""
@@ -195,9 +208,12 @@ def _measure(work: Work) -> Measured:
 
 
 def _images(work: Work, recipe: Recipe) -> Images:
-    if work.images:
-        return Images(Path(work.images))
-    return Noise(work.shape, work.num_classes, recipe.train.images_per_step)
+    prepared = Images(Path(work.images)) if work.images else None
+    if prepared and not isinstance(recipe.codec, LatentCodec):
+        return prepared
+    shape = prepared.shape if prepared else work.shape
+    classes = len(prepared.class_names) if prepared else work.num_classes
+    return Noise(shape, classes, recipe.train.images_per_step, recipe.codec)
 
 
 def _training(

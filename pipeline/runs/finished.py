@@ -176,8 +176,9 @@ class Run:
         from .given import Room
 
         stages = [self.stage("preprocessor", s, "preprocess") for s in self.recipe["preprocess"]]
-        shape = model_facts(self.artifact("model").path).shape
-        return Room(shape, stages, self.session.registry)
+        codec = self.stage("codec", self.recipe["codec"], "codec")
+        shape = model_facts(self.artifact("model").path).image_shape
+        return Room(shape, stages, self.session.registry, codec)
 
     def draw(self, options: SampleOptions) -> Drawn:
         """Samples of its model as asked for, kept in the store; the dataset need not be there."""

@@ -26,6 +26,7 @@ from .folder import RunFolder
 def train_or_advise(
     recipe: Recipe,
     images: Artifact,
+    encoded: Artifact,
     measures: Sequence[Measure],
     folder: RunFolder,
     session: Session,
@@ -33,7 +34,7 @@ def train_or_advise(
 ) -> Artifact:
     """``train``, and where a step gets no memory, Failed with batches that would fit."""
     try:
-        return train(recipe, images, measures, folder.watch, session, init)
+        return train(recipe, encoded, measures, folder.watch, session, init)
     except OutOfMemory as error:
         if session.world.size > 1:  # the others have their memory still: nothing can be tried
             raise Failed(

@@ -59,6 +59,8 @@ class RunArtifacts:
     """All that a run made."""
 
     images: Artifact
+    encoded: Artifact
+    """What the training read: the images, or their latents."""
     model: Artifact
     samples: Artifact
     trace: Artifact
@@ -78,6 +80,7 @@ class RunArtifacts:
         artifacts = {
             "images": self.images,
             **self.validation_features,
+            **({"latents": self.encoded} if self.encoded.kind == "latents" else {}),
             "model": self.model,
             "samples": self.samples,
             "trace": self.trace,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..artifacts.prepare import preprocessed
 from ..errors import InputError
-from ..plugin.data import Preprocessor
+from ..plugin.data import Codec, LatentCodec, Preprocessor
 from ..plugin.photo import open_rgb
 from ..plugin.registry import Registry
 from ..progress import note, track
@@ -40,9 +40,15 @@ class Room:
     """What a run takes: how images get into it, and of what shape they are there."""
 
     shape: tuple[int, int, int]
-    """(C, H, W) of the model."""
+    """(C, H, W) of the model's images."""
     preprocess: Sequence[Preprocessor]
     registry: Registry
+    codec: Codec | None = None
+
+    @property
+    def latent(self) -> bool:
+        """Whether the model draws in another space than that of pixels."""
+        return isinstance(self.codec, LatentCodec)
 
     @property
     def size(self) -> Size:

@@ -21,7 +21,7 @@ from ..artifacts.split import halves
 from ..diffusion.labels import chosen_labels
 from ..errors import InputError
 from ..format import byte_size, image_size
-from ..plugin.data import Source
+from ..plugin.data import LatentCodec, Source, x0_shape
 from ..plugin.length import total_steps
 from ..plugin.values import NO_CLASS, Rates
 from ..progress import note
@@ -61,10 +61,11 @@ def probe(recipe: Recipe, init: Init | None = None) -> ProbeRecord:
     settings = recipe.train
     per_epoch = training_batches(train, recipe.seed, settings).per_epoch
     _check_memory(recipe, shape)
-    network = _tried_network(recipe, shape, len(names) if names else None)
+    network = _tried_network(recipe, _x0_shape(recipe, shape), len(names) if names else None)
     counts = {"validation": int(validation.sum()), "train": len(train)}
     labels = torch.tensor([NO_CLASS if n is None else n for n in source.labels[:ROWS]])
-    batch = _batch(image, settings.batch_size)
+    latent = isinstance(recipe.codec, LatentCodec)
+    batch = _batch(image, 2 if latent else settings.batch_size)  # they take seconds an image
     rehearse(recipe, batch, labels if names else None, names, counts)
     if init:
         check_init(init, recipe, network, names, batch)
@@ -210,6 +211,14 @@ def _tell_length(recipe: Recipe, steps: int) -> None:
 
 
 # The network --------------------------------------------------------------------------------------
+
+
+def _x0_shape(recipe: Recipe, shape: Shape) -> Shape:
+    """That of x0 for images of this shape."""
+    try:
+        return x0_shape(recipe.codec, shape)
+    except InputError as error:
+        raise InputError(f"codec: {error}") from error
 
 
 def _tried_network(recipe: Recipe, shape: Shape, num_classes: int | None) -> nn.Module:

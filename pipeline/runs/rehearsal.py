@@ -21,6 +21,7 @@ from ..diffusion.model import Model
 from ..errors import InputError
 from ..format import image_size
 from ..plugin.contracts import Features, Metric
+from ..plugin.data import x0_shape
 from ..plugin.draws import Draws
 from ..plugin.values import Rates, Score
 from ..recipe.schema import Evaluate, Recipe, Sample, Validate
@@ -84,13 +85,15 @@ def _model(recipe: Recipe, images: Tensor, class_names: Sequence[str] | None) ->
     with _trying("codec"):
         state = recipe.codec.fit([images])
     channels, height, width = images.shape[1:]
+    shape = channels, height, width
     return Model(
         network=Silent(),
         schedule=recipe.schedule,
         objective=recipe.objective,
         codec=recipe.codec,
         codec_state=state,
-        shape=(channels, height, width),
+        shape=x0_shape(recipe.codec, shape),
+        image_shape=shape,
         device="cpu",
         class_names=tuple(class_names) if class_names else None,
     )
@@ -106,7 +109,8 @@ def _learn(recipe: Recipe, model: Model, images: Tensor, label: Tensor | None) -
             _same("images", before, (images.shape, images.dtype))
     with _trying("codec"):
         x0 = model.encode(images)
-        _same("encoded images", (images.shape, torch.float32), (x0.shape, x0.dtype))
+        wanted = (len(images), *model.shape), torch.float32
+        _same("encoded images", wanted, (tuple(x0.shape), x0.dtype))
         decoded = model.decode(x0)
         _same("decoded images", before, (decoded.shape, decoded.dtype))
     with _trying("objective"):
@@ -154,13 +158,14 @@ def _drawn(key: str, model: Model, request: SampleRequest) -> Tensor:
     with _trying(key):
         _check_nfe(request)
         (image,) = generate(model, request, [0])
-        wanted = (1, *model.shape), torch.uint8
+        wanted = (1, *model.image_shape), torch.uint8
         _same("samples", wanted, (tuple(image.shape), image.dtype))
     try:
         to_picture(image[0])
     except (TypeError, ValueError) as error:
+        channels = model.image_shape[0]
         raise InputError(
-            f"images of {model.shape[0]} channels cannot be shown: grids and samples need 1 or 3"
+            f"images of {channels} channels cannot be shown: grids and samples need 1 or 3"
         ) from error
     return image
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..artifacts.anchors import Scale, anchors
 from ..artifacts.embed import embed, read_features
+from ..artifacts.encode import encode
 from ..artifacts.neighbours import neighbours
 from ..artifacts.prepare import prepare, read_images
 from ..artifacts.sample import draw_samples
@@ -133,7 +134,8 @@ def make_all(
     validation_features = dict(embedded)
     folder.begin()
     with folder.telling_failure():
-        model = train_or_advise(recipe, images, measures, folder, session, init)
+        encoded = encode(recipe, images, session, init)
+        model = train_or_advise(recipe, images, encoded, measures, folder, session, init)
     pictures = pictures_request(recipe, model_facts(model.path).class_names)
     samples = draw_samples(model, pictures, session)
     way = trace(model, pictures, session)
@@ -142,6 +144,7 @@ def make_all(
     ends = _anchors(recipe, images, model, session)
     return RunArtifacts(
         images=images,
+        encoded=encoded,
         validation_features=validation_features,
         model=model,
         samples=samples,

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..artifacts.prepare import prepare, read_images
+from ..artifacts.encode import encode, read_encoded
+from ..artifacts.prepare import prepare
 from ..artifacts.session import Session
 from ..artifacts.trajectory import trajectory_of
 from ..diffusion.model import build_network, model_facts, model_of, save_model
@@ -42,9 +43,10 @@ def unfinished_run(folder: Path, plugins: Sequence[Path], store: Path | None, de
     loaded = load(folder / RECIPE, registry=registry)
     recipe = loaded.recipe
     session = Session(registry, open_store(store), choose_device(device))
-    images = prepare(recipe, session)
     init = init_of(recipe, registry, session.store.root, folder)
-    trajectory = trajectory_of(recipe, registry, images, init.digest if init else None)
+    images = prepare(recipe, session)
+    encoded = encode(recipe, images, session, init)
+    trajectory = trajectory_of(recipe, registry, encoded, init.digest if init else None)
     key = key_of("training", trajectory)
     found = newest_turn(session.store.root / "workspaces/training" / key)
     kept = checkpoint.latest(found) if found else None
@@ -54,7 +56,7 @@ def unfinished_run(folder: Path, plugins: Sequence[Path], store: Path | None, de
             "run its recipe again to go on"
         )
     tensors, state = kept
-    step, reader = int(state["step"]), read_images(images)
+    step, reader = int(state["step"]), read_encoded(encoded)
     total = recipe.train.steps(
         training_batches(reader.indices("train"), recipe.seed, recipe.train).per_epoch
     )
@@ -65,7 +67,7 @@ def unfinished_run(folder: Path, plugins: Sequence[Path], store: Path | None, de
         names = tuple(reader.class_names) if recipe.train.condition else None
         network = build_network(recipe, reader.shape, names, "cpu")
         codec = without_prefix("codec", tensors)
-        model = model_of(recipe, network, codec, reader.shape, "cpu", names)
+        model = model_of(recipe, network, codec, reader.image_shape, "cpu", names)
         weights = {n: t for n, t in tensors.items() if n.startswith(("raw.", "ema."))}
         both = (weights, last)
         training = TrainingRecord(stretches=[])

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..diffusion.images import Images
 from ..diffusion.model import Model
 from ..errors import InputError
+from ..plugin.data import Codec, x0_shape
 from ..progress import note
 from ..recipe.schema import Recipe
 from ..records import InitRecord
+from .batches import in_batches
 
 MOST_NAMED = 10
 """How many tensors a message names."""
@@ -35,6 +38,11 @@ class Init:
     """Of all the above but the name."""
     partial: bool
     """Whether it is enough that some of the weights fit."""
+
+
+def fitted_state(codec: Codec, images: Images) -> Mapping[str, Tensor]:
+    """The state of the codec that encoded the images before, or is fitted to those of training."""
+    return images.codec_state or codec.fit(in_batches(images, images.indices("train"), 64))
 
 
 def start(
@@ -68,7 +76,8 @@ def check_init(
 ) -> None:
     """InputError where weights or codec do not fit the network, or images like these (a batch)."""
     channels, height, width = images.shape[1:]
-    fitting_weights(init, recipe, network, (channels, height, width), class_names)
+    shape = x0_shape(recipe.codec, (channels, height, width))
+    fitting_weights(init, recipe, network, shape, class_names)
     ours, theirs = _sizes(recipe.codec.fit([images])), _sizes(init.codec_state)
     if ours != theirs:
         has, wants = (", ".join(f"{k} {v}" for k, v in s.items()) for s in (theirs, ours))

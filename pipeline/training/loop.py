@@ -25,12 +25,12 @@ from ..recipe.schema import Recipe
 from ..records import HistoryRecord, Plain, StretchRecord
 from ..store.weights import digest_of, with_prefix, without_prefix
 from . import checkpoint
-from .batches import Batches, in_batches
+from .batches import Batches
 from .best import Best
 from .computation import Computation, synchronised, uncompiled
 from .feed import Feed
 from .history import History, line_of, say_news
-from .init import Init, start
+from .init import Init, fitted_state, start
 from .losses import LossSums, refuse_diverged
 from .memory import naming_memory
 from .signals import Stop, stopping_softly
@@ -89,7 +89,8 @@ class Training:
             self._restore(*kept)
         compiled, ranks = self.settings.compile, self.world.size
         self.stretches = stretches_with(self.stretches, self.step, device, compiled, ranks)
-        self.model = model_of(recipe, self.ema.average, codec_state, images.shape, device, names)
+        shape = images.image_shape
+        self.model = model_of(recipe, self.ema.average, codec_state, shape, device, names)
 
     def run(self, total: int, watch: Watch) -> dict[Choice, Checkpointed]:
         """Train up to ``total`` steps; the best and the last weights with their records."""
@@ -253,8 +254,7 @@ class Training:
         """Give the network the weights of ``init``, if any. Returns the codec's state."""
         if init:
             return start(init, self.recipe, self.network, self.images.shape, names)
-        batches = in_batches(self.images, self.images.indices("train"), 64)
-        return self.world.told(lambda: self.recipe.codec.fit(batches))
+        return self.world.told(lambda: fitted_state(self.recipe.codec, self.images))
 
     def _restore(self, tensors: Mapping[str, Tensor], state: Plain) -> None:
         """Go on from a checkpoint."""

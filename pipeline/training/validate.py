@@ -79,7 +79,7 @@ def validation_scores(
                 "extractor": name,
                 **request.protocol(registry),
                 "split": "validation",
-                "resolution": list(model.shape[1:]),
+                "resolution": list(model.image_shape[1:]),
             }
             score = score_features(measure.real, features[name], measure.metric, protocol)
             scores[measure.name] = score_record(score)

@@ -8,4 +8,5 @@ def register_codecs() -> dict[str, str]:
     """Names and where their classes are."""
     return {
         "pixels": "pipeline_codecs.pixels:Pixels",
+        "autoencoder_kl": "pipeline_codecs.autoencoder_kl:AutoencoderKL",
     }

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import InputError
 from pipeline.runs.hub import address_of
+from tests.helpers import autoencoder
 from tests.helpers.hub import hub_here
 from tests.helpers.tiny import STAGES
 
@@ -54,6 +55,22 @@ def test_what_is_pushed_is_drawn_from_anywhere(after_first: Path, tmp_path: Path
         ]
         pipeline(hub.url, tmp_path / "theirs", *words)
         assert len(list(Path("drawn/images").glob("*.png"))) == 2
+
+
+def test_an_autoencoder_of_the_hub_is_a_codec(here: Path, tmp_path: Path) -> None:
+    autoencoder.save(here / "vae")
+    files = {f"vae/{file.name}": file.read_bytes() for file in (here / "vae").iterdir()}
+    shutil.rmtree(here / "vae")
+    words = ["tiny.yaml", "--plugin", str(STAGES), "--set", "augment=[]", "--device", "cpu"]
+    codec = "codec={name: autoencoder_kl, weights: 'hf://them/large/vae'}"
+    with hub_here() as hub:
+        hub.repositories["them/large"] = files
+        pipeline(hub.url, tmp_path / "mine", "run", *words, "--set", codec)
+        assert Path("runs/tiny/samples.png").is_file()
+        wrong = codec.replace("large", "none")
+        told = pipeline(hub.url, tmp_path / "mine", "run", *words, "--set", wrong, code=2)
+        assert "hf://them/none" in told.stderr
+        assert "Traceback" not in told.stderr
 
 
 def test_what_cannot_be_had_is_one_line(after_first: Path, tmp_path: Path) -> None:

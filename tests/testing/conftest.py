@@ -9,6 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.testing.problems.spots import spots
+from tests.helpers import autoencoder
 from tests.testing.broken.dataset import PHOTOS
 
 
@@ -55,6 +57,17 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def learned_autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that gives back, roughly, what the kit tries codecs with."""
+    folder = tmp_path_factory.mktemp("autoencoder")
+    vae = autoencoder.save(folder)
+    images = torch.cat([spots(24), spots(24, seed=9)]).float() / 127.5 - 1
+    autoencoder.learn(vae, images, 60)
+    vae.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def places(request: pytest.FixtureRequest):
     """A stage's options for places only, by its name: what must be there to try it."""
@@ -67,6 +80,7 @@ def places(request: pytest.FixtureRequest):
             "download": False,
         },
         "hf": lambda: {"path": str(given("saved"))},
+        "autoencoder_kl": lambda: {"weights": given("learned_autoencoder")},
         "inception_v3": lambda: {"weights": given("inception_file")},
         "inception_fid": lambda: {"weights": given("inception_2015_file")},
     }

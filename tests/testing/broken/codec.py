@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -139,3 +140,19 @@ class DecodesInPlace(Pixels):
         x0 *= state["std"][:, None, None]
         x0 += state["mean"][:, None, None]
         return (x0.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+@stage
+class WrongLatentShape(Pixels):
+    """Its latents have half the sides, and it says a quarter."""
+
+    caught_by: ClassVar = "encodes to float32"
+
+    def latent_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        return shape[0], shape[1] // 4, shape[2] // 4
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> str:
+        return "none"
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        return super().encode(images, state)[..., ::2, ::2]
