@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 KINDS = {
     "augmentation": "pipeline_augmentations",
     "backbone": "pipeline_backbones",
+    "guidance": "pipeline_guidances",
     "codec": "pipeline_codecs",
     "lr_schedule": "pipeline_lr_schedules",
     "metric": "pipeline_metrics",

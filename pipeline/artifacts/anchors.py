@@ -17,7 +17,7 @@ import torch
 
 from ..diffusion.generate import SampleRequest, generate
 from ..diffusion.measure import extract, score_features, score_record
-from ..diffusion.model import build_network, load_model
+from ..diffusion.model import build_network
 from ..errors import InputError
 from ..machine import reusing_memory
 from ..plugin.contracts import Features, Metric
@@ -31,7 +31,7 @@ from ..store.store import Artifact
 from .embed import BATCH, embed, embedded, extractor_id, read_features
 from .files import SAMPLES, SCORE
 from .prepare import read_images
-from .sample import write_samples
+from .sample import drawing_model, write_samples
 from .session import Session
 
 UNTRAINED = 128
@@ -120,7 +120,7 @@ def _untrained_samples(scale: Scale, session: Session) -> Artifact:
     }
 
     def build(folder: Path) -> None:
-        trained = load_model(scale.model.path, session.registry, session.device)
+        trained = drawing_model(scale.model.path, request, session)
         network = build_network(recipe, trained.shape, trained.class_names, session.device)
         model = trained.of(network.eval().requires_grad_(False))
         total = -(-request.num_images // request.batch_size)

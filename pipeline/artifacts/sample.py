@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..diffusion.generate import SampleRequest, generate
-from ..diffusion.model import load_model, model_facts
+from ..diffusion.model import Model, load_model, model_facts
 from ..diffusion.rows import StoredRows
+from ..errors import InputError
 from ..machine import reusing_memory
+from ..plugin.registry import Registry
 from ..progress import track
 from ..store.hdf5 import write_rows, writing
 from ..store.store import Artifact
@@ -40,12 +44,42 @@ def draw_samples(model: Artifact, request: SampleRequest, session: Session) -> A
 
 def _drawn(session: Session, model: Path, request: SampleRequest) -> Iterator[Tensor]:
     """The batches of a request in order, drawn by all ranks."""
-    drawing = load_model(
-        model, session.registry, session.device, request.checkpoint, request.weights
-    )
+    drawing = drawing_model(model, request, session)
     world, numbers = session.world, range(request.num_images)
     own = generate(drawing, request, world.dealt(numbers, request.batch_size))
     return world.in_order(own, -(-request.num_images // request.batch_size))
+
+
+def drawing_model(path: Path, request: SampleRequest, session: Session) -> Model:
+    """The model that draws, with the one that its guidance names.
+
+    InputError where that one is of another shape, space or classes.
+    """
+    registry, device = session.registry, session.device
+    model = load_model(path, registry, device, request.checkpoint, request.weights)
+    if request.worse is None:
+        return model
+    worse = load_model(request.worse.path, registry, device)
+    if differs := _difference(model, worse, registry):
+        raise InputError(
+            f"guidance: the model of run {request.worse.run} {differs}: take one of the same images"
+        )
+    return replace(model, worse=worse)
+
+
+def _difference(model: Model, worse: Model, registry: Registry) -> str:
+    """Why predictions of two models cannot be compared; "" where they can."""
+    if (model.shape, model.image_shape) != (worse.shape, worse.image_shape):
+        return f"is of images {worse.image_shape}, not {model.image_shape}"
+    if worse.class_names not in (None, model.class_names):
+        return "knows other classes"
+    one, other = model.codec_state, worse.codec_state
+    same = registry.describe(model.codec) == registry.describe(worse.codec)
+    if not same or one.keys() != other.keys():
+        return "has another codec"
+    if any(one[k].shape != other[k].shape or not torch.allclose(one[k], other[k]) for k in one):
+        return "has a codec of other images"
+    return ""
 
 
 def write_samples(path: Path, batches: Iterable[Tensor], count: int, shape: Sequence[int]) -> None:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from ..diffusion.generate import SampleRequest, generate
-from ..diffusion.model import load_model
 from ..plugin.contracts import Denoise, Sampler
 from ..plugin.draws import Draws
 from ..plugin.values import Prediction, Rates
 from ..store.hdf5 import writing
 from ..store.store import Artifact
 from .files import TRACE
+from .sample import drawing_model
 from .session import Session
 
 
@@ -61,9 +61,7 @@ def trace(model: Artifact, request: SampleRequest, session: Session) -> Artifact
     ingredients = {**single.ingredients(session.registry), "inputs": {"model": model.key}}
 
     def build(folder: Path) -> None:
-        drawing = load_model(
-            model.path, session.registry, session.device, single.checkpoint, single.weights
-        )
+        drawing = drawing_model(model.path, single, session)
         watched = Watched(single.sampler, [])
         (image,) = generate(drawing, replace(single, sampler=watched), [0])
         with writing(folder / TRACE) as file:

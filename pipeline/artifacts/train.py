@@ -103,12 +103,14 @@ def _train_along(
 def _choice(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> Plain:
     """What the choice of the best checkpoint depends on beside the trajectory."""
     settings = recipe.train.validate
+    guidance = registry.describe(settings.guidance)
     return {
         "every": settings.every,
         "sampler": registry.describe(settings.sampler),
         "num_steps": settings.num_steps,
         "spacing": registry.describe(settings.spacing),
         "guidance_scale": settings.guidance_scale,
+        **({"guidance": guidance} if settings.guidance_scale != 1 else {}),
         "num_images": settings.num_images,
         "metrics": [registry.describe(measure.metric) for measure in measures],
         "extractors": [measure.extractor.id for measure in measures],

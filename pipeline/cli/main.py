@@ -26,6 +26,7 @@ from .options import (
     changes,
     classes,
     device,
+    guidance,
     guidance_scale,
     loudness,
     num_steps,
@@ -139,6 +140,7 @@ def run_command(
       pipeline sample flowers_ddim --sampler ddpm --num-steps 100 --seed 1
       pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn
       pipeline sample flowers32_classes --classes rose,sunflower --guidance-scale 3 --grid 8x4
+      pipeline sample flowers32 --guidance '{name: autoguidance, run: small}' --guidance-scale 2
       pipeline sample flowers_ddim --interpolate 8      (each row from one image to another)
       pipeline sample flowers_ddim --image rose.jpg --strength 0.6    (more like it)
       pipeline sample flowers_ddim --image rose.jpg --mask hole.png   (what is white, anew)""",
@@ -155,6 +157,7 @@ def run_command(
 @seed
 @sampler
 @classes
+@guidance
 @guidance_scale
 @click.option(
     "--interpolate",
@@ -222,6 +225,7 @@ def sample_command(as_json: bool, **options: Any) -> None:
 @spacing
 @seed
 @sampler
+@guidance
 @guidance_scale
 @precision
 @plugin

@@ -108,6 +108,11 @@ classes = click.option(
     type=Classes(),
     help="By number or name, in turn  [default: the recipe's; with --image none]",
 )
+guidance = click.option(
+    "--guidance",
+    help="How it is guided: classifier_free, interval, {name: autoguidance, run: …}  "
+    "[default: the recipe's]",
+)
 guidance_scale = click.option(
     "--guidance-scale",
     type=click.FloatRange(0),

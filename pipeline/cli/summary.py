@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..format import (
     anchor_words,
@@ -132,12 +133,10 @@ def _value(score: FreshScore | ScoreRecord) -> str:
 def sample_summary(sample: SampleResult) -> str:
     """The end of ``pipeline sample``."""
     state = "reused" if sample["reused"] else "drawn"
-    classes = ""
     run, sampler = sample["run"], sample["sampler"]["name"]
     if "unfinished" in sample:
         run += f" ({sample['unfinished']}, not finished)"
-    if "labels" in sample:
-        classes = _classes(sample["labels"], sample["guidance_scale"])
+    classes = _classes(sample)
     return "\n".join(
         [
             f"{sample['images']} images of {run} {state} with {sampler}"
@@ -209,9 +208,7 @@ def _drawn(protocol: Plain) -> str:
     if "sampler" not in protocol:
         return ""
     spacing = f" ({protocol['spacing']})" if protocol["spacing"] != "uniform" else ""
-    classes = ""
-    if "labels" in protocol:
-        classes = _classes(protocol["labels"], protocol["guidance_scale"])
+    classes = _classes(protocol)
     precision = _precision(protocol.get("precision", "float32"))
     steps = f"{protocol['num_steps']} steps"
     return f" by {protocol['sampler']['name']} in {steps}{spacing}{precision}{classes}"
@@ -221,8 +218,15 @@ def _precision(precision: str) -> str:
     return "" if precision == "float32" else f" in {precision}"
 
 
-def _classes(labels: str, guidance_scale: float) -> str:
-    return f", labels {labels}, guidance {guidance_scale:g}"
+def _classes(drawn: Mapping[str, Any]) -> str:
+    """The labels and the guidance of images, where there are any."""
+    labels = f", labels {drawn['labels']}" if "labels" in drawn else ""
+    if "guidance_scale" not in drawn:
+        return labels
+    guided = drawn.get("guidance", "classifier_free")
+    name = guided["name"] if isinstance(guided, Mapping) else guided
+    how = "" if name == "classifier_free" else f" by {name}"
+    return f"{labels}, guidance {drawn['guidance_scale']:g}{how}"
 
 
 def store_summary(entries: Sequence[StoreEntry]) -> str:

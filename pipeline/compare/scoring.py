@@ -18,6 +18,7 @@ from ..plugin.values import Score
 from ..recipe.schema import Recipe
 from ..records import AnchorRecord, Plain
 from ..runs.finished import Run, finished_run
+from ..runs.other import with_worse
 from ..runs.requests import scored_protocol, scored_request, scored_split
 from ..store.store import Artifact
 from .setting import Setting
@@ -94,7 +95,8 @@ def _run_of(trial: Trial, setting: Setting) -> Run:
 def _request(recipe: Recipe, subject: Subject, setting: Setting) -> SampleRequest:
     request = scored_request(recipe, read_images(subject.images))
     num_steps = setting.num_steps or request.num_steps
-    return replace(request, num_steps=num_steps, num_images=subject.num_images)
+    request = replace(request, num_steps=num_steps, num_images=subject.num_images)
+    return with_worse(request, setting.session.store.root)
 
 
 def shared_protocol(trials: Sequence[ScoredTrial], metric: str) -> Plain:

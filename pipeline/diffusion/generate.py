@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..plugin.contracts import Denoise, Sampler, Spacing
+from ..plugin.contracts import Denoise, Guidance, Sampler, Spacing
 from ..plugin.draws import Draws, Purpose
 from ..plugin.registry import Registry
 from ..records import Plain
@@ -18,6 +19,17 @@ from .levels import levels
 from .model import Choice, Model, Weights
 from .painting import Painting
 from .precision import computing
+
+
+class Worse(NamedTuple):
+    """The model of the run that a guidance names."""
+
+    run: str
+    """Its name."""
+    path: Path
+    """The folder that ``save_model`` wrote."""
+    content: str
+    """The digest of what is in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +46,10 @@ class SampleRequest:
     """Images of another purpose are drawn from other noise."""
     labels: Labels | None = None
     """None: the model knows no classes."""
+    guidance: Guidance
     guidance_scale: float = 1.0
+    worse: Worse | None = None
+    """The model that the guidance compares with, where it names a run."""
     precision: str = "float32"
     """What the network computes in."""
     interpolate: int | None = None
@@ -52,8 +67,9 @@ class SampleRequest:
     def nfe(self) -> int:
         """Network evaluations for each image."""
         if self.painting:
-            return self.painting.evaluations(self.sampler) * doubled(self.guidance_scale)
-        return evaluations(self.sampler, self.num_steps, self.guidance_scale)
+            each = self.guidance.nfe(self.guidance_scale)
+            return self.painting.evaluations(self.sampler) * each
+        return evaluations(self.sampler, self.num_steps, self.guidance, self.guidance_scale)
 
     def ingredients(self, registry: Registry) -> Plain:
         """What the images depend on, beside the model."""
@@ -61,7 +77,7 @@ class SampleRequest:
             "sampler": registry.describe(self.sampler),
             "num_steps": self.num_steps,
             "spacing": registry.describe(self.spacing),
-            **self.conditioning(),
+            **self.conditioning(registry.describe(self.guidance)),
             "precision": self.precision,
             "interpolate": self.interpolate,
             **({"painting": self.painting.ingredients()} if self.painting else {}),
@@ -78,25 +94,28 @@ class SampleRequest:
             "sampler": registry.spec(self.sampler),
             "num_steps": self.num_steps,
             "spacing": registry.brief(self.spacing),
-            **self.conditioning(),
+            **self.conditioning(registry.brief(self.guidance)),
             "precision": self.precision,
         }
 
-    def conditioning(self) -> Plain:
-        """What is to be said of images that are drawn for classes; nothing of others."""
-        if self.labels is None:
-            return {}
-        return {"labels": self.labels.words, "guidance_scale": self.guidance_scale}
+    def conditioning(self, guidance: object) -> Plain:
+        """What is to be said of images that are drawn for classes, and of guided ones.
+
+        ``guidance`` is the stage in words; without an effect it is not told.
+        """
+        found: Plain = {"labels": self.labels.words} if self.labels else {}
+        if self.labels or self.guidance_scale != 1:
+            found["guidance_scale"] = self.guidance_scale
+        if self.guidance_scale != 1:
+            found["guidance"] = guidance
+            if self.worse:
+                found["guided_by"] = self.worse.content
+        return found
 
 
-def evaluations(sampler: Sampler, num_steps: int, guidance_scale: float) -> int:
-    """How often the network is evaluated for an image; guidance doubles it."""
-    return sampler.nfe(num_steps) * doubled(guidance_scale)
-
-
-def doubled(guidance_scale: float) -> int:
-    """How many evaluations of the network a prediction takes."""
-    return 1 if guidance_scale in (0, 1) else 2
+def evaluations(sampler: Sampler, num_steps: int, guidance: Guidance, scale: float) -> int:
+    """How often networks are evaluated for an image, at most."""
+    return sampler.nfe(num_steps) * guidance.nfe(scale)
 
 
 @torch.inference_mode()
@@ -128,7 +147,7 @@ def _paint(model: Model, request: SampleRequest, painting: Painting, rows: Seque
 
 def _denoiser(model: Model, request: SampleRequest, labelled: Sequence[int]) -> Denoise:
     labels = request.labels.of(labelled) if request.labels else None
-    return model.denoiser(labels, request.guidance_scale)
+    return model.denoiser(labels, request.guidance, request.guidance_scale)
 
 
 class _Beginning(NamedTuple):

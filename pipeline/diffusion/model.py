@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..machine import sent
-from ..plugin.contracts import Backbone, Denoise, Network, Objective, Schedule
+from ..plugin.contracts import Backbone, Denoise, Guidance, Network, Objective, Schedule
 from ..plugin.data import Codec, x0_shape
 from ..plugin.draws import stream
 from ..plugin.registry import Registry
-from ..plugin.values import NO_CLASS, Prediction, Rates
+from ..plugin.values import Prediction, Rates
 from ..progress import note
 from ..recipe.build import build_stage
 from ..recipe.schema import Recipe
@@ -53,6 +53,8 @@ class Model:
     """None: the network knows no classes."""
     precision: str = "float32"
     """What the network computes in."""
+    worse: Model | None = None
+    """The model of the run that a guidance names."""
 
     @property
     def lowered(self) -> Network:
@@ -79,29 +81,28 @@ class Model:
             return None
         return sent(torch.from_numpy(images.labels[indices]), self.device)
 
-    def denoiser(self, label: Tensor | None = None, guidance_scale: float = 1.0) -> Denoise:
-        """denoise(x, rates) of this network for these labels, int64 (N,).
-
-        Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598, eq. 6 with
-        guidance_scale = 1 + w): from the label-free prediction (scale 0) through the given label's
-        (1) and beyond. Only scales other than 0 and 1 need two evaluations of the network.
-        """
+    def denoiser(
+        self, label: Tensor | None = None, guidance: Guidance | None = None, scale: float = 1.0
+    ) -> Denoise:
+        """denoise(x, rates) of this network for these labels, int64 (N,), guided if so wished."""
         given = None if label is None else label.to(self.device)
-        hidden = None if given is None else torch.full_like(given, NO_CLASS)
+        own, worse = self.lowered, self.worse or self
+        network = replace(worse, precision=self.precision).lowered
 
-        network = self.lowered
-
-        def predict(x: Tensor, rates: Rates[float], label: Tensor | None) -> Prediction:
-            return self.objective.predict(network, x, rates, label)
+        def predict(
+            x: Tensor, rates: Rates[float], label: Tensor | None, run: str | None = None
+        ) -> Prediction:
+            if run is None:
+                return self.objective.predict(own, x, rates, label)
+            if self.worse is None:
+                raise ValueError(f"the model of run {run} is not loaded")
+            known = None if worse.class_names is None else label
+            return worse.objective.predict(network, x, rates, known)
 
         def denoise(x: Tensor, rates: Rates[float]) -> Prediction:
-            if guidance_scale in (0, 1):
-                return predict(x, rates, given if guidance_scale else hidden)
-            free, bound = predict(x, rates, hidden), predict(x, rates, given)
-            # Weights that sum to 1: x = signal * x0 + noise * eps still holds.
-            return Prediction(
-                *(torch.lerp(a, b, guidance_scale) for a, b in zip(free, bound, strict=True))
-            )
+            if guidance is None:
+                return predict(x, rates, given)
+            return guidance(predict, x, rates, given, scale)
 
         return denoise
 

@@ -213,6 +213,53 @@ class Sampler(Protocol):
         """
 
 
+class Predict(Protocol):
+    """One evaluation of a network, for a guidance."""
+
+    def __call__(
+        self, x: Tensor, rates: Rates[float], label: Tensor | None, run: str | None = None
+    ) -> Prediction:
+        """x0 and eps of x.
+
+        x: noisy images (N, C, H, W), not scaled.
+        rates: one pair of floats, which holds for all of x.
+        label: int64 (N,), a class index or NO_CLASS each; None for a network without classes.
+        run: the guidance's own ``run``, for the prediction of that run's model.
+        """
+
+
+@runtime_checkable
+class Guidance(Protocol):
+    """How several predictions make one, at a scale.
+
+    One with an option ``run`` asks for the model of that run too: the engine loads it, keeps its
+    content in the key, and refuses one of other images.
+    """
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it does nothing for a network without classes; such is then refused."""
+
+    def nfe(self, scale: float) -> int:
+        """The network evaluations that a call costs, at most.
+
+        scale: as in a call.
+        """
+
+    def __call__(
+        self, predict: Predict, x: Tensor, rates: Rates[float], label: Tensor | None, scale: float
+    ) -> Prediction:
+        """x0 and eps of x, for which x = signal * x0 + noise * eps holds as for each prediction.
+
+        predict: see ``Predict``.
+        x: noisy images (N, C, H, W), not scaled.
+        rates: one pair of floats, which holds for all of x.
+        label: int64 (N,), or None for a network without classes.
+        scale: 0 or more; 1 is off: the network's own prediction for the label. The larger it is
+            beyond 1, the further from that.
+        """
+
+
 class Extractor(Protocol):
     """What turns images into feature vectors."""
 

@@ -78,6 +78,11 @@ def register_samplers() -> Stages:
 
 
 @hookspec
+def register_guidances() -> Stages:
+    """How predictions with a label, without it or of another network make one."""
+
+
+@hookspec
 def register_features() -> Stages:
     """Pretrained networks whose features metrics compare."""
 

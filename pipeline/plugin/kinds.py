@@ -19,6 +19,7 @@ CONTRACTS: Mapping[str, type] = {
     "optimizer": contracts.Optimizer,
     "lr_schedule": contracts.LrSchedule,
     "sampler": contracts.Sampler,
+    "guidance": contracts.Guidance,
     "features": contracts.Features,
     "metric": contracts.Metric,
 }

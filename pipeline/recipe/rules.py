@@ -16,6 +16,7 @@ from .schema import Evaluate, Sample, Train, Validate
 from .tree import Node
 from .yaml12 import flow
 
+USUAL_GUIDANCE = "classifier_free"
 UNCONDITIONAL = "has no effect without classes: add train.condition: class, or leave it out"
 
 
@@ -30,6 +31,7 @@ def check_sections(builder: Builder, tree: Node) -> None:
         _hidden_labels_are_there(builder, train, node)
         _partial_has_init(builder, train, node)
         _guidance_has_classes(builder, train)
+        _guidance_has_effect(builder)
 
 
 def refusal(metric: Metric, features: Features | None, registry: Registry) -> str:
@@ -118,18 +120,40 @@ def _guidance_has_classes(builder: Builder, train: Train) -> None:
             builder.problem(node.origin, path, message)
 
 
-def _conditional(builder: Builder) -> Iterator[tuple[str, Node, bool]]:
-    """The options given that only classes have a use for, and whether each is guidance."""
+def _guidance_has_effect(builder: Builder) -> None:
+    """A guidance that is given has a scale, and in training it names no run."""
+    for path, (section, node) in _drawing_sections(builder):
+        given, scale = node.mapping.get("guidance"), section.guidance_scale
+        if (
+            given is None
+            or builder.registry.name_of(section.guidance, "guidance") == USUAL_GUIDANCE
+        ):
+            continue
+        if path == "train.validate" and hasattr(section.guidance, "run"):
+            message = "names a run, which training does not load: guide sample and evaluate by it"
+            builder.problem(given.origin, f"{path}.guidance", message)
+        elif scale == 1:
+            message = "has no effect with guidance_scale 1: give another scale, or leave it out"
+            builder.problem(given.origin, f"{path}.guidance", message)
+
+
+def _drawing_sections(
+    builder: Builder,
+) -> Iterator[tuple[str, tuple[Validate | Sample | Evaluate, Node]]]:
+    """The sections that say how images are drawn, as far as they were built."""
     sections: dict[str, tuple[Validate | Sample | Evaluate, Node] | None] = {
         "train.validate": builder.section_at("train.validate", Validate),
         "sample": builder.section_at("sample", Sample),
         "evaluate": builder.section_at("evaluate", Evaluate),
     }
-    for path, at in sections.items():
-        if at is None:
-            continue
-        section, node = at
-        if "guidance_scale" in node.mapping and section.guidance_scale != 1:
+    yield from ((path, at) for path, at in sections.items() if at)
+
+
+def _conditional(builder: Builder) -> Iterator[tuple[str, Node, bool]]:
+    """The options given that only classes have a use for, and whether each is guidance."""
+    for path, (section, node) in _drawing_sections(builder):
+        by_label = section.guidance.needs_labels
+        if "guidance_scale" in node.mapping and section.guidance_scale != 1 and by_label:
             yield f"{path}.guidance_scale", node.mapping["guidance_scale"], True
         if isinstance(section, Sample) and section.classes is not None:
             yield f"{path}.classes", node.mapping["classes"], False

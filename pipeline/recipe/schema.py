@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from ..plugin.contracts import (
     Backbone,
     Features,
+    Guidance,
     LrSchedule,
     Metric,
     Objective,
@@ -26,8 +27,8 @@ from ..system import unfit
 MAX_GUIDANCE = 100.0
 """The largest scale: a hundred times what a label adds is beyond any use."""
 
-Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE)]
-"""The scale of classifier-free guidance; 1 is off."""
+GuidanceScale = Annotated[float, Field(ge=0, le=MAX_GUIDANCE)]
+"""How strong guidance is; 1 is off."""
 
 Tracker = Literal[
     "tensorboard", "wandb", "aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "trackio"
@@ -81,9 +82,10 @@ class Validate:
     """Noise levels of the images that are scored."""
     spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
     """How the noise levels are spaced, for the grids too: see ``sample``."""
-    guidance_scale: Guidance = 1.0
-    """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
-    off."""
+    guidance: Annotated[Guidance, Stage("guidance", default="classifier_free")]
+    """How predictions are guided, see ``sample``; none that names a run."""
+    guidance_scale: GuidanceScale = 1.0
+    """How strong guidance is: 1 is off."""
     num_images: Annotated[int, Field(ge=2)] | None = None
     """The number of images that are scored; null: as many as there are validation images."""
     metrics: list[Annotated[Metric, Stage("metric")]] = Field(default_factory=list)
@@ -171,9 +173,11 @@ class Sample:
     """Noise levels; what they cost, in network evaluations, is the sampler's NFE."""
     spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
     """At which times, from t = 1 on, the noise levels are; the clean image comes after the last."""
-    guidance_scale: Guidance = 1.0
-    """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
-    off."""
+    guidance: Annotated[Guidance, Stage("guidance", default="classifier_free")]
+    """How predictions are guided: towards the class, or away from a worse model."""
+    guidance_scale: GuidanceScale = 1.0
+    """How far to go from the worse prediction, such as that without a label, to the better one and
+    beyond it; 1 is off."""
     num_images: Count | None = None
     """The number of images; null: as many as ``grid`` shows, 80 without one."""
     classes: Annotated[list[str], Field(min_length=1)] | None = None
@@ -209,9 +213,10 @@ class Evaluate:
     """Noise levels; left out: those of ``sample``."""
     spacing: Annotated[Spacing, Stage("spacing", default="uniform")]
     """How the noise levels are spaced; left out: as in ``sample``."""
-    guidance_scale: Guidance = 1.0
-    """How far to go from the prediction without a label to that of the class, and beyond it; 1 is
-    off. Left out: as in ``sample``."""
+    guidance: Annotated[Guidance, Stage("guidance", default="classifier_free")]
+    """How predictions are guided; left out: as in ``sample``."""
+    guidance_scale: GuidanceScale = 1.0
+    """How strong guidance is, 1 is off; left out: as in ``sample``."""
     num_images: Annotated[int, Field(ge=2)] | None = None
     """The number of images; null: as many as there are in ``split``."""
     split: Literal["validation", "train"] = "validation"

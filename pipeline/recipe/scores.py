@@ -8,7 +8,7 @@ from dataclasses import replace
 from .merge import merge
 from .tree import Node, Origin, Problem
 
-DRAWING = ("sampler", "num_steps", "spacing", "guidance_scale", "precision")
+DRAWING = ("sampler", "num_steps", "spacing", "guidance", "guidance_scale", "precision")
 """The keys of ``evaluate`` that are those of ``sample`` unless they are given."""
 
 _AS = "as sample."

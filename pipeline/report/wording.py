@@ -101,7 +101,10 @@ def _samples_words(protocol: Plain) -> list[str]:
     if protocol.get("precision", "float32") != "float32":
         parts.append(f"precision {protocol['precision']}")
     if "guidance_scale" in protocol:
-        parts.append(f"guidance {protocol['guidance_scale']:g}")
+        guided = protocol.get("guidance", "classifier_free")
+        spec = {"name": guided} if isinstance(guided, str) else guided
+        how = "" if guided == "classifier_free" else f" by {_stage_words(spec)}"
+        parts.append(f"guidance {protocol['guidance_scale']:g}{how}")
     if "weights" in protocol and "checkpoint" in protocol:
         parts.append(f"{protocol['weights']} weights of the {protocol['checkpoint']} checkpoint")
     if "seed" in protocol:

@@ -27,6 +27,7 @@ class SampleKeywords(TypedDict, total=False):
     seed: int | None
     sampler: str | None
     classes: Sequence[int | str] | None
+    guidance: str | None
     guidance_scale: float | None
     interpolate: int | None
     image: Photos | None
@@ -49,6 +50,7 @@ class SampleOptions:
     seed: int | None = None
     sampler: str | None = None
     classes: Sequence[int | str] | None = None
+    guidance: str | None = None
     guidance_scale: float | None = None
     interpolate: int | None = None
     image: Photos | None = None

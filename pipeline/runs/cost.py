@@ -229,7 +229,7 @@ def _drawing(training: Training, images: Images, work: Work) -> tuple[int, list[
         return 0, []
     training.model.network.eval()
     request = replace(scored_request(training.recipe, images), seed=0, batch_size=IMAGES)
-    request = replace(request, num_steps=work.num_steps)
+    request = replace(request, num_steps=work.num_steps, guidance_scale=1.0)  # of this network
     _draw(training, replace(request, num_steps=FEW_STEPS))
     times = _timed(lambda: _draw(training, request), work.device, work.draws, work.seconds)
     return request.nfe, [seconds / IMAGES / request.nfe for seconds in times]

@@ -116,6 +116,7 @@ def _compare(model: Model, pipe: DDIMPipeline, registry: Registry) -> None:
     request = SampleRequest(
         sampler=build_stage(registry, "sampler", {"name": "ddim"}),
         spacing=build_stage(registry, "spacing", {"name": "uniform"}),
+        guidance=build_stage(registry, "guidance", {"name": "classifier_free"}),
         num_steps=TRIED,
         num_images=1,
         seed=0,

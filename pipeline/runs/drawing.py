@@ -21,7 +21,7 @@ from ..diffusion.labels import Labels, captions, chosen_labels
 from ..diffusion.lettering import drawable
 from ..diffusion.model import model_facts
 from ..errors import InputError
-from ..plugin.contracts import Sampler, Spacing
+from ..plugin.contracts import Guidance, Sampler, Spacing
 from ..plugin.options import options as options_of_section
 from ..plugin.registry import Registry
 from ..plugin.values import NO_CLASS
@@ -31,6 +31,7 @@ from ..store.store import Artifact
 from ..system import fit
 from .asked import Layout, SampleOptions, layout_of
 from .beginning import Beginning
+from .other import with_worse
 from .pictures import png, write_pictures
 from .requests import precision_of
 
@@ -59,20 +60,22 @@ class Drawn:
 def draw(
     recipe: Plain,
     model: Artifact,
-    stages: tuple[Sampler, Spacing],
+    stages: tuple[Sampler, Spacing, Guidance],
     options: SampleOptions,
     beginning: Beginning | None,
     session: Session,
 ) -> Drawn:
     """Draw samples of a model as asked for; what is not given is as in its run's ``recipe``."""
     usual, names = recipe["sample"], model_facts(model.path).class_names
-    labels, scale = _conditioning(recipe, options, names)
+    guidance = stages[2]
+    labels, scale = _conditioning(recipe, options, names, guidance)
     layout = layout_of(options, usual, len(beginning.given.names) if beginning else 0)
     request = SampleRequest(
         sampler=stages[0],
         num_steps=options.num_steps or usual["num_steps"],
         spacing=stages[1],
         labels=labels,
+        guidance=guidance,
         guidance_scale=scale,
         interpolate=options.interpolate,
         painting=beginning.painting if beginning else None,
@@ -91,12 +94,13 @@ def draw(
         every = range(min(last + 1, len(labels.values))) if scale else ()
         drawn = dict.fromkeys(labels.of(every).tolist())
         classes = {i: names[i] for i in drawn if i != NO_CLASS}
+    request = with_worse(request, session.store.root)
     samples = draw_samples(model, request, session)
     return Drawn(request, samples, layout, texts, classes, beginning)
 
 
 def _conditioning(
-    recipe: Plain, options: SampleOptions, names: Sequence[str] | None
+    recipe: Plain, options: SampleOptions, names: Sequence[str] | None, guidance: Guidance
 ) -> tuple[Labels | None, float]:
     """The classes of the images and the scale of guidance. InputError for what the model cannot do.
 
@@ -105,29 +109,33 @@ def _conditioning(
     usual, train, asked = recipe["sample"], recipe["train"], options.guidance_scale
     scale = usual["guidance_scale"] if asked is None else asked
     if options.image is None or options.classes or not names:
-        check_conditioning(train, options.classes, scale)
+        check_conditioning(train, options.classes, scale, guidance)
         chosen = options.classes or usual["classes"]
         return (chosen_labels(chosen, names) if names else None), scale
-    if asked not in (None, 0, 1):
+    if guidance.needs_labels and asked not in (None, 0, 1):
         raise InputError(f"--guidance-scale {asked:g}: goes towards a class; give --classes too")
     if train["drop_label"] == 0:
         raise InputError(
             "this model was trained with drop_label 0 and knows nothing but images with labels: "
             "give --classes"
         )
-    return Labels("no class", (NO_CLASS,)), 1.0
+    return Labels("no class", (NO_CLASS,)), 1.0 if guidance.needs_labels else scale
 
 
 def check_conditioning(
-    train: Mapping[str, Any], classes: Sequence[int | str] | None, guidance_scale: float
+    train: Mapping[str, Any],
+    classes: Sequence[int | str] | None,
+    guidance_scale: float,
+    guidance: Guidance | None = None,
 ) -> None:
     """InputError for what a network that was trained so (a recipe's ``train``) cannot do."""
     if not 0 <= guidance_scale <= MAX_GUIDANCE:
         asked = f"--guidance-scale {guidance_scale:g}"
         raise InputError(f"{asked}: should be a number from 0 to {MAX_GUIDANCE:g}")
-    if classes and guidance_scale == 0:
+    by_label = guidance is None or guidance.needs_labels
+    if classes and guidance_scale == 0 and by_label:
         raise InputError("--guidance-scale 0 draws without regard to classes: leave out --classes")
-    guided = guidance_scale != 1
+    guided = guidance_scale != 1 and by_label
     if train["condition"] is None and (classes or guided):
         what = f"--guidance-scale {guidance_scale:g}" if guided else "--classes"
         raise InputError(
@@ -150,18 +158,27 @@ def folder_name(request: SampleRequest, registry: Registry, *, chosen: bool) -> 
         values = ",".join(map(str, request.labels.values))
         digest = hashlib.sha256(values.encode()).hexdigest()[:8]
         parts.append(f"classes={values if len(request.labels.values) <= CLASSES_SHOWN else digest}")
-    parts += [f"guidance={request.guidance_scale:g}"] * (request.guidance_scale != 1)
+    if request.guidance_scale != 1:
+        parts.append(f"guidance={request.guidance_scale:g}")
+        parts += _changed(request.guidance, "guidance", registry)
+        parts += [f"by={request.worse.content[:8]}"] if request.worse else []
     parts += [f"interpolate={request.interpolate}"] * bool(request.interpolate)
     if request.painting:
         parts += painting_words(request.painting.ingredients())
-    spacing = registry.brief(request.spacing)
-    if not isinstance(spacing, str):
-        changed = [f"{k}={v}" for k, v in spacing.items() if k != "name"]
-        spacing = "-".join([registry.name_of(request.spacing), *changed])
-    usual = (options_of_section(Sample)["spacing"].default, "best", "ema", "float32")
-    told = (spacing, request.checkpoint, request.weights, request.precision)
-    parts += [w for w in told if w not in usual]
+    parts += _changed(request.spacing, "spacing", registry)
+    told = (request.checkpoint, request.weights, request.precision)
+    parts += [w for w in told if w not in ("best", "ema", "float32")]
     return fit("-".join(["samples", *parts]))
+
+
+def _changed(stage: Spacing | Guidance, option: str, registry: Registry) -> list[str]:
+    """The part of a folder's name that tells a stage with its options; none of the usual one."""
+    brief = registry.brief(stage)
+    if brief == options_of_section(Sample)[option].default:
+        return []
+    options = brief.items() if isinstance(brief, Mapping) else ()
+    changed = [f"{k}={v}" for k, v in options if k not in ("name", "run")]
+    return ["-".join([registry.name_of(stage), *changed])]
 
 
 def painting_words(ingredients: Plain) -> list[str]:

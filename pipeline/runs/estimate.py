@@ -75,4 +75,5 @@ def count_evaluations(recipe: Recipe, probe: ProbeRecord) -> int:
 
 
 def _nfe(section: Validate | Sample | Evaluate, num_steps: int | None = None) -> int:
-    return evaluations(section.sampler, num_steps or section.num_steps, section.guidance_scale)
+    steps, scale = num_steps or section.num_steps, section.guidance_scale
+    return evaluations(section.sampler, steps, section.guidance, scale)

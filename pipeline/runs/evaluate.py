@@ -34,11 +34,13 @@ from .finished import Run
 from .layout import RECIPE, RUNS
 from .metrics import with_features
 from .opened import open_run
+from .other import with_worse
 from .requests import precision_of, scored_protocol, scored_request, scored_split
 from .resolve import is_run
 from .results import EvaluateResult
 
-DRAWING = ("num_images", "num_steps", "spacing", "sampler", "guidance_scale", "seed", "precision")
+STAGES = ("sampler", "spacing", "guidance")
+DRAWING = ("num_images", "num_steps", *STAGES, "guidance_scale", "seed", "precision")
 """Options of ``evaluate`` that change how a run's samples are drawn."""
 
 
@@ -67,6 +69,7 @@ def evaluate(
     num_steps: int | None = None,
     spacing: str | None = None,
     sampler: str | None = None,
+    guidance: str | None = None,
     guidance_scale: float | None = None,
     seed: int | None = None,
     precision: str | None = None,
@@ -81,10 +84,11 @@ def evaluate(
     unless ``against`` says otherwise. A folder's images are preprocessed as the run's are; with
     ``size``, cropped to squares and resized. Unlike sizes are an InputError, and so are images that
     would be enlarged without it. ``num_images`` to ``precision`` change how a run's samples are
-    drawn. ``metrics``, ``features``, ``spacing`` and ``sampler`` are names, or ``{name: ddim}``;
-    by several ``features`` each metric is measured with each.
+    drawn. ``metrics``, ``features``, ``spacing``, ``sampler`` and ``guidance`` are names, or
+    ``{name: ddim}``; by several ``features`` each metric is measured with each.
     """
-    given = (num_images, num_steps, spacing, sampler, guidance_scale, seed, precision)
+    stages = sampler, spacing, guidance
+    given = (num_images, num_steps, *stages, guidance_scale, seed, precision)
     drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}
     where = store, device, trust_plugins
     run, other = (_opened(path, plugins, *where) for path in (what, against))
@@ -174,20 +178,17 @@ def _check(
         raise InputError(f"{names}: {what} is a folder, nothing is drawn for it")
     if size and run and (other or not against):
         raise InputError("--size: is for the images of folders; those of a run have its resolution")
-    scale = drawing.get("guidance_scale")
-    if run and isinstance(scale, int | float):
-        check_conditioning(run.recipe["train"], None, scale)
 
 
 def _drawn(run: Run, drawing: Mapping[str, int | float | str]) -> Side:
     """A run's samples: as its recipe scores them, but for ``drawing``."""
     images = run.image_facts()
     stages = {
-        kind: run.stage(kind, str(drawing[kind]), f"--{kind}")
-        for kind in ("sampler", "spacing")
-        if kind in drawing
+        kind: run.stage(kind, str(drawing[kind]), f"--{kind}") for kind in STAGES if kind in drawing
     }
     request = replace(scored_request(run.checked_recipe, images), **{**drawing, **stages})
+    check_conditioning(run.recipe["train"], None, request.guidance_scale, request.guidance)
+    request = with_worse(request, run.session.store.root)
     section = "evaluate" if run.recipe["evaluate"] else "sample"
     precision = precision_of(drawing.get("precision"), run.recipe, section, run.session.device)
     request = replace(request, precision=precision)

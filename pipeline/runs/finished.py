@@ -188,13 +188,17 @@ class Run:
         usual, model = self.recipe["sample"], self.artifact("model")
         sampler = self.stage("sampler", options.sampler or usual["sampler"], "--sampler")
         spacing = self.stage("spacing", options.spacing or usual["spacing"], "--spacing")
+        guided = options.guidance or usual.get(
+            "guidance", "classifier_free"
+        )  # older runs have none
+        guidance = self.stage("guidance", guided, "--guidance")
         beginning = None
         if options.image is not None:
             num_steps = options.num_steps or usual["num_steps"]
             schedule = self.stage("schedule", self.recipe["schedule"], "schedule")
             beginning = beginning_of(options, self.room(), num_steps, spacing, schedule)
         with self.naming_plugins():
-            stages = sampler, spacing
+            stages = sampler, spacing, guidance
             return draw(self.recipe, model, stages, options, beginning, self.session)
 
     def sample(

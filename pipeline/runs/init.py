@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -14,7 +13,7 @@ from ..store.checked import as_written
 from ..store.manifest import key_of
 from ..store.weights import digest_of, read_weights, without_prefix
 from ..training.init import Init
-from .finished import finished_run
+from .other import other_model
 from .resolve import resolve
 
 SUFFIX = ".safetensors"
@@ -44,14 +43,8 @@ def _found(given: str, store: Path, own: Path | None) -> tuple[str, Path]:
     path = resolve(given, store=store)
     if path and path.is_file():
         return given, _pair(path)
-    run = finished_run(path or given)
-    if own and run.folder.resolve() == own.resolve():
-        raise InputError(f"{given}: is this very run; give this one another --name")
-    if "exported" in run.record or not run.own_store.is_dir():
-        run = replace(run, store_path=store)
-    if "model" not in run.record["artifacts"]:
-        raise InputError(f"{given}: this run has no model")
-    return run.name, run.artifact("model").path / "best"
+    name, model = other_model(path or given, store, own)
+    return name, model.path / "best"
 
 
 def _pair(file: Path) -> Path:

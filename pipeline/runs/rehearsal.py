@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,7 @@ def rehearse(
     ``labels`` are of some images of the dataset, ``counts`` how many images each split has.
     """
     model = _model(recipe, images, class_names)
+    model = replace(model, worse=model)  # whatever a guidance names
     steps = torch.arange(len(images))
     _learn(recipe, model, images, None if labels is None else labels[steps % len(labels)])
     drawn = [_drawn(key, model, request) for key, request in _requests(recipe, labels).items()]
@@ -145,6 +147,7 @@ def _requests(recipe: Recipe, labels: Tensor | None) -> dict[str, SampleRequest]
             num_steps=num_steps,
             spacing=section.spacing,
             labels=None if labels is None else Labels("", (0,)),
+            guidance=section.guidance,
             guidance_scale=section.guidance_scale,
             num_images=1,
             seed=recipe.seed,

@@ -75,6 +75,7 @@ class SampleResult(TypedDict):
     spacing: str | Plain
     labels: NotRequired[str]
     guidance_scale: NotRequired[float]
+    guidance: NotRequired[object]
     classes: NotRequired[dict[str, str]]
     """The names of the classes that were drawn, by their numbers."""
     image: NotRequired[list[str]]

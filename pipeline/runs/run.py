@@ -40,6 +40,7 @@ from .layout import RUNS
 from .live import Live
 from .metrics import by_name, features_of, metrics_in, with_features
 from .origin import naming_copies
+from .other import check_guidances, with_worse
 from .page import write_run_page
 from .photos import Photos, load_photos
 from .precision import check_precisions
@@ -100,6 +101,7 @@ def run(
         check_trackers(loaded.recipe.train.trackers)
     own = folder_for(loaded) if name is None else RUNS / name
     init = init_of(loaded.recipe, registry, store_root(store), own)
+    check_guidances(loaded.recipe, store_root(store), own)
     if dry_run or not has_finished(own, loaded):
         check_precisions(loaded.data, on)
         facts = probe(loaded.recipe, init)  # before anything is made
@@ -137,6 +139,7 @@ def make_all(
         encoded = encode(recipe, images, session, init)
         model = train_or_advise(recipe, images, encoded, measures, folder, session, init)
     pictures = pictures_request(recipe, model_facts(model.path).class_names)
+    pictures = with_worse(pictures, session.store.root)
     samples = draw_samples(model, pictures, session)
     way = trace(model, pictures, session)
     scored, scores = _scores(recipe, images, model, embedded, session)
@@ -182,7 +185,7 @@ def _scores(
     if recipe.evaluate is None:
         return None, {}
     split, reader = recipe.evaluate.split, read_images(images)
-    request = scored_request(recipe, reader)
+    request = with_worse(scored_request(recipe, reader), session.store.root)
     samples = draw_samples(model, request, session)
     protocol = {**scored_protocol(request, session.registry, reader), "split": split}
     scores = {}
@@ -205,7 +208,8 @@ def _anchors(
     """Between what the scores lie: real images, and a network that has learned nothing."""
     if recipe.evaluate is None:
         return {}
-    request, split = scored_request(recipe, read_images(images)), recipe.evaluate.split
+    request = with_worse(scored_request(recipe, read_images(images)), session.store.root)
+    split = recipe.evaluate.split
     scale = Scale(recipe=recipe, images=images, model=model, request=request, split=split)
     metrics = with_features(recipe.evaluate.metrics, None, recipe, session.registry)
     return anchors(scale, metrics, session)

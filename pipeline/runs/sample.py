@@ -24,6 +24,7 @@ def sample(
     seed: int | None = None,
     sampler: str | None = None,
     classes: Sequence[int | str] | None = None,
+    guidance: str | None = None,
     guidance_scale: float | None = None,
     interpolate: int | None = None,
     image: Photos | None = None,
@@ -40,12 +41,12 @@ def sample(
 ) -> SampleResult:
     """Draw images from a trained model: ``out/grid.png`` and ``out/images/``. No dataset needed.
 
-    What is not given is as in the run's recipe, section ``sample``. ``spacing`` and ``sampler`` are
-    names, or texts like ``{name: ddim, eta: 1}``. ``classes`` are numbers or names; image i is of
-    the i-th, from the first again after the last. With ``interpolate`` each row of the grid goes in
-    so many images from one starting noise to another, within one class. ``precision`` is
-    ``float32``, ``tf32``, ``bf16``, ``fp16`` or ``auto``, whatever the network was trained in.
-    ``trust_plugins`` loads the plugin files that an exported run has with it.
+    What is not given is as in the run's recipe, section ``sample``. ``spacing``, ``sampler`` and
+    ``guidance`` are names, or texts like ``{name: ddim, eta: 1}``. ``classes`` are numbers or
+    names; image i is of the i-th, from the first again after the last. With ``interpolate`` each
+    row of the grid goes in so many images from one starting noise to another, within one class.
+    ``precision`` is ``float32``, ``tf32``, ``bf16``, ``fp16`` or ``auto``, whatever the network was
+    trained in. ``trust_plugins`` loads the plugin files that an exported run has with it.
     """
     options = SampleOptions(
         num_images=num_images,
@@ -55,6 +56,7 @@ def sample(
         seed=seed,
         sampler=sampler,
         classes=classes,
+        guidance=guidance,
         guidance_scale=guidance_scale,
         interpolate=interpolate,
         image=image,
@@ -91,8 +93,10 @@ def _sample(run: Run, options: SampleOptions) -> SampleResult:
         result["unfinished"] = unfinished
     if request.labels:
         result["labels"] = request.labels.words
-        result["guidance_scale"] = request.guidance_scale
         result["classes"] = {str(number): name for number, name in drawn.classes.items()}
+    if request.labels or request.guidance_scale != 1:
+        result["guidance_scale"] = request.guidance_scale
+        result["guidance"] = registry.brief(request.guidance)
     if drawn.beginning:
         result["image"] = drawn.beginning.given.names
         result["strength"] = drawn.beginning.painting.strength

@@ -33,6 +33,7 @@ __all__ = [
     "check_codec",
     "check_dataset",
     "check_features",
+    "check_guidance",
     "check_lr_schedule",
     "check_metric",
     "check_objective",
@@ -104,6 +105,11 @@ def check_lr_schedule(stage: object, *, registry: Registry | None = None) -> Rep
 def check_sampler(stage: object, *, registry: Registry | None = None) -> Report:
     """Check a sampler: exact answers on analytic problems, declared order and cost."""
     return check_stage("sampler", stage, registry)
+
+
+def check_guidance(stage: object, *, registry: Registry | None = None) -> Report:
+    """Check a guidance: off at scale 1, true to x, by as many evaluations as it says."""
+    return check_stage("guidance", stage, registry)
 
 
 def check_features(stage: object, *, registry: Registry | None = None) -> Report:

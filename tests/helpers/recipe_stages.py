@@ -24,6 +24,7 @@ class Whole:
         raise NotImplementedError
 
     nfe = fit = encode = decode = loss = predict = __call__
+    needs_labels = True
 
 @stage
 class Flowers(Whole):
@@ -78,6 +79,7 @@ register_upsamplers = _hook(up=Up, down=Down)
 register_optimizers = _hook(adamw=Adam, sgd=Other)
 register_lr_schedules = _hook(constant=Plain)
 register_spacings = _hook(uniform=Plain, karras=Other)
+register_guidances = _hook(classifier_free=Plain)
 register_samplers = _hook(ddim=Plain, ddpm=Other)
 register_features = _hook(inception=Resize, small=Plain)
 register_metrics = _hook(kid=Score)

@@ -52,8 +52,13 @@ def test_what_a_stage_lacks_is_named_and_none_is_a_value():
 @pytest.mark.parametrize("entry", Registry.load().entries(), ids=lambda e: f"{e.kind}-{e.name}")
 def test_no_shipped_stage_lacks_a_member(entry, tmp_path):
     cls = entry.load()
-    needed = {"hf": {"path": "x"}, "image_folder": {"root": tmp_path}}.get(entry.name, {})
-    options = [needed, *getattr(cls, "examples", ())][-1]
+    places = {
+        "hf": {"path": "x"},
+        "image_folder": {"root": tmp_path},
+        "autoencoder_kl": {"weights": tmp_path},
+        "autoguidance": {"run": "x"},
+    }
+    options = {**[{}, *getattr(cls, "examples", ())][-1], **places.get(entry.name, {})}
     built = build_stage(Registry.load(), entry.kind, {"name": entry.name, **options})
     assert missing(entry.kind, built) == []
     assert isinstance(built, CONTRACTS[entry.kind])

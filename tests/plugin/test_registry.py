@@ -19,7 +19,8 @@ from pipeline.recipe.catalogue import describe_stage, plugins_table
 
 KIND_NAMES = [
     "dataset", "preprocessor", "augmentation", "codec", "schedule", "spacing", "objective",
-    "backbone", "upsampler", "optimizer", "lr_schedule", "sampler", "features", "metric",
+    "backbone", "upsampler", "optimizer", "lr_schedule", "sampler", "guidance",
+    "features", "metric",
 ]  # fmt: skip
 
 SAMPLER = '''

@@ -22,6 +22,7 @@ def test_kid_is_a_third_of_the_untrained_networks(quickstart: Quickstart) -> Non
         sampler=quickstart.recipe.sample.sampler,
         num_steps=20,
         spacing=quickstart.recipe.sample.spacing,
+        guidance=quickstart.recipe.sample.guidance,
         num_images=200,
         seed=0,
         purpose="evaluate",

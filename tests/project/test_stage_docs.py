@@ -16,6 +16,7 @@ SECTIONS = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE
 REGISTRY = Registry.load()
 IN = {
     "Samplers": ("sampler",),
+    "Guidances": ("guidance",),
     "Spacings": ("spacing",),
     "Schedules": ("schedule",),
     "Objectives": ("objective",),

@@ -22,6 +22,7 @@ from pipeline.diffusion.grid import save_grid
 from pipeline.diffusion.labels import Labels, captions, chosen_labels, dropped, split_labels
 from pipeline.diffusion.model import Model
 from pipeline.plugin.draws import Draws
+from pipeline_guidances.classifier_free import ClassifierFree
 from pipeline_objectives.denoising import Denoising
 from pipeline_samplers.ddim import DDIM
 from pipeline_samplers.ddpm import DDPM
@@ -46,7 +47,13 @@ def counting(model: Model) -> tuple[Model, list[torch.Tensor | None]]:
 def request(num_images: int, **options: Any) -> SampleRequest:
     """Images by DDIM in three steps."""
     return SampleRequest(
-        sampler=DDIM(), num_steps=3, spacing=Uniform(), num_images=num_images, seed=0, **options
+        sampler=DDIM(),
+        num_steps=3,
+        spacing=Uniform(),
+        guidance=ClassifierFree(),
+        num_images=num_images,
+        seed=0,
+        **options,
     )
 
 
@@ -65,7 +72,7 @@ def noise(count: int = 4) -> torch.Tensor:
 def test_scale_1_is_the_unguided_network_bit_for_bit_at_one_evaluation(model: Model) -> None:
     x, label = noise(), torch.tensor([0, 3, 5, NO_CLASS])
     counted, seen = counting(model)
-    guided = counted.denoiser(label, 1.0)(x, RATES)
+    guided = counted.denoiser(label, ClassifierFree(), 1.0)(x, RATES)
     assert len(seen) == 1
     plain = model.objective.predict(model.network, x, RATES, label)
     assert all(map(torch.equal, guided, plain))
@@ -74,7 +81,7 @@ def test_scale_1_is_the_unguided_network_bit_for_bit_at_one_evaluation(model: Mo
 def test_scale_0_is_the_unconditional_network_at_one_evaluation(model: Model) -> None:
     x, label = noise(), torch.tensor([0, 3, 5, 7])
     counted, seen = counting(model)
-    guided = counted.denoiser(label, 0.0)(x, RATES)
+    guided = counted.denoiser(label, ClassifierFree(), 0.0)(x, RATES)
     assert len(seen) == 1
     for free in (None, torch.full((4,), NO_CLASS)):
         plain = model.objective.predict(model.network, x, RATES, free)
@@ -87,7 +94,7 @@ def test_scale_0_is_the_unconditional_network_at_one_evaluation(model: Model) ->
 def test_other_scales_go_from_the_free_prediction_past_the_classes(model: Model, scale) -> None:
     x, label = noise(), torch.tensor([0, 3, 5, 7])
     counted, seen = counting(model)
-    guided = counted.denoiser(label, scale)(x, RATES)
+    guided = counted.denoiser(label, ClassifierFree(), scale)(x, RATES)
     assert len(seen) == 2
     free = model.objective.predict(model.network, x, RATES, None)
     bound = model.objective.predict(model.network, x, RATES, label)

@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline import InputError, commands
 from pipeline.commands import evaluate, open_run
 from pipeline.diffusion.generate import SampleRequest, generate
+from pipeline_guidances.classifier_free import ClassifierFree
 from pipeline_spacings.uniform import Uniform
 from tests.helpers import tiny
 from tests.helpers.paths import ROOT
@@ -197,6 +198,7 @@ def test_image_i_does_not_depend_on_the_batch(after_first: Path, monkeypatch) ->
             sampler=finished.stage("sampler", name, "--sampler"),
             num_steps=4,
             spacing=Uniform(),
+            guidance=ClassifierFree(),
             num_images=8,
             seed=7,
         )

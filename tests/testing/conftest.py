@@ -80,6 +80,7 @@ def places(request: pytest.FixtureRequest):
             "download": False,
         },
         "hf": lambda: {"path": str(given("saved"))},
+        "autoguidance": lambda: {"run": "worse"},
         "autoencoder_kl": lambda: {"weights": given("learned_autoencoder")},
         "inception_v3": lambda: {"weights": given("inception_file")},
         "inception_fid": lambda: {"weights": given("inception_2015_file")},

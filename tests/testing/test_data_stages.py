@@ -16,7 +16,7 @@ from tests.testing.broken.dataset import PHOTOS
 
 KINDS = (
     *("dataset", "preprocessor", "codec", "augmentation"),
-    *("features", "metric", "optimizer", "lr_schedule"),
+    *("guidance", "features", "metric", "optimizer", "lr_schedule"),
 )
 REGISTRY = Registry.load()
 SHIPPED = [entry for kind in KINDS for entry in REGISTRY.entries(kind)]
