@@ -1,5 +1,7 @@
 """A stage in its option sets: as it was given, as its class's examples say, and with one changed.
 
+All laws hold for all options: where no example changes an option, one more stage does.
+
 The examples are option sets that a class declares for this kit, beside its defaults::
 
     examples: ClassVar[Sequence[Mapping[str, Any]]] = ({"eta": 0.0}, {"eta": 1.5})
@@ -24,6 +26,12 @@ from ..recipe.tree import Node, Origin, Problem
 from ..recipe.yaml12 import flow
 from .context import DEFAULTS, Behaviour, Context, Variant
 
+QUICK = (
+    *("schedule", "spacing", "objective", "sampler", "guidance", "upsampler"),
+    *("lr_schedule", "metric", "augmentation", "preprocessor"),
+)
+"""Kinds whose checks take little time: each option is changed once, and all laws tried with it."""
+
 
 def context_of(kind: str, stage: Any, registry: Registry, behaviour: Behaviour) -> Context:
     """The stage, or a class with its defaults, and then the class with each of its examples.
@@ -38,6 +46,8 @@ def context_of(kind: str, stage: Any, registry: Registry, behaviour: Behaviour) 
         stage = context.build(_base(cls))
     context.variants.append(Variant(stage, _label(stage, registry)))
     _add_examples(context)
+    if kind in QUICK:
+        _add_changed(context)
     return context
 
 
@@ -116,6 +126,17 @@ def _add_examples(context: Context) -> None:
             continue
         if all(stage != variant.stage for variant in context.variants):
             context.variants.append(Variant(stage, _label(stage, context.registry)))
+
+
+def _add_changed(context: Context) -> None:
+    """A variant for each option that no other has changed yet, with another value of it."""
+    for option in options(context.cls).values():
+        given = [getattr(variant.stage, option.field) for variant in context.variants]
+        if option.io_only or option.kind or any(value != given[0] for value in given):
+            continue
+        for _, stage in variations(context, 0, option):
+            context.variants.append(Variant(stage, _label(stage, context.registry)))
+            break
 
 
 def _options_of(stage: Any, registry: Registry) -> dict[str, Any]:

@@ -76,15 +76,18 @@ def test_importing_the_kit_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_variants_are_the_given_stage_and_the_examples():
+def test_variants_are_the_given_stage_the_examples_and_what_no_example_changes():
     given = straight(Straight(start=0.3))
     assert [v.stage for v in given.variants] == [
-        Straight(start=0.3), Straight(start=0.2, power=2), Straight(start=0.1, shape="root"),
-    ]  # fmt: skip
-    labels = ["start=0.3", "start=0.2, power=2", "start=0.1, shape=root"]
+        Straight(start=0.3),
+        Straight(start=0.2, power=2),
+        Straight(start=0.1, shape="root"),
+        Straight(start=0.3, ends=(0.0,)),
+    ]
+    labels = ["start=0.3", "start=0.2, power=2", "start=0.1, shape=root", "start=0.3, ends=[0.0]"]
     assert [v.label for v in given.variants] == labels
     # A class without defaults starts from its first example.
-    assert [v.stage for v in straight().variants] == [v.stage for v in given.variants[1:]]
+    assert [v.stage for v in straight().variants][:2] == [v.stage for v in given.variants[1:3]]
 
 
 def test_a_class_without_defaults_or_examples_is_refused():

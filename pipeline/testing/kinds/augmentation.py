@@ -10,12 +10,13 @@ from torch import Tensor
 from ...plugin.data import Augmentation
 from ...plugin.draws import Draws
 from ..context import Check, Context, Wrong
+from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..problems.spots import spots
 from ..same import untouched
 
-COUNT = 12
-SHAPES = ((COUNT, 32, 32), (1, 32, 32), (3, 33, 47), (2, 64, 24))
+COUNT, MANY = 12, 300
+SHAPES = ((COUNT, 32, 32), (1, 32, 32), (3, 33, 47), (2, 64, 24), (130, 12, 10))
 """Number of images, height and width."""
 
 
@@ -77,11 +78,19 @@ def keeps_images_apart(stage: Augmentation, _: Context) -> str:
                     "depends on its place or on its neighbours; draw one number a row, "
                     "draws.uniform(torch.empty(len(images)))"
                 )
+    for form, given in forms(images).items():
+        if not torch.equal(stage(given, _draws(rows)), together):
+            raise Wrong(f"as {form} the same images with the same streams become others")
     other = images.clone()
     other[-1] = 255 - other[-1]
     if not torch.equal(stage(other, _draws(rows))[:-1], together[:-1]):
         raise Wrong("when the last image changes, others of the batch change too")
-    return f"{COUNT} images together, in two batches, one by one, in reverse: the same"
+    whole = stage(images.repeat(MANY // COUNT, 1, 1, 1), _draws(range(MANY)))
+    for start in range(0, MANY, COUNT):
+        part = range(start, start + COUNT)
+        if not torch.equal(whole[part.start : part.stop], stage(images, _draws(part))):
+            raise Wrong(f"images from {start} on of {MANY} are others than in a batch of their own")
+    return f"{COUNT} images together, in two batches, one by one, in reverse, {MANY}: the same"
 
 
 def changes_nothing_in_place(stage: Augmentation, _: Context) -> str:

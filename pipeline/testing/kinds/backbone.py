@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...plugin.contracts import Backbone
 from ...plugin.values import NO_CLASS, Rates
 from ..context import Check, Context, Wrong, require
+from ..problems.forms import forms
 from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
 from ..same import same, untouched
 
@@ -19,6 +20,8 @@ Shape = tuple[int, int, int]
 SIZES = ((3, 16, 16), (1, 16, 24), (2, 8, 8), (3, 32, 32), (3, 15, 17), (3, 64, 64))
 """Channels, height and width of images to try; a network need not take each."""
 CLASSES = 3
+ENDS = (4.54e-5, 0.999999999)
+"""Noise rates at log-SNR 20 and -20, which schedules may come to."""
 APART = 1e-9
 """Relative difference that float64 leaves between an image alone and in a batch."""
 
@@ -67,6 +70,10 @@ def image_and_rates_matter(backbone: Backbone, _: Context) -> str:
     network, shape = _network(backbone, None)
     x, rates = _inputs(shape, 2)
     inputs_matter(network, x, rates)
+    for noise in ENDS:
+        ends = Rates(*(torch.full((2,), v, dtype=x.dtype) for v in ((1 - noise**2) ** 0.5, noise)))
+        answer = _say(network, x, ends)
+        require(bool(answer.isfinite().all()), f"at the noise rate {noise:g} it is not finite")
     first, second = (_say(network, x[:1], _row(rates, i)) for i in (0, 1))
     away = _relative(first, second)
     require(
@@ -80,14 +87,17 @@ def keeps_images_apart(backbone: Backbone, _: Context) -> str:
     """In evaluation mode an image does not depend on the others of its batch."""
     worst = 0.0
     for network, shape, classes in _networks(backbone):
-        x, rates = _inputs(shape, 4)
+        x, rates = _inputs(shape, 9)
         _say(network, x, rates, train=True)  # so that statistics are no constants
-        label = None if classes is None else torch.tensor([0, NO_CLASS, 2, 1])
+        label = None if classes is None else torch.tensor([0, NO_CLASS, 2, 1, 1, 0, 2, 2, NO_CLASS])
         whole = _say(network, x, rates, label)
         for i in range(len(x)):
             own = None if label is None else label[i : i + 1]
             alone = _say(network, x[i : i + 1], _row(rates, i), own)
             worst = max(worst, _relative(alone, whole[i : i + 1]))
+        for form, given in forms(x).items():
+            away = _relative(_say(network, given, rates, label), whole)
+            require(away < APART, f"as {form} the same images come out {away:.1e} different")
         require(
             worst < APART,
             f"in evaluation mode an image comes out {worst:.1e} different alone than in a batch: "

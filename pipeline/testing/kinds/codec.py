@@ -14,11 +14,12 @@ from torch import Tensor
 from ...plugin.data import Codec, LatentCodec, x0_shape
 from ...plugin.stage import options_of
 from ..context import Check, Context, Wrong
+from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..problems.spots import spots
 from ..same import untouched
 
-COUNT, MOST_NAMED = 24, 6
+COUNT, MANY, MOST_NAMED = 24, 144, 6
 
 State = Mapping[str, Tensor]
 
@@ -165,12 +166,22 @@ def keeps_images_apart(stage: Codec, _: Context) -> str:
     apart = torch.cat([stage.encode(image[None], state) for image in images])
     if apart.shape != x0.shape or not torch.allclose(apart, x0, rtol=1e-4, atol=1e-4):
         raise Wrong("an image alone is encoded otherwise than among others")
+    many = stage.encode(images.repeat(MANY // COUNT, 1, 1, 1), state)
+    if not torch.allclose(many[-COUNT:], x0, rtol=1e-4, atol=1e-4):
+        raise Wrong(f"the last of {MANY} images are encoded otherwise than in a batch of their own")
+    for form, given in forms(images).items():
+        if not torch.allclose(stage.encode(given, state), x0, rtol=1e-4, atol=1e-4):
+            raise Wrong(f"as {form} the same images are encoded otherwise")
     together = stage.decode(x0, state)
+    for form, given in forms(x0).items():
+        error = int((stage.decode(given, state).int() - together.int()).abs().max())
+        if error > (0 if _lossless(stage) else 1):
+            raise Wrong(f"as {form} the same x0 are decoded up to {error} of 255 otherwise")
     alone = torch.cat([stage.decode(own[None], state) for own in x0])
     error = int((alone.int() - together.int()).abs().max())
     if error > (0 if _lossless(stage) else 1):
         raise Wrong(f"an image alone is decoded up to {error} of 255 away from itself in a batch")
-    return f"one by one and {len(images)} at once: the same"
+    return f"one by one, {len(images)} and {MANY} at once: the same"
 
 
 def changes_nothing_in_place(stage: Codec, _: Context) -> str:

@@ -112,6 +112,26 @@ def fingerprint_sees_a_label(stage: Dataset, _: Context) -> str:
     return "its labels come from no file that could be changed"
 
 
+def fingerprint_sees_exchanged_labels(stage: Dataset, _: Context) -> str:
+    """Two images that take each other's place, and so each other's label, give another."""
+    with folder_copy(stage) as copy:
+        if not copy:
+            return _NO_FOLDER
+        source = copy.stage()
+        pair = _of_two_classes(source) if _is_of_files(source) else None
+        if pair is None:
+            return "no two files with other labels"
+        before, contents = _fingerprint(copy.stage), [file.read_bytes() for file in pair]
+        for file, content in zip(pair, reversed(contents), strict=True):
+            copy.write(file, content)
+        if _fingerprint(copy.stage) == before:
+            raise Wrong(
+                "two images of different labels changed places, and the fingerprint did not: hash "
+                "each image together with its label, in order"
+            )
+    return "two images that changed places: another fingerprint"
+
+
 def fingerprint_sees_options(stage: Dataset, context: Context) -> str:
     """Options that change images or labels change the fingerprint."""
     fingerprint = _fingerprint(stage)
@@ -129,6 +149,7 @@ CHECKS: Sequence[Check] = (
     fingerprint_is_that_of_a_copy,
     fingerprint_sees_a_pixel,
     fingerprint_sees_a_label,
+    fingerprint_sees_exchanged_labels,
     fingerprint_sees_options,
 )
 
@@ -168,6 +189,18 @@ def _other_labels(before: Listing, after: Listing) -> bool:
     """Whether labels are others, though there are as many as before."""
     others = [[x.labels, x.parts, x.class_names] for x in (before, after)]
     return others[0] != others[1] and len(before.labels) == len(after.labels)
+
+
+def _of_two_classes(source: Source) -> tuple[Path, Path] | None:
+    """Two files of different content and labels; None where there are none."""
+    first = source.image(0)
+    for index in range(len(source)):
+        file = source.image(index)
+        if not isinstance(first, Path) or not isinstance(file, Path):
+            return None
+        if source.labels[index] != source.labels[0] and file.read_bytes() != first.read_bytes():
+            return first, file
+    return None
 
 
 def _sees_a_pixel_of(copy: FolderCopy, file: object) -> bool:

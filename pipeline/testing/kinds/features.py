@@ -13,6 +13,7 @@ from ...plugin.contracts import Extractor, Features
 from ...plugin.options import options
 from ...plugin.stage import options_of
 from ..context import Check, Context, Wrong
+from ..problems.forms import forms
 from ..problems.spots import spots
 from ..same import same, untouched
 from ..variants import variations
@@ -20,6 +21,9 @@ from ..worker import call_elsewhere
 
 TOLERANCE = 1e-3
 """How much a vector may depend on how it was computed, in spreads of features over images."""
+MANY = 14
+"""Other images of a larger batch."""
+COLOURS = ("red", "green", "blue")
 REWEIGHTED = 1.05
 """What the largest tensor of a weights file is multiplied by."""
 
@@ -82,7 +86,31 @@ def keeps_images_apart(stage: Features, context: Context) -> str:
             f"an image's features differ by up to {error:.3g} with the batch it is in, where "
             f"images differ by {spread:.3g}: put the network into evaluation mode"
         )
+    if _is_first(stage, context):
+        many = extractor(torch.cat([images, spots(MANY, seed=5)]))
+        error = max(error, _apart(many[:3], together))
+        for form, given in forms(images).items():
+            error = max(error, apart := _apart(extractor(given), together))
+            if apart > TOLERANCE * spread:
+                raise Wrong(f"as {form} the same images have features that differ by {apart:.3g}")
+        if error > TOLERANCE * spread:
+            raise Wrong(
+                f"among {MANY} others the same images have features that differ by {error:.3g}"
+            )
     return f"alone and among others within {error:.1g} of a spread of {spread:.2g}"
+
+
+def sees_every_channel(stage: Features, context: Context) -> str:
+    """Red, green and blue count, each for itself."""
+    if not _is_first(stage, context):
+        return ""
+    before, extractor, images = _vectors(stage, context), stage(), _images()
+    changed = {f"another {name}": _channel(images, i) for i, name in enumerate(COLOURS)}
+    changed["red and blue exchanged"] = images.flip(1)
+    for what, other in changed.items():
+        if same(extractor(other), before):
+            raise Wrong(f"{what} gives the same features")
+    return "red, green, blue, and their order"
 
 
 def moves_to_a_device(stage: Features, context: Context) -> str:
@@ -163,6 +191,7 @@ CHECKS: Sequence[Check] = (
     tells_images_apart,
     is_in_evaluation_mode,
     keeps_images_apart,
+    sees_every_channel,
     moves_to_a_device,
     has_an_id_that_stays,
     id_tells_the_options,
@@ -183,6 +212,13 @@ def _is_first(stage: Features, context: Context) -> bool:
 
 def _images() -> Tensor:
     return spots(3)
+
+
+def _channel(images: Tensor, index: int) -> Tensor:
+    """The images with one channel turned round."""
+    other = images.clone()
+    other[:, index] = 255 - other[:, index]
+    return other
 
 
 def _apart(first: Tensor, second: Tensor) -> float:

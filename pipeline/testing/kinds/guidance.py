@@ -26,6 +26,8 @@ class Network:
 
     def __init__(self, run: str | None) -> None:
         self.run, self.calls = run, 0
+        self.others: list[Prediction] = []
+        """What it answered for other labels than the first image's, or of the other model."""
 
     def __call__(
         self, x: Tensor, rates: Rates[float], label: Tensor | None, run: str | None = None
@@ -42,7 +44,10 @@ class Network:
         mean = x.new_zeros(len(x)) if label is None else _of(means, label)
         share = rates.signal / rates.c**2 * (0.5 if run else 1.0)
         x0 = share * x + (1 - share * rates.signal) * mean[:, None, None, None]
-        return Prediction(x0, (x - rates.signal * x0) / rates.noise)
+        answer = Prediction(x0, (x - rates.signal * x0) / rates.noise)
+        if run or (label is not None and label[0] == NO_CLASS):
+            self.others.append(answer)
+        return answer
 
 
 def behaviour(guidance: Guidance) -> list[Prediction]:
@@ -107,7 +112,7 @@ def nfe_is_what_it_costs(guidance: Guidance, _: Context) -> str:
 
 
 def a_scale_goes_further(guidance: Guidance, _: Context) -> str:
-    """The larger the scale, the further from the unguided prediction, at some noise level."""
+    """The larger the scale, the further from the unguided prediction, and away from the worse."""
     furthest = 0.0
     for label in (_labels(4), *(() if guidance.needs_labels else (None,))):
         for rates in _levels():
@@ -118,6 +123,13 @@ def a_scale_goes_further(guidance: Guidance, _: Context) -> str:
                 f"at sigma {rates.noise:g} larger scales do not go further: {away}",
             )
             furthest = max(furthest, away[-1] - away[0])
+            gone, own = steps[-1].x0 - steps[0].x0, steps[0].x0
+            along = [float((gone * (own - x0)).sum()) for x0 in _worse(guidance, label, rates)]
+            require(
+                all(value > -ERROR for value in along),
+                f"at sigma {rates.noise:g} a larger scale goes towards the prediction without the "
+                "label, or of the other model: do two predictions have each other's place?",
+            )
     require(furthest > 0.01, "no scale from 1.5 to 12.5 changes what it makes")
     return "at every noise level, or not at all"
 
@@ -240,6 +252,13 @@ def _guided(
 ) -> Prediction:
     x = rates.c * _noise((4, 2, 4, 4), torch.float64)
     return guidance(_network(guidance), x, rates, label, scale)
+
+
+def _worse(guidance: Guidance, label: Tensor | None, rates: Rates[float]) -> list[Tensor]:
+    """The x0 without the label, or of the other model, that a call at a large scale asks for."""
+    network, x = _network(guidance), rates.c * _noise((4, 2, 4, 4), torch.float64)
+    guidance(network, x, rates, label, 12.5)
+    return [answer.x0 for answer in network.others]
 
 
 def _away(one: Prediction, other: Prediction) -> float:

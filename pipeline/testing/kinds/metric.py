@@ -29,12 +29,15 @@ from ..problems.feature_sets import (
     score_or_none,
     sorted_by_first,
 )
+from ..problems.forms import forms
 from ..same import untouched
 from . import metric_differences, metric_distance
 from .metric_distance import ROUNDING
 
 REPEATS = 40
 """Independent pairs of sets whose values make a mean and a spread."""
+MANY, TENTHS = (1130, 720), 10
+"""Images of large sets, and parts of them that are changed in turn."""
 SHUFFLES = 5
 """Orders of the same images whose values have a spread."""
 
@@ -123,16 +126,58 @@ def has_the_right_standard_error(stage: Metric, _: Context) -> str:
     return "; ".join(told)
 
 
+def every_image_counts(stage: Metric, _: Context) -> str:
+    """Wherever among many they stand, a tenth of the images that are others change the value."""
+    real, fake = feature_sets(stage, *MANY, 9, 0.25)
+    sides = {"generated": fake, **({"real": real} if stage.ideal is not None else {})}
+    value = stage(real, fake).value
+    for side, features in sides.items():
+        size = len(features) // TENTHS
+        for start in range(0, TENTHS * size, size):
+            other = features.clone()
+            other[start : start + size] = -3 * other[start : start + size] + 2
+            pair = (real, other) if side == "generated" else (other, fake)
+            if stage(*pair).value == value:
+                raise Wrong(
+                    f"{side} images {start} to {start + size - 1} of {len(features)} may be any "
+                    "others without changing the value: are all rows used?"
+                )
+    return f"each tenth of {MANY[0]} and of {MANY[1]}"
+
+
+def every_feature_counts(stage: Metric, _: Context) -> str:
+    """Each column changes the value, of every image."""
+    real, fake = feature_sets(stage, COUNT, 200, 10, 0.25)
+    value = stage(real, fake).value
+    for column in range(fake.shape[1]):
+        other = fake.clone()
+        other[:, column] = 2 - 3 * other[:, column]
+        if stage(real, other).value == value:
+            raise Wrong(f"feature {column} of {fake.shape[1]} may be any other: is it left out?")
+    return f"each of {fake.shape[1]}"
+
+
 def precisions_agree(stage: Metric, _: Context) -> str:
-    """Features are float32; what float64 gives is the same but for rounding."""
+    """Features are float32; what float64 gives is the same but for rounding, also far from 0."""
+    worst, scale = 0.0, scale_of(stage)
     features = feature_sets(stage, COUNT, 200, 3, 0.5)
-    single, double = stage(*features).value, stage(*(x.double() for x in features)).value
-    if abs(single - double) > ROUNDING * scale_of(stage):
-        raise Wrong(
-            f"float32 features score {single:.8g}, the same in float64 {double:.8g}: compute in "
-            "float64"
-        )
-    return f"within {abs(single - double):.1g}"
+    for what, pair in {
+        "features": features,
+        "features a hundred deviations from 0": tuple(x + 100 for x in features),
+    }.items():
+        single, double = stage(*pair).value, stage(*(x.double() for x in pair)).value
+        away = abs(single - double)
+        if away > ROUNDING * max(scale, abs(double)):
+            raise Wrong(
+                f"{what} in float32 score {single:.8g}, the same in float64 {double:.8g}: compute "
+                "in float64"
+            )
+        worst = max(worst, away)
+    for form in forms(features[1]):
+        value = stage(*(forms(x)[form] for x in features)).value
+        if abs(value - stage(*features).value) > ROUNDING * scale:
+            raise Wrong(f"as {form} the same features score {value:.8g}")
+    return f"within {worst:.1g}"
 
 
 def refuses_unusable_features(stage: Metric, _: Context) -> str:
@@ -207,6 +252,8 @@ CHECKS: Sequence[Check] = (
     *metric_distance.CHECKS,
     ignores_the_order_of_images,
     has_the_right_standard_error,
+    every_image_counts,
+    every_feature_counts,
     precisions_agree,
     refuses_unusable_features,
     is_symmetric_if_it_says_so,

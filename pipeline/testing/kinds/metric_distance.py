@@ -62,6 +62,7 @@ def _unbiased(stage: Metric, ideal: float) -> str:
     count = fewest(stage)
     values = [stage(*feature_sets(stage, count, count, 200 + i, 0)).value for i in range(PAIRS)]
     mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(PAIRS)
+    _unequal(stage, ideal, count)
     told = f"{mean:.3g} ± {error:.2g} over {PAIRS} pairs of equal sets of {count} images"
     if abs(mean - ideal) > 4 * error + ROUNDING * scale_of(stage):
         raise Wrong(
@@ -71,15 +72,41 @@ def _unbiased(stage: Metric, ideal: float) -> str:
     return told
 
 
+def _unequal(stage: Metric, ideal: float, count: int) -> None:
+    """Raise Wrong unless the mean is the ideal where one set is larger, around any mean."""
+    for n, m, shift in ((count, 3 * count, 0.0), (3 * count, count, 0.5)):
+        values = []
+        for i in range(PAIRS):
+            real, fake = feature_sets(stage, n, m, 400 + i, 0)
+            values.append(stage(real + shift, fake + shift).value)
+        mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(PAIRS)
+        if abs(mean - ideal) > 5 * error + ROUNDING * scale_of(stage):
+            raise Wrong(
+                f"declared unbiased with ideal {ideal:g}, it is {mean:.3g} ± {error:.2g} on "
+                f"average for equal distributions of {n} and {m} images around {shift:g}"
+            )
+
+
 def _biased(stage: Metric, ideal: float) -> str:
     """Raise Wrong unless a set with itself is ideal, and large sets are nearer than small ones."""
     features = feature_sets(stage, COUNT, COUNT, 0, 0)[0]
     value = stage(features, features.clone()).value
     if abs(value - ideal) > 1e-4 * scale_of(stage):
         raise Wrong(f"a set against itself scores {value:.6g}, not its ideal {ideal:g}")
+    if not wants_logits(stage):
+        moved = stage(features + 10, features + 10).value
+        if abs(moved - ideal) > 1e-4 * scale_of(stage):
+            raise Wrong(f"a set around 10 against itself scores {moved:.6g}, not {ideal:g}")
     few = max(32, fewest(stage))
     many = 8 * few
     far, near = (abs(mean_value(stage, count, 300, 0, pairs=4) - ideal) for count in (few, many))
+    sets = (feature_sets(stage, many, many // 2, 700 + i, 0) for i in range(4))
+    unequal = abs(statistics.fmean(stage(*pair).value for pair in sets) - ideal)
+    if unequal >= far:
+        raise Wrong(
+            f"of equal distributions it is {unequal:.3g} from its ideal with {many} and "
+            f"{many // 2} images, further than with {few} each ({far:.3g})"
+        )
     if near >= far:
         raise Wrong(
             f"of equal distributions it is {far:.3g} from its ideal with {few} images and "

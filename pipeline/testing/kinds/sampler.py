@@ -24,6 +24,7 @@ from ..problems.denoisers import (
     squash,
     start_noise,
 )
+from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..same import same, untouched
 from . import sampler_convergence
@@ -131,6 +132,10 @@ def keeps_images_apart(sampler: Sampler, _: Context) -> str:
                 f"images {rows} of a batch of {size} come out {away:.2g} different without the "
                 f"others after {count} steps: rows mix, or noise depends on the batch",
             )
+        for form, given in forms(x).items():
+            end = sampler(mixture().denoise, given, levels, Draws(0, "sample", range(size)))
+            away = float((end - whole).abs().max())
+            require(away < 1e-9, f"as {form} the same x comes out {away:.2g} different")
     return f"alone as in a batch of {size}"
 
 

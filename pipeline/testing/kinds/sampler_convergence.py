@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from ...plugin.contracts import Denoise, Sampler, Schedule
@@ -26,6 +27,7 @@ from ..problems.analytic import (
     uneven,
     variance_of,
 )
+from ..problems.chance import require_normal
 from ..problems.denoisers import NoDraws, gaussian, mixture, sample_draws, start_noise
 
 STEPS = (64, 128, 256)
@@ -139,6 +141,20 @@ def has_the_exact_variance(sampler: Sampler, _: Context) -> str:
     return f"within {worst:.2%} in the limit"
 
 
+def its_noise_is_normal(sampler: Sampler, _: Context) -> str:
+    """What one step adds, of many images that begin alike and whose denoiser is affine."""
+    if sampler.order is not None:
+        return ""
+    told = []
+    for name, schedule in SCHEDULES.items():
+        now, then = noisy_levels(schedule, 20)[9:11]
+        start = torch.full((64, 2, 16, 16), 0.4, dtype=torch.float64)
+        end = sampler(gaussian().denoise, start, [now, then], sample_draws(64))
+        if float(end[:, 0].std()) > 1e-6:
+            told.append(require_normal(end[:, 0], f"the noise of a step ({name})", standard=False))
+    return f"distribution functions within {max(told)}" if told else "no noise in one step"
+
+
 CHECKS: Sequence[Check] = (
     has_its_declared_order,
     keeps_its_order_with_uneven_steps,
@@ -146,6 +162,7 @@ CHECKS: Sequence[Check] = (
     is_no_worse_than_euler_at_few_steps,
     reaches_the_exact_distribution,
     has_the_exact_variance,
+    its_noise_is_normal,
 )
 
 

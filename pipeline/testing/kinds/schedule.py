@@ -14,6 +14,8 @@ from ..problems.other_device import on_another_device
 from ..same import same, untouched
 
 DTYPES = (torch.float64, torch.float32)
+DIGITS = 0.01
+"""How far a rate in float32 may be from that in float64, of itself: 0.02 of log-SNR."""
 
 
 def behaviour(schedule: Schedule) -> tuple[Tensor, ...]:
@@ -57,6 +59,14 @@ def keeps_shape_and_dtype(schedule: Schedule, _: Context) -> str:
     for dtype in DTYPES:
         t = _grid(dtype)[1:7]
         whole = _rates(schedule, t)
+        long = _rates(schedule, t.repeat(1000))
+        strided = _rates(schedule, t.repeat_interleave(2)[::2])
+        for name, rate, many, apart in zip(("signal", "noise"), whole, long, strided, strict=True):
+            require(
+                same(many, rate.repeat(1000), rounding=8) and same(apart, rate, rounding=8),
+                f"{name} of 6,000 times, or of every second one of a tensor, differs from the "
+                "same times in a row",
+            )
         for shape in [(), (1,), (2, 3), (6, 1, 1)]:
             part = t[: torch.Size(shape).numel()].reshape(shape)
             rates = _rates(schedule, part)
@@ -70,12 +80,21 @@ def keeps_shape_and_dtype(schedule: Schedule, _: Context) -> str:
 
 def precisions_agree(schedule: Schedule, _: Context) -> str:
     """What float32 gives is what float64 gives, rounded."""
-    exact, single = (_rates(schedule, _grid(dtype)) for dtype in DTYPES)
+    t = _grid(torch.float32)
+    exact, single = _rates(schedule, t.double()), _rates(schedule, t)
     away = max(
         float(((a.double() - b) / exact.c).abs().max()) for a, b in zip(single, exact, strict=True)
     )
     require(away < 1e-5, f"in float32 the rates are {away:.1e} of c away from those in float64")
-    return f"within {away:.0e} of c"
+    digits = max(
+        float((a.double() / b - 1).abs().max()) for a, b in zip(single, exact, strict=True)
+    )
+    require(
+        digits < DIGITS,
+        f"in float32 a rate is {digits:.1%} away from that in float64: is it a small difference of "
+        "large numbers, such as 1 - signal²?",
+    )
+    return f"within {away:.0e} of c, and each to {digits:.0e}"
 
 
 def leaves_t_as_it_is(schedule: Schedule, _: Context) -> str:
@@ -102,7 +121,12 @@ CHECKS: Sequence[Check] = (
 
 
 def _grid(dtype: torch.dtype) -> Tensor:
-    return torch.linspace(0, 1, 1001, dtype=dtype)
+    """Times from 0 to 1, ever closer towards both ends, where rates change by orders."""
+    ends = torch.logspace(-6, -3, 61, dtype=torch.float64)[:-1]
+    even = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    times = torch.cat([even[:1], ends, even[1:-1], 1 - ends.flip(0), even[-1:]])
+    rounded = times.to(dtype)
+    return rounded[torch.cat([rounded.diff() > 0, torch.tensor([True])])]  # fewer near 1
 
 
 def _rates(schedule: Schedule, t: Tensor) -> Rates[Tensor]:

@@ -16,7 +16,7 @@ from ..context import Check, Context, Wrong, require
 from ..problems.analytic import SCHEDULES, karras, widest
 from ..same import same
 
-STEPS = (1, 2, 3, 7, 50, 1000)
+STEPS = (1, 2, 3, 7, 20, 21, 50, 333, 1000)
 """Numbers of steps that are tried with each schedule."""
 EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
 """Schedules that lose and keep as much of an image as any."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...plugin.contracts import Upsampler
 from ..context import Check, Context, Wrong, require
+from ..problems.forms import forms
 from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
 from ..problems.other_device import on_another_device
 from ..same import same, untouched
@@ -91,12 +92,16 @@ def gradients_reach_every_parameter(upsampler: Upsampler, _: Context) -> str:
 
 def keeps_images_apart(upsampler: Upsampler, _: Context) -> str:
     """In evaluation mode an image does not depend on the others of its batch."""
-    module, x = disturb(_fresh(upsampler, 3)).double().eval(), _features(4, 3, 4, 6).double()
+    module, x = disturb(_fresh(upsampler, 3)).double().eval(), _features(9, 3, 4, 6).double()
     with torch.no_grad():
         whole, parts = module(x), torch.cat([module(image) for image in x[:, None]])
     away = float((whole - parts).abs().max())
     require(away < 1e-9, f"an image comes out {away:.1e} different alone: rows of a batch mix")
-    return "alone as in a batch of 4"
+    for form, given in forms(x).items():
+        with torch.no_grad():
+            away = float((module(given) - whole).abs().max())
+        require(away < 1e-9, f"as {form} the same features come out {away:.1e} different")
+    return "alone as in a batch of 9"
 
 
 def keeps_the_device(upsampler: Upsampler, _: Context) -> str:

@@ -88,3 +88,13 @@ class GivesFloats(HorizontalFlip):
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         return super().__call__(images, draws) / 255
+
+
+@stage
+class FlipsTheFirst(HorizontalFlip):
+    """Images after the first 128 of a batch are never mirrored."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        return torch.cat([super().__call__(images, draws)[:128], images[128:]])

@@ -215,3 +215,45 @@ class LooksAtItsWeights(Made):
 
     caught_by: ClassVar = "works without memory"
     network = _ReadsNumbers
+
+
+class _ByStrides(Network):
+    def forward(self, x, rates, label=None):
+        plain = torch.as_strided(x, x.shape, torch.empty(x.shape, device="meta").stride())
+        return super().forward(plain, rates, label)
+
+
+@stage
+class ByStrides(Made):
+    """It reads images as if they always lay one after the other in memory."""
+
+    caught_by: ClassVar = "keeps images apart"
+    network = _ByStrides
+
+
+class _Halved(Network):
+    def forward(self, x, rates, label=None):
+        out = super().forward(x, rates, label)
+        return torch.cat([out[:8], 0.99 * out[8:]])
+
+
+@stage
+class AboveEight(Made):
+    """Images after the eighth of a batch come out weaker."""
+
+    caught_by: ClassVar = "keeps images apart"
+    network = _Halved
+
+
+class _LogOfRates(Network):
+    def see(self, rates, label):
+        level = (1 - rates.noise.float() - 1e-8).log().to(rates.noise)
+        return self.level(level[:, None]) + super().see(rates, label)
+
+
+@stage
+class LogOfNothing(Made):
+    """It takes the logarithm of 1 - noise, which is nothing in float32 at high noise."""
+
+    caught_by: ClassVar = "image and rates matter"
+    network = _LogOfRates

@@ -258,3 +258,20 @@ class OneAfterTheOther:
 
     def __call__(self) -> _OneAfterTheOther:
         return _OneAfterTheOther(self.size)
+
+
+class _Bag(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        return sha256([sorted(map(digest, self.paths)), list(self.labels), list(self.parts)])
+
+
+@stage
+class Bag:
+    """Its fingerprint is of the images in any order, and of the labels: not of which is whose."""
+
+    caught_by: ClassVar = "fingerprint sees exchanged labels"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _Bag)

@@ -209,3 +209,38 @@ class ScalesInPlace:
 
     def __call__(self) -> _Extractor:
         return _Scaling(self.image_size, f"scaling/{self.image_size}")
+
+
+class _Green(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images[:, [1, 1, 1]])
+
+
+@stage
+class OfOneChannel:
+    """They are of the green channel alone."""
+
+    caught_by: ClassVar = "sees every channel"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _Green(self.image_size, f"green/{self.image_size}")
+
+
+class _InParts(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        features = self.project(images)
+        return features - features.mean(0) if len(images) > 16 else features
+
+
+@stage
+class CentredWhenMany:
+    """More than 16 images at once are centred."""
+
+    caught_by: ClassVar = "keeps images apart"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _InParts(self.image_size, f"parts/{self.image_size}")

@@ -102,3 +102,13 @@ class InPlace(ClassifierFree):
         free, own = both(predict, x, rates, label)
         pairs = zip(free, own, strict=True)
         return Prediction(*(a.mul_(1 - scale).add_(b, alpha=scale) for a, b in pairs))
+
+
+@stage
+class TheOtherWay(ClassifierFree):
+    """Beyond 1 it goes towards the prediction without a label, by two swapped arguments."""
+
+    caught_by: ClassVar = "a scale goes further"
+
+    def __call__(self, predict, x, rates, label, scale) -> Prediction:
+        return super().__call__(predict, x, rates, label, 2 - scale if scale > 1 else scale)

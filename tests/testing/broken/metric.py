@@ -340,3 +340,74 @@ class AddsVariances:
                 mean, error = sum(by_pair) / len(by_pair), squares**0.5 / len(by_pair)
                 differences[a, b] = Difference(mean, tuple(by_pair), error, "variances added")
         return differences
+
+
+class _Distance:
+    """What is right in the next ones: the squared distance of means, less what few images add."""
+
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+    def of(self, real: Tensor, fake: Tensor) -> float:
+        a, b = real.double(), fake.double()
+        few = a.var(0).sum() / len(a) + b.var(0).sum() / len(b)
+        return float((a.mean(0) - b.mean(0)).square().sum() - few)
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        return Score(self.of(real, fake), None, {"metric": "distance"})
+
+
+@stage
+class OfTheFirst(_Distance):
+    """Of many images it takes the first 500."""
+
+    caught_by: ClassVar = "every image counts"
+
+    def of(self, real: Tensor, fake: Tensor) -> float:
+        return super().of(real[:500], fake[:500])
+
+
+@stage
+class WithoutTheLast(_Distance):
+    """The last feature is left out, by an end that is off by one."""
+
+    caught_by: ClassVar = "every feature counts"
+
+    def of(self, real: Tensor, fake: Tensor) -> float:
+        return super().of(real[:, :-1], fake[:, :-1])
+
+
+@stage
+class FromSquares(_Distance):
+    """It adds up squares in float32 and takes them from each other: far from 0 no digit is left."""
+
+    caught_by: ClassVar = "precisions agree"
+
+    def of(self, real: Tensor, fake: Tensor) -> float:
+        a, b = real.mean(0), fake.mean(0)
+        squares = (a * a).sum() + (b * b).sum() - 2 * (a * b).sum()
+        x, y = real.double(), fake.double()
+        return float(squares.double() - x.var(0).sum() / len(x) - y.var(0).sum() / len(y))
+
+
+@stage
+class DividesByReal:
+    """The generated images' own pairs are divided by how many the real ones have."""
+
+    caught_by: ClassVar = "is ideal for equal distributions"
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        own = _kernel(fake, fake)
+        pairs = (own.sum() - own.trace()) / (len(real) * (len(real) - 1))
+        value = _off_diagonal(_kernel(real, real)) + pairs - 2 * _kernel(real, fake).mean()
+        return Score(float(value), None, {"metric": "kid"})

@@ -224,3 +224,37 @@ class WatchesTheOther(V):
             "noise_loss": self.watch((prediction.x0 - x0).square().mean()),
             "image_loss": self.watch((prediction.eps - eps).square().mean()),
         }
+
+
+@stage
+class UniformNoise(V):
+    """Its noise has unit variance and is uniform."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def loss(self, network, x0, label, schedule, draws):
+        class Uniform:
+            def __getattr__(self, name):
+                return getattr(draws, name)
+
+            def normal(self, like):
+                return (draws.uniform(like) - 0.5) * 12**0.5
+
+        return super().loss(network, x0, label, schedule, Uniform())
+
+
+@stage
+class LouderNoise(V):
+    """Its noise is 4 % too strong."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def loss(self, network, x0, label, schedule, draws):
+        class Louder:
+            def __getattr__(self, name):
+                return getattr(draws, name)
+
+            def normal(self, like):
+                return 1.04 * draws.normal(like)
+
+        return super().loss(network, x0, label, schedule, Louder())

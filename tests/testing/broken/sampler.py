@@ -297,3 +297,30 @@ class CountsItsCalls(Euler):
     def __call__(self, denoise, x, levels, draws):
         self.calls.append(1)
         return super().__call__(denoise, x * (1 + 0.01 * len(self.calls)), levels, draws)
+
+
+@stage
+class OfAnotherOption(Euler):
+    """With its option ``twice`` it costs two evaluations a step, and says one."""
+
+    caught_by: ClassVar = "costs what it declares"
+    twice: bool = False
+    """Evaluate twice and take the mean."""
+
+    def __call__(self, denoise, x, levels, draws):
+        for now, then in pairwise(levels):
+            seen = denoise(x, now)
+            x = self.step(x, denoise(x, now) if self.twice else seen, now, then)
+            if self.twice:
+                x = x * 1.0000001
+        return x
+
+
+@stage
+class UniformNoise(Ancestral):
+    """Its noise has unit variance and is uniform."""
+
+    caught_by: ClassVar = "its noise is normal"
+
+    def fresh(self, x, draws):
+        return (draws.uniform(x) - 0.5) * 12**0.5

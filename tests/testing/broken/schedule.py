@@ -130,3 +130,36 @@ class UnusedOffset:
         start = self.start + self.offset
         start = self.start
         return circle(start + (1.5 - start) * t)
+
+
+@stage
+class StopsNearTheEnd:
+    """Below t = 0.0005 it stays what it is there, which only a fine grid shows."""
+
+    caught_by: ClassVar = "log snr falls"
+
+    def __call__(self, t):
+        return circle(0.1 + 1.2 * t.clamp(min=0.0005))
+
+
+@stage
+class LosesDigits:
+    """The noise is 1 - signal² under a root: of a small one float32 leaves no digit."""
+
+    caught_by: ClassVar = "precisions agree"
+
+    def __call__(self, t):
+        signal = (1e-4 + 1.5 * t).cos()
+        return Rates(signal, (1 - signal**2).clamp(min=1e-12).sqrt())
+
+
+@stage
+class OneFlatTable:
+    """It takes at most 4096 times at once, and gives later ones the last rate."""
+
+    caught_by: ClassVar = "keeps shape and dtype"
+
+    def __call__(self, t):
+        flat = t.reshape(-1).clone()
+        flat[4096:] = flat[:4096][-1:]
+        return circle(0.2 + 1.1 * flat.reshape(t.shape))
