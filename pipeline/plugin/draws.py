@@ -33,6 +33,8 @@ Numbers = Callable[[ModuleType, Any, Bits], Any]
 """From integers (N, 2k) of numpy or torch to numbers of the same shape."""
 AT_ONCE = 2**15
 """Words that are made into numbers at once on the CPU."""
+RECORDED = 2**20
+"""Up to so many words the kernels of a GPU are recorded: more keep it busy, and take its memory."""
 
 
 def stream(
@@ -104,12 +106,15 @@ class Draws:
         """The same on any device, without waiting for it."""
         import torch
 
-        from .philox import words
+        from .philox import rows_on, signed
 
-        key, count = _key(self.seed, self.purpose), _count(size, bits)
-        made = words(key, (self.draw, self.step), self.rows, count, device)
-        found = numbers(torch, made.view(torch.int64 if bits == 64 else torch.int32), bits)
-        return cast("Tensor", found)[:, :size]
+        made_for = (numbers, bits, _count(size, bits), _key(self.seed, self.purpose), device)
+        make: Callable[..., Tensor] = _maker(*made_for)
+        words = len(self.rows) * _count(size, bits)
+        if device.type == "cuda" and 0 < words <= RECORDED:
+            stream = torch.cuda.current_stream(device).cuda_stream
+            make = _recorded(len(self.rows), stream, *made_for)
+        return make(signed(self.draw), signed(self.step), rows_on(self.rows, device))[:, :size]
 
     def _words(self, rows: Sequence[int], count: int) -> npt.NDArray[np.uint64]:
         """The first words of the streams of these rows, (len(rows), count)."""
@@ -135,6 +140,37 @@ class _OfThread(local):
 
 
 _PHILOX = _OfThread()
+
+
+def _maker(
+    numbers: Numbers, bits: Bits, count: int, key: tuple[int, int], device: device
+) -> Callable[..., Tensor]:
+    """From draw, step and rows to numbers, on any device."""
+    import torch
+
+    from .philox import rounds_of, words
+
+    rounds = rounds_of(key, device)
+
+    def make(draw: int | Tensor, step: int | Tensor, rows: Tensor) -> Tensor:
+        ints = words(rounds, draw, step, rows, count)
+        found = numbers(torch, ints.view(torch.int64 if bits == 64 else torch.int32), bits)
+        return cast("Tensor", found)
+
+    return make
+
+
+@lru_cache(maxsize=16)
+def _recorded(rows: int, stream: int, *made_for: Any) -> Callable[..., Tensor]:
+    """The same for so many rows on a CUDA device, in one start for some 500 kernels."""
+    import torch
+
+    from .recorded import Recorded
+
+    places = [
+        torch.zeros(shape, dtype=torch.int64, device=made_for[-1]) for shape in ((), (), rows)
+    ]
+    return Recorded(_maker(*made_for), *places)
 
 
 @lru_cache(maxsize=64)

@@ -17,31 +17,27 @@ ROUNDS = 10
 MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 LOW = 2**32 - 1
+Rounds = list[tuple[Tensor, ...]]
+"""What each round multiplies with and mixes in."""
 
 
 def words(
-    key: tuple[int, int],
-    draw_and_step: tuple[int, int],
-    rows: Sequence[int],
-    count: int,
-    device: torch.device,
+    rounds: Rounds, draw: int | Tensor, step: int | Tensor, rows: Tensor, count: int
 ) -> Tensor:
     """The first words of the stream of each row, int64 (len(rows), count)."""
     blocks = -(-count // 4)
-    counter = torch.empty(4, len(rows), blocks, dtype=torch.int64, device=device)
-    counter[0] = torch.arange(1, blocks + 1, device=device)  # numpy counts before it draws
-    for place, word in zip((1, 3), draw_and_step, strict=True):
-        counter[place].fill_(_signed(word))
-    counter[2] = _rows(rows, device)[:, None]
-    return philox4x64(counter, key).flatten(1)[:, :count].contiguous()
+    counter = torch.empty(4, len(rows), blocks, dtype=torch.int64, device=rows.device)
+    counter[0] = torch.arange(1, blocks + 1, device=rows.device)  # numpy counts before it draws
+    counter[1], counter[2], counter[3] = draw, rows[:, None], step
+    return philox4x64(counter, rounds).flatten(1)[:, :count].contiguous()
 
 
-def philox4x64(counter: Tensor, key: tuple[int, int]) -> Tensor:
+def philox4x64(counter: Tensor, rounds: Rounds) -> Tensor:
     """The four words of each block, int64 (N, M, 4), for counters int64 (4, N, M)."""
     # Words 0 and 2 are multiplied. They change places in each round, and so do words 3 and 1,
     # which come to stand beside the products that they are mixed with.
     even, odd = counter[0::2], counter[1::2].flip(0)
-    for low, high, whole, round_key in _rounds(key, counter.device):
+    for low, high, whole, round_key in rounds:
         product = _high_words(even, low, high)
         even, odd = product.bitwise_xor_(odd).bitwise_xor_(round_key), (even * whole).flip(0)
     return torch.stack((even[0], odd[1], even[1], odd[0]), -1)
@@ -61,7 +57,7 @@ def _upper(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _rounds(key: tuple[int, int], device: torch.device) -> list[tuple[Tensor, ...]]:
+def rounds_of(key: tuple[int, int], device: torch.device) -> Rounds:
     """Of each round: the multipliers' low and high halves, they whole, the key; each (2, 1, 1)."""
     found = []
     for number in range(ROUNDS):
@@ -69,12 +65,13 @@ def _rounds(key: tuple[int, int], device: torch.device) -> list[tuple[Tensor, ..
         factors = [MULTIPLIERS[i] for i in order]
         keys = [key[1 - i] + number * KEY_STEPS[1 - i] for i in order]
         halves = [[m & LOW for m in factors], [m >> 32 for m in factors]]
-        found.append([*halves, [*map(_signed, factors)], [*map(_signed, keys)]])
+        found.append([*halves, [*map(signed, factors)], [*map(signed, keys)]])
     made = torch.tensor(found, device=device)[..., None, None]
     return [one.unbind() for one in made.unbind()]
 
 
-def _rows(rows: Sequence[int], device: torch.device) -> Tensor:
+def rows_on(rows: Sequence[int], device: torch.device) -> Tensor:
+    """The numbers of rows, int64 (N,)."""
     if isinstance(rows, range):  # as in training: made there, nothing is copied
         return torch.arange(rows.start, rows.stop, rows.step, device=device)
     return _uploaded(tuple(map(int, rows)), device)
@@ -82,9 +79,9 @@ def _rows(rows: Sequence[int], device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _uploaded(rows: tuple[int, ...], device: torch.device) -> Tensor:
-    return torch.tensor([*map(_signed, rows)], dtype=torch.int64, device=device)
+    return torch.tensor([*map(signed, rows)], dtype=torch.int64, device=device)
 
 
-def _signed(word: int) -> int:
+def signed(word: int) -> int:
     """The integer with a sign that has the same 64 bits."""
     return (word + 2**63) % 2**64 - 2**63

@@ -15,7 +15,7 @@ from PIL.Image import Image
 
 from ..artifacts.sample import draw_samples, read_samples
 from ..artifacts.session import Session
-from ..diffusion.generate import SampleRequest
+from ..diffusion.generate import SampleRequest, Worse
 from ..diffusion.grid import draw_grid, to_picture
 from ..diffusion.labels import Labels, captions, chosen_labels
 from ..diffusion.lettering import drawable
@@ -31,7 +31,6 @@ from ..store.store import Artifact
 from ..system import fit
 from .asked import Layout, SampleOptions, layout_of
 from .beginning import Beginning
-from .other import with_worse
 from .pictures import png, write_pictures
 from .requests import precision_of
 
@@ -60,12 +59,15 @@ class Drawn:
 def draw(
     recipe: Plain,
     model: Artifact,
-    stages: tuple[Sampler, Spacing, Guidance],
+    stages: tuple[Sampler, Spacing, Guidance, Worse | None],
     options: SampleOptions,
     beginning: Beginning | None,
     session: Session,
 ) -> Drawn:
-    """Draw samples of a model as asked for; what is not given is as in its run's ``recipe``."""
+    """Draw samples of a model as asked for; what is not given is as in its run's ``recipe``.
+
+    The last of ``stages`` is the model of another run that the guidance uses.
+    """
     usual, names = recipe["sample"], model_facts(model.path).class_names
     guidance = stages[2]
     labels, scale = _conditioning(recipe, options, names, guidance)
@@ -77,6 +79,7 @@ def draw(
         labels=labels,
         guidance=guidance,
         guidance_scale=scale,
+        worse=stages[3],
         interpolate=options.interpolate,
         painting=beginning.painting if beginning else None,
         num_images=layout.count,
@@ -94,7 +97,6 @@ def draw(
         every = range(min(last + 1, len(labels.values))) if scale else ()
         drawn = dict.fromkeys(labels.of(every).tolist())
         classes = {i: names[i] for i in drawn if i != NO_CLASS}
-    request = with_worse(request, session.store.root)
     samples = draw_samples(model, request, session)
     return Drawn(request, samples, layout, texts, classes, beginning)
 

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from ..diffusion.generate import Worse
     from ..diffusion.images import ImageFacts, Images
     from ..diffusion.model import Choice, Model, Weights
+    from ..plugin.contracts import Guidance
     from .asked import SampleKeywords, SampleOptions
     from .drawing import Drawn
     from .given import Room
@@ -188,17 +190,18 @@ class Run:
         usual, model = self.recipe["sample"], self.artifact("model")
         sampler = self.stage("sampler", options.sampler or usual["sampler"], "--sampler")
         spacing = self.stage("spacing", options.spacing or usual["spacing"], "--spacing")
-        guided = options.guidance or usual.get(
-            "guidance", "classifier_free"
-        )  # older runs have none
+        guided = options.guidance or usual.get("guidance", "classifier_free")  # not in older runs
         guidance = self.stage("guidance", guided, "--guidance")
         beginning = None
         if options.image is not None:
             num_steps = options.num_steps or usual["num_steps"]
             schedule = self.stage("schedule", self.recipe["schedule"], "schedule")
             beginning = beginning_of(options, self.room(), num_steps, spacing, schedule)
+        asked = options.guidance_scale
+        scale = usual["guidance_scale"] if asked is None else asked
         with self.naming_plugins():
-            stages = sampler, spacing, guidance
+            worse = worse_model(guidance, scale, self.session.store.root)
+            stages = sampler, spacing, guidance, worse
             return draw(self.recipe, model, stages, options, beginning, self.session)
 
     def sample(
@@ -285,6 +288,36 @@ def finished_run(
     raise InputError(
         f"{path}: there is no such run. Finished runs: {there}; models that are shipped: {models}"
     )
+
+
+def other_model(given: str | Path, store: Path, own: Path | None = None) -> tuple[str, Artifact]:
+    """The name and the model of a finished run, given as any RUN.
+
+    ``store`` is where a moved run's model is looked for when the run's own store is not there,
+    ``own`` the folder of the run that is to use it. InputError where there is none.
+    """
+    run = finished_run(given)
+    if own and run.folder.resolve() == own.resolve():
+        raise InputError(f"{given}: is this very run; give this one another --name")
+    if "exported" in run.record or not run.own_store.is_dir():
+        run = replace(run, store_path=store)
+    if "model" not in run.record["artifacts"]:
+        raise InputError(f"{given}: this run has no model")
+    return run.name, run.artifact("model")
+
+
+def worse_model(guidance: Guidance, scale: float, store: Path) -> Worse | None:
+    """The model of the run that a guidance names, if any, and if that makes a difference."""
+    from ..diffusion.generate import Worse
+
+    given = getattr(guidance, "run", None)
+    if given is None or scale == 1:
+        return None
+    try:
+        name, model = other_model(given, store)
+    except InputError as error:
+        raise InputError(f"guidance: {error}") from error
+    return Worse(name, model.path, model.content)
 
 
 def _record(folder: Path) -> RunRecord:

@@ -13,7 +13,7 @@ from ..store.checked import as_written
 from ..store.manifest import key_of
 from ..store.weights import digest_of, read_weights, without_prefix
 from ..training.init import Init
-from .other import other_model
+from .finished import other_model
 from .resolve import resolve
 
 SUFFIX = ".safetensors"

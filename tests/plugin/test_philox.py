@@ -8,8 +8,9 @@ import pytest
 import torch
 from scipy.stats import binomtest, chisquare, kstest, norm
 
+from pipeline.plugin import draws as draws_of
 from pipeline.plugin.draws import AT_ONCE, Draws, _normal, _uniform, stream
-from pipeline.plugin.philox import _signed, philox4x64, words
+from pipeline.plugin.philox import philox4x64, rounds_of, rows_on, signed, words
 
 CPU = torch.device("cpu")
 PI = (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89)
@@ -35,7 +36,8 @@ def normal(count: int, size: int, seed: int = 0, row: int = 0, step: int = 0, dr
 
 @pytest.mark.parametrize(("counter", "key", "block"), PUBLISHED)
 def test_torch_gives_the_published_words(counter, key, block):
-    found = philox4x64(torch.tensor([*map(_signed, counter)]).reshape(4, 1, 1), key)
+    counters = torch.tensor([*map(signed, counter)]).reshape(4, 1, 1)
+    found = philox4x64(counters, rounds_of(key, CPU))
     assert [word % 2**64 for word in found.flatten().tolist()] == [
         int(word, 16) for word in block.split()
     ]
@@ -56,7 +58,7 @@ def test_the_same_words_are_made_by_torch_and_by_numpy(rows, count):
     draws.draw = 3
     ours = draws._words(rows, count)
     key = tuple(stream(2**63 + 7, "sample").bit_generator.state["state"]["key"].tolist())
-    made = words(key, (3, 2**40), rows, count, CPU)
+    made = words(rounds_of(key, CPU), 3, 2**40, rows_on(rows, CPU), count)
     assert np.array_equal(ours, made.numpy().view(np.uint64))
     for row, one in zip(rows, ours, strict=True):
         source = stream(2**63 + 7, "sample", row, 2**40, 3).bit_generator
@@ -77,6 +79,27 @@ def test_the_numbers_elsewhere_are_those_of_the_cpu(size, bits, dtype):
         assert found.dtype == dtype
         bound = 4e-6 if bits == 32 else 1e-13
         torch.testing.assert_close(draws.normal(like), found, rtol=0, atol=bound)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_what_a_gpu_repeats_as_one_is_what_it_makes_kernel_by_kernel(monkeypatch):
+    """Of steps and rows that were not recorded too; what was given before stays as it was."""
+
+    def made(recorded: int, step: int) -> list[torch.Tensor]:
+        monkeypatch.setattr(draws_of, "RECORDED", recorded)
+        batch = Draws(3, "train", range(64), step)
+        found = [batch.uniform(torch.empty(64, device="cuda"))]
+        found += [batch.normal(torch.empty(64, 3, 64, 64, device="cuda")) for _ in range(2)]
+        few = Draws(3, "train", [5, 2**63 + 1, 7 + step], step)
+        found.append(few.normal(torch.empty(3, 10, dtype=torch.float64, device="cuda")))
+        with torch.inference_mode():
+            found.append(few.normal(torch.empty(3, 0, device="cuda")))
+            found.append(few.normal(torch.empty(3, 8, device="cuda")))
+        return found
+
+    kept = {step: made(2**20, step) for step in (0, 1, 2, 2**40)}
+    for step, found in kept.items():
+        assert all(map(torch.equal, found, made(0, step), strict=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])

@@ -38,7 +38,7 @@ CASES: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
     "of one distribution": lambda: (noise(N, 0), noise(M, 1)),
     "never below 0": lambda: (noise(N, 0).relu(), noise(M, 1).relu() * 1.02),
     "of a large mean": lambda: (noise(N, 0) + 10, noise(M, 1) + 10),
-    "of a huge mean": lambda: (noise(N, 0) + 3000, noise(M, 1) + 3000),
+    "of a huge mean": lambda: (noise(N, 0) + 3e4, noise(M, 1) + 3e4),
     "nearly the same": lambda: (noise(N, 0), noise(N, 0) + 1e-5 * noise(N, 1)),
     "the same": lambda: (noise(N, 0), noise(N, 0)),
     "with one far away": lambda: (noise(N, 0), torch.cat([noise(M, 1), torch.full((1, D), 50.0)])),
