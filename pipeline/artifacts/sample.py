@@ -56,7 +56,7 @@ def drawing_model(path: Path, request: SampleRequest, session: Session) -> Model
     InputError where that one is of another shape, space or classes.
     """
     registry, device = session.registry, session.device
-    model = load_model(path, registry, device, request.checkpoint, request.weights)
+    model = load_model(path, registry, device, request.checkpoint, request.weights, request.length)
     if request.worse is None:
         return model
     worse = load_model(request.worse.path, registry, device)

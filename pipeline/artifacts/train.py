@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from ..diffusion.lengths import copy_snapshots, missing_snapshot
 from ..diffusion.model import save_model
 from ..machine import reusing_memory
 from ..plugin.contracts import Features, Metric
@@ -60,7 +61,9 @@ def train(
 
     def build(folder: Path) -> None:
         every = settings.validate.every.in_steps(batches.per_epoch)
-        found = _workspace(session.store, trajectory, choice, every, steps)
+        snapshots = settings.ema.snapshot_every
+        kept = snapshots.in_steps(batches.per_epoch) if snapshots else 0
+        found = _workspace(session.store, trajectory, choice, every, kept, steps)
         with found as (workspace, views, apart):
             registry, device = session.registry, session.device
             measured = [(measure.name, measure.metric, measure.features) for measure in measures]
@@ -75,6 +78,9 @@ def train(
             if apart:
                 record["apart"] = f"a training of these steps {apart}"
             save_model(folder, recipe, registry, training.model, choices, record)
+            if training.lengths:
+                copy_snapshots(workspace, folder, before=training.step)
+                training.lengths.save(folder, training.step)  # also where none was due
             shutil.copytree(views / "grids", folder / "grids")
             shutil.copy(views / HISTORY, folder)
 
@@ -122,7 +128,7 @@ def _choice(recipe: Recipe, registry: Registry, measures: Sequence[Measure]) -> 
 
 @contextmanager
 def _workspace(
-    store: Store, trajectory: Plain, choice: Plain, every: int, steps: int
+    store: Store, trajectory: Plain, choice: Plain, every: int, snapshots: int, steps: int
 ) -> Iterator[tuple[Path, Path, str]]:
     """The folder to train in, in it that of this way to validate, and why it is another one.
 
@@ -134,7 +140,7 @@ def _workspace(
     for other in others:
         with store.workspace("training", {**trajectory, **other}, _how_far) as folder:
             views = folder / "validations" / key_of("validate", choice)[:16]
-            if hindrance := _hindrance(folder, views, every, steps):
+            if hindrance := _hindrance(folder, views, every, snapshots, steps):
                 note(f"this training {hindrance}: trained again from the start")
             if hindrance and other is others[-1]:
                 for old in folder.iterdir():  # nothing else goes on from here
@@ -150,7 +156,7 @@ def _how_far(folder: Path) -> int:
     return int(checkpoint.newest(folder)["step"])
 
 
-def _hindrance(folder: Path, views: Path, every: int, steps: int) -> str:
+def _hindrance(folder: Path, views: Path, every: int, snapshots: int, steps: int) -> str:
     """Why going on from the last checkpoint would not give what the start gives; "" if it would."""
     kept = checkpoint.newest(folder)
     step = kept["step"]
@@ -166,6 +172,8 @@ def _hindrance(folder: Path, views: Path, every: int, steps: int) -> str:
             return f"cannot go on ({views / 'best'} is damaged)"
         if read_state(views / "best")["record"]["step"] > steps:
             return f"has already gone beyond step {steps}"
+    if lost := missing_snapshot(folder, snapshots, step):
+        return f"cannot go on (its snapshot of step {lost} is missing or damaged)"
     missing = set(range(every, step, every)) - validated
     # Losses are summed from one validation to the next: these sums must begin at our last one.
     begun = step - kept["losses"]["count"] if step else -every

@@ -41,7 +41,7 @@ def trajectory_of(
             "condition": settings.condition,
             "drop_label": settings.drops if settings.condition else None,
             "clip_gradients": settings.clip_gradients,
-            "ema": options_of(settings.ema),
+            "ema": {k: v for k, v in options_of(settings.ema).items() if v is not None},
             **({"init": init} if init else {}),
         },
         "seed": recipe.seed,

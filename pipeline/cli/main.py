@@ -26,6 +26,7 @@ from .options import (
     changes,
     classes,
     device,
+    ema,
     guidance,
     guidance_scale,
     loudness,
@@ -141,6 +142,7 @@ def run_command(
       pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn
       pipeline sample flowers32_classes --classes rose,sunflower --guidance-scale 3 --grid 8x4
       pipeline sample flowers32 --guidance '{name: autoguidance, run: small}' --guidance-scale 2
+      pipeline sample flowers32_fast --ema 0.05         (an average of another length)
       pipeline sample flowers_ddim --interpolate 8      (each row from one image to another)
       pipeline sample flowers_ddim --image rose.jpg --strength 0.6    (more like it)
       pipeline sample flowers_ddim --image rose.jpg --mask hole.png   (what is white, anew)""",
@@ -181,8 +183,9 @@ def run_command(
     type=FOLDER,
     help="White is drawn anew, black is kept: one for all images, or one for each.",
 )
-@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best")
+@click.option("--checkpoint", type=click.Choice(["best", "last"]), help="[default: best]")
 @click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True)
+@ema
 @precision
 @click.option("--out", type=FOLDER, help="Folder for the PNGs  [default: in the run's]")
 @plugin
@@ -227,6 +230,7 @@ def sample_command(as_json: bool, **options: Any) -> None:
 @sampler
 @guidance
 @guidance_scale
+@ema
 @precision
 @plugin
 @trust_plugins

@@ -123,6 +123,11 @@ precision = click.option(
     type=click.Choice(["float32", "tf32", "bf16", "fp16", "auto"]),
     help="What the network computes in  [default: the recipe's]",
 )
+ema = click.option(
+    "--ema",
+    type=float,
+    help="Draw with weights averaged over this share of the training, such as 0.1",
+)
 plugin = click.option(
     "--plugin",
     "plugins",

@@ -140,13 +140,17 @@ def sample_summary(sample: SampleResult) -> str:
     return "\n".join(
         [
             f"{sample['images']} images of {run} {state} with {sampler}"
-            f"{_beginning(sample)}{_precision(sample['precision'])}, "
+            f"{_beginning(sample)}{_precision(sample['precision'])}{_average(sample)}, "
             f"{sample['nfe']} network evaluations each, seed {sample['seed']}{classes}",
             *_names(sample.get("classes", {})),
             f"  grid    {sample['grid']}",
             f"  images  {sample['folder']}/images/",
         ]
     )
+
+
+def _average(sample: SampleResult) -> str:
+    return f" from weights averaged over {sample['ema']:g}" if "ema" in sample else ""
 
 
 def _beginning(sample: SampleResult) -> str:

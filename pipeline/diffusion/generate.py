@@ -60,6 +60,8 @@ class SampleRequest:
     """The images that drawing begins from; None: from noise alone."""
     checkpoint: Choice = "best"
     weights: Weights = "ema"
+    length: float | None = None
+    """Of the average of the last weights, in place of that which followed the training."""
     batch_size: int = 64
     """Images at a time: for memory and speed; image i stays the same."""
 
@@ -84,8 +86,7 @@ class SampleRequest:
             "num_images": self.num_images,
             "seed": self.seed,
             "purpose": self.purpose,
-            "checkpoint": self.checkpoint,
-            "weights": self.weights,
+            **self.model_words(),
         }
 
     def protocol(self, registry: Registry) -> Plain:
@@ -97,6 +98,11 @@ class SampleRequest:
             **self.conditioning(registry.brief(self.guidance)),
             "precision": self.precision,
         }
+
+    def model_words(self) -> Plain:
+        """Which weights draw."""
+        length = {} if self.length is None else {"length": self.length}
+        return {"checkpoint": self.checkpoint, "weights": self.weights, **length}
 
     def conditioning(self, guidance: object) -> Plain:
         """What is to be said of images that are drawn for classes, and of guided ones.

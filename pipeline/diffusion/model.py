@@ -24,6 +24,7 @@ from ..records import Plain, TrainingRecord
 from ..store.checked import as_written
 from ..store.weights import read_state, read_weights, with_prefix, without_prefix, write_weights
 from .images import Images, Indices
+from .lengths import averaged
 from .precision import at_precision
 
 Choice = Literal["best", "last"]
@@ -178,8 +179,12 @@ def load_model(
     device: str,
     choice: Choice = "best",
     weights: Weights = "ema",
+    length: float | None = None,
 ) -> Model:
-    """From the folder that ``save_model`` wrote; no dataset is needed."""
+    """From the folder that ``save_model`` wrote; no dataset is needed.
+
+    With a ``length`` the weights are their average of it at the end of the training.
+    """
     if not (path / f"{choice}.json").exists() and (path / "best.json").exists():
         raise InputError(f"checkpoint {choice}: this model was exported with its best one alone")
     tensors, facts = read_weights(path / choice)
@@ -196,7 +201,8 @@ def load_model(
         if _other_code(code[kind], cast("Plain", registry.describe(stage)["code"])):
             note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
     network = stages["backbone"](shape, None if names is None else len(names))
-    network.load_state_dict(without_prefix(weights, tensors))
+    own = without_prefix(weights, tensors) if length is None else averaged(path, length)
+    network.load_state_dict(own)
     codec_state = {name: t.to(device) for name, t in without_prefix("codec", tensors).items()}
     return Model(
         network=_on_device(network, device).eval().requires_grad_(False),

@@ -132,7 +132,8 @@ def _plain(option: Option) -> Json:
     """A number, a text, a list of them, as pydantic says it; a text may be written as a number."""
     kinds = atoms(option.hint)
     if Every in kinds:
-        return {"type": "string", "pattern": r"^\s*\d+ *(epoch|step|minute|second)s?\s*$"}
+        text = ["string", "null"] if NoneType in kinds else "string"
+        return {"type": text, "pattern": r"^\s*\d+ *(epoch|step|minute|second)s?\s*$"}
     with catch_warnings():
         simplefilter("ignore")  # an alias is the option's name here, and says nothing of the value
         value = TypeAdapter(cast("Any", option.hint)).json_schema()

@@ -66,6 +66,9 @@ class Ema:
     warmup: bool = True
     """Use min(decay, (1 + step) / (10 + step)), so that the average soon forgets the initial
     weights."""
+    snapshot_every: Annotated[Every, Units(("epoch", "step"))] | None = None
+    """How often to keep two more averages, from which ``pipeline sample --ema LENGTH`` makes one of
+    any length; such as '200 steps', some 16 in a training. Each takes the size of two networks."""
 
 
 @stage

@@ -106,7 +106,9 @@ def _samples_words(protocol: Plain) -> list[str]:
         how = "" if guided == "classifier_free" else f" by {_stage_words(spec)}"
         parts.append(f"guidance {protocol['guidance_scale']:g}{how}")
     if "weights" in protocol and "checkpoint" in protocol:
-        parts.append(f"{protocol['weights']} weights of the {protocol['checkpoint']} checkpoint")
+        length = f" averaged over {protocol['length']:g}" if "length" in protocol else ""
+        of = f"the {protocol['checkpoint']} checkpoint{length}"
+        parts.append(f"{protocol['weights']} weights of {of}")
     if "seed" in protocol:
         parts.append(f"noise of seed {protocol['seed']}")
     return parts

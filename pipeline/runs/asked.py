@@ -33,8 +33,9 @@ class SampleKeywords(TypedDict, total=False):
     image: Photos | None
     strength: float | None
     mask: Photos | None
-    checkpoint: Literal["best", "last"]
+    checkpoint: Literal["best", "last"] | None
     weights: Literal["ema", "raw"]
+    ema: float | None
     precision: str | None
     out: Path | None
 
@@ -56,8 +57,9 @@ class SampleOptions:
     image: Photos | None = None
     strength: float | None = None
     mask: Photos | None = None
-    checkpoint: Literal["best", "last"] = "best"
+    checkpoint: Literal["best", "last"] | None = None
     weights: Literal["ema", "raw"] = "ema"
+    ema: float | None = None
     precision: str | None = None
     out: Path | None = None
 
@@ -68,6 +70,12 @@ class SampleOptions:
                 raise InputError(f"{name} is {number}: should be {least} or more")
         if self.classes is not None and not self.classes:
             raise InputError("classes: name at least one, or leave it out for all")
+        check_length(self.ema)
+        if self.ema is not None and (self.checkpoint == "best" or self.weights == "raw"):
+            asked = "--weights raw" if self.weights == "raw" else "--checkpoint best"
+            raise InputError(
+                f"--ema averages the weights at the end of training: leave out {asked}"
+            )
         self._check_painting()
 
     def _check_painting(self) -> None:
@@ -84,6 +92,17 @@ class SampleOptions:
                 f"--strength {self.strength:g}: should be above 0, which would change nothing, and "
                 "1 at most"
             )
+
+
+def check_length(ema: float | None) -> None:
+    """InputError for what is no length of an average."""
+    from ..diffusion.lengths import LONGEST  # here, because it imports torch
+
+    if ema is not None and not 0 < ema < LONGEST:
+        raise InputError(
+            f"--ema {ema:g}: should be the length of an average as a share of the training, above "
+            f"0 and below {LONGEST:.3f}, such as 0.1"
+        )
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,9 @@ def draw(
         num_images=layout.count,
         batch_size=usual["batch_size"],
         seed=recipe["seed"] if options.seed is None else options.seed,
-        checkpoint=options.checkpoint,
+        checkpoint=options.checkpoint or ("best" if options.ema is None else "last"),
         weights=options.weights,
+        length=options.ema,
         precision=precision_of(options.precision, recipe, "sample", session.device),
     )
     texts, classes = None, dict[int, str]()
@@ -170,6 +171,7 @@ def folder_name(request: SampleRequest, registry: Registry, *, chosen: bool) -> 
     parts += _changed(request.spacing, "spacing", registry)
     told = (request.checkpoint, request.weights, request.precision)
     parts += [w for w in told if w not in ("best", "ema", "float32")]
+    parts += [] if request.length is None else [f"ema={request.length:g}"]
     return fit("-".join(["samples", *parts]))
 
 

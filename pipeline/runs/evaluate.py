@@ -29,6 +29,7 @@ from ..recipe.schema import Recipe
 from ..records import Plain, ScoreRecord
 from ..store.place import open_store
 from ..store.store import Artifact
+from .asked import check_length
 from .drawing import check_conditioning
 from .finished import Run
 from .layout import RECIPE, RUNS
@@ -40,7 +41,7 @@ from .resolve import is_run
 from .results import EvaluateResult
 
 STAGES = ("sampler", "spacing", "guidance")
-DRAWING = ("num_images", "num_steps", *STAGES, "guidance_scale", "seed", "precision")
+DRAWING = ("num_images", "num_steps", *STAGES, "guidance_scale", "seed", "precision", "ema")
 """Options of ``evaluate`` that change how a run's samples are drawn."""
 
 
@@ -73,6 +74,7 @@ def evaluate(
     guidance_scale: float | None = None,
     seed: int | None = None,
     precision: str | None = None,
+    ema: float | None = None,
     plugins: Sequence[Path] = (),
     store: Path | None = None,
     device: str = "auto",
@@ -83,12 +85,13 @@ def evaluate(
     An existing folder comes before a run of its name. A run is compared with its own real images
     unless ``against`` says otherwise. A folder's images are preprocessed as the run's are; with
     ``size``, cropped to squares and resized. Unlike sizes are an InputError, and so are images that
-    would be enlarged without it. ``num_images`` to ``precision`` change how a run's samples are
-    drawn. ``metrics``, ``features``, ``spacing``, ``sampler`` and ``guidance`` are names, or
-    ``{name: ddim}``; by several ``features`` each metric is measured with each.
+    would be enlarged without it. ``num_images`` to ``ema`` change how a run's samples are drawn, as
+    ``sample`` has them. ``metrics``, ``features``, ``spacing``, ``sampler`` and ``guidance`` are
+    names, or ``{name: ddim}``; by several ``features`` each metric is measured with each.
     """
     stages = sampler, spacing, guidance
-    given = (num_images, num_steps, *stages, guidance_scale, seed, precision)
+    given = (num_images, num_steps, *stages, guidance_scale, seed, precision, ema)
+    check_length(ema)
     drawing = {name: v for name, v in zip(DRAWING, given, strict=True) if v is not None}
     where = store, device, trust_plugins
     run, other = (_opened(path, plugins, *where) for path in (what, against))
@@ -186,7 +189,10 @@ def _drawn(run: Run, drawing: Mapping[str, int | float | str]) -> Side:
     stages = {
         kind: run.stage(kind, str(drawing[kind]), f"--{kind}") for kind in STAGES if kind in drawing
     }
-    request = replace(scored_request(run.checked_recipe, images), **{**drawing, **stages})
+    chosen = {**drawing, **stages}
+    if (length := chosen.pop("ema", None)) is not None:
+        chosen |= {"length": length, "checkpoint": "last"}
+    request = replace(scored_request(run.checked_recipe, images), **chosen)
     check_conditioning(run.recipe["train"], None, request.guidance_scale, request.guidance)
     request = with_worse(request, run.session.store.root)
     section = "evaluate" if run.recipe["evaluate"] else "sample"

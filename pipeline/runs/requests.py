@@ -88,8 +88,7 @@ def scored_protocol(request: SampleRequest, registry: Registry, images: ImageFac
     return {
         **request.protocol(registry),
         "nfe": request.nfe,
-        "checkpoint": request.checkpoint,
-        "weights": request.weights,
+        **request.model_words(),
         "seed": request.seed,
         "resolution": list(images.shape[1:]),
     }

@@ -84,6 +84,7 @@ class SampleResult(TypedDict):
     mask: NotRequired[list[str]]
     seed: int
     precision: str
+    ema: NotRequired[float]
 
 
 class EvaluateResult(TypedDict):

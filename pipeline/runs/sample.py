@@ -30,8 +30,9 @@ def sample(
     image: Photos | None = None,
     strength: float | None = None,
     mask: Photos | None = None,
-    checkpoint: Literal["best", "last"] = "best",
+    checkpoint: Literal["best", "last"] | None = None,
     weights: Literal["ema", "raw"] = "ema",
+    ema: float | None = None,
     precision: str | None = None,
     out: Path | None = None,
     plugins: Sequence[Path] = (),
@@ -46,7 +47,10 @@ def sample(
     names; image i is of the i-th, from the first again after the last. With ``interpolate`` each
     row of the grid goes in so many images from one starting noise to another, within one class.
     ``precision`` is ``float32``, ``tf32``, ``bf16``, ``fp16`` or ``auto``, whatever the network was
-    trained in. ``trust_plugins`` loads the plugin files that an exported run has with it.
+    trained in. ``checkpoint`` is the best one unless it is ``last``. ``ema`` is the length of an
+    average of the weights at the end, as a share of the training, made of the snapshots that
+    ``train.ema.snapshot_every`` keeps. ``trust_plugins`` loads the plugin files that an exported
+    run has with it.
     """
     options = SampleOptions(
         num_images=num_images,
@@ -64,6 +68,7 @@ def sample(
         mask=mask,
         checkpoint=checkpoint,
         weights=weights,
+        ema=ema,
         precision=precision,
         out=out,
     )
@@ -89,6 +94,8 @@ def _sample(run: Run, options: SampleOptions) -> SampleResult:
         "seed": request.seed,
         "precision": request.precision,
     }
+    if request.length is not None:
+        result["ema"] = request.length
     if unfinished := run.record.get("unfinished"):
         result["unfinished"] = unfinished
     if request.labels:

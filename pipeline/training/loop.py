@@ -15,6 +15,7 @@ from ..diagnosis.finding import Diverged
 from ..diffusion.ema import EmaNetwork
 from ..diffusion.images import Images, Indices
 from ..diffusion.labels import dropped
+from ..diffusion.lengths import Lengths
 from ..diffusion.model import Checkpointed, Choice, build_network, model_of
 from ..errors import Interrupted
 from ..plugin.draws import Draws, stream
@@ -81,6 +82,9 @@ class Training:
         kept, init = self.world.told(lambda: (checkpoint.latest(folder), init))
         codec_state = without_prefix("codec", kept[0]) if kept else self._begun(init, names)
         self.ema = EmaNetwork(self.network, self.settings.ema.decay, self.settings.ema.warmup)
+        snapshots = self.settings.ema.snapshot_every
+        self.lengths = Lengths(self.network) if snapshots else None
+        self.snapshot_steps = snapshots.in_steps(batches.per_epoch) if snapshots else 0
         self.optimizer = self.settings.optimizer(self.network.parameters())
         self.computation = Computation(self.network, self.settings, device)
         self.new_groups = checkpoint.groups_of(self.optimizer)
@@ -135,6 +139,10 @@ class Training:
         self._descend()
         self.step += 1
         self.ema.update(self.step)
+        if self.lengths:
+            self.lengths.update(self.step)
+            if self.step % self.snapshot_steps == 0 and self.world.leads:
+                self.lengths.save(self.folder, self.step)
         self.losses.add(losses)
 
     def _gradients(self) -> dict[str, Tensor]:
@@ -262,6 +270,8 @@ class Training:
         self.ema.average.load_state_dict(without_prefix("ema", tensors))
         saved = without_prefix("optimizer", tensors)
         checkpoint.restore_optimizer(self.optimizer, saved, state["optimizer"])
+        if self.lengths:
+            self.lengths.restore(without_prefix("lengths", tensors))
         self.step, self.losses = state["step"], LossSums(**state["losses"])
         self.seconds, self.feed.waited = state["seconds"], state["waited"]
         self.stretches = state.get("stretches", [])
@@ -291,7 +301,8 @@ class Training:
     def _write_checkpoint(self) -> None:
         optimizer, plain = checkpoint.saved_optimizer(self.optimizer, self.new_groups)
         codec = with_prefix("codec", self.model.codec_state)
-        tensors = {**self._weights(), **with_prefix("optimizer", optimizer), **codec}
+        lengths = with_prefix("lengths", self.lengths.state() if self.lengths else {})
+        tensors = {**self._weights(), **with_prefix("optimizer", optimizer), **codec, **lengths}
         sums = self.losses.state()
         state: Plain = {"losses": sums, "optimizer": plain, "stretches": self.stretches}
         state |= {"seconds": self.seconds, "waited": self.feed.waited, **self.computation.state()}
