@@ -19,7 +19,7 @@ FOLDER = Path(pipeline_models.__file__).parent
 WEIGHTS = {
     "flowers32": "3f975609146561888f1d5bcb1bd1cea68098a3a21c6bc6bfad3fdc9909c2a943",
     "flowers32_classes": "07e45339ca382054ac3c2b71790d408ecabf56c08149b7fef48289bb6b065181",
-    "flowers64": "4f994973270e0df8edc9d0b53f284ae41c5a0b3a4d06bd214207637e199157b8",
+    "flowers64": "c42744983b1d563208f36d097e9c92807e6dd76a97f9358a009c9e51dc885223",
 }
 """SHA-256 of ``model/best.safetensors``."""
 MOST = 4_500_000
