@@ -186,6 +186,11 @@ def cpu_flags() -> set[str]:
     return set(_cpu_info("flags").split())
 
 
+def cpu_vendor() -> str:
+    """The processor's maker as it names itself, such as ``AuthenticAMD``; "" where unknown."""
+    return _cpu_info("vendor_id")
+
+
 def _cpu() -> str:
     """The processor's name; where the system does not tell it, the architecture."""
     return _cpu_info("model name") or platform.processor() or platform.machine()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..machine import cpu_flags
+from ..machine import cpu_flags, cpu_vendor
 from ..plugin.contracts import Network
 from ..plugin.values import Rates
 from ..progress import note
@@ -64,7 +64,14 @@ def computing(precision: str) -> Iterator[None]:
 
 
 def best_precision(device: str) -> str:
-    """What ``auto`` is on this device: bf16 where it has the instructions, else float32."""
+    """What ``auto`` is on this device: bf16 where it is the faster one, else float32.
+
+    Of processors those with tiles (``amx_bf16``), and AMD's with ``avx512_bf16``: Intel's without
+    tiles multiply bf16 no faster than float32 (docs/precision.md).
+    """
+    if torch.device(device).type == "cpu":
+        slow = "amx_bf16" not in cpu_flags() and cpu_vendor() != "AuthenticAMD"
+        return "float32" if slow or not has_bf16(device) else "bf16"
     return "bf16" if has_bf16(device) else "float32"
 
 

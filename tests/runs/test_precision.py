@@ -11,7 +11,7 @@ from pipeline import InputError
 from pipeline.commands import compare, evaluate, open_run, sample
 from pipeline.diffusion import precision
 from pipeline.diffusion.precision import best_precision, has_bf16
-from pipeline.machine import cpu_flags
+from pipeline.machine import cpu_flags, cpu_vendor
 from pipeline.runs.claim import recipe_in
 from tests.helpers import tiny
 from tests.helpers.tiny import RECIPE, STAGES, reused, run
@@ -21,10 +21,11 @@ AUTO = ("train.precision=auto", "sample.precision=auto", "evaluate.precision=aut
 
 @pytest.fixture
 def cpu(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make this CPU one of these instruction sets."""
+    """Make this CPU one of these instruction sets, and of this maker."""
 
-    def of(*flags: str) -> None:
+    def of(*flags: str, vendor: str = "AuthenticAMD") -> None:
         monkeypatch.setattr(precision, "cpu_flags", lambda: set(flags))
+        monkeypatch.setattr(precision, "cpu_vendor", lambda: vendor)
 
     return of
 
@@ -172,11 +173,19 @@ def test_trials_of_auto_have_one_precision(here: Path, cpu) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "best"),
-    [({"avx2"}, "float32"), ({"avx512_bf16"}, "bf16"), ({"amx_bf16", "avx2"}, "bf16")],
+    ("flags", "vendor", "best"),
+    [
+        ({"avx2"}, "AuthenticAMD", "float32"),
+        ({"avx512_bf16"}, "AuthenticAMD", "bf16"),
+        ({"avx512_bf16"}, "GenuineIntel", "float32"),
+        ({"avx512_bf16", "amx_bf16"}, "GenuineIntel", "bf16"),
+        ({"amx_bf16", "avx2"}, "", "bf16"),
+    ],
 )
-def test_auto_is_bf16_only_where_the_cpu_has_it(cpu, flags: set[str], best: str) -> None:
-    cpu(*flags)
+def test_auto_is_bf16_only_where_the_cpu_gains_by_it(
+    cpu, flags: set[str], vendor: str, best: str
+) -> None:
+    cpu(*flags, vendor=vendor)
     assert best_precision("cpu") == best
     assert best_precision("meta") == "float32"
 
@@ -186,4 +195,6 @@ def test_the_flags_of_this_cpu_are_read() -> None:
     lines = info.read_text().splitlines() if info.is_file() else []
     known = [line for line in lines if line.startswith("flags")]
     assert cpu_flags() == set(known[0].split()[2:] if known else [])
+    makers = [line.split()[-1] for line in lines if line.startswith("vendor_id")]
+    assert cpu_vendor() == (makers[0] if makers else "")
     assert has_bf16("cpu") == bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
