@@ -130,12 +130,15 @@ def what_was_run(record: RunRecord, last: HistoryRecord | None, counts: ImageCou
     recipe, sample = record["recipe"], record["recipe"]["sample"]
     length = f" for {last.step:,} steps ({last.epoch:.4g} epochs)" if last else ""
     took = f" in {clock(last.seconds)}" if last else ""
+    training = record.get("training")  # whose device may be another than that of the run's end
+    stretches = training["stretches"] if training else []
+    devices = list(dict.fromkeys(s["device"] for s in stretches)) or [record["device"]]
     return (
         f"A {recipe['backbone']['name']} of {record['parameters']:,} parameters was "
         f"trained{length} on {counts.train:,} images of {recipe['dataset']['name']} at "
         f"{image_size((counts.height, counts.width))} pixels, with the "
         f"{recipe['schedule']['name']} schedule, the {recipe['objective']['name']} objective and "
-        f"{recipe['train']['optimizer']['name']},{took} on {record['device']}; "
+        f"{recipe['train']['optimizer']['name']},{took} on {' and '.join(devices)}; "
         f"{_stage_words(sample['sampler'])} drew the images above in {sample['num_steps']} steps."
     )
 

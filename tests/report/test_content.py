@@ -41,6 +41,15 @@ def test_a_run_writes_its_page_and_tells_where(first: dict[str, Any]) -> None:
     assert f"of {first['parameters']:,} parameters" in text
 
 
+def test_the_page_says_on_what_it_was_trained_and_not_where_it_ended(after_first: Path) -> None:
+    record, counts = open_run("tiny").record, ImageCounts(48, 16, 16)
+    assert "adamw, on cpu; " in wording.what_was_run(record, None, counts)
+    stretch = record["training"]["stretches"][0]
+    there = [{**stretch, "device": device} for device in ("cuda", "cpu", "cuda")]
+    moved: Any = {**record, "training": {"stretches": there}}
+    assert "adamw, on cuda and cpu; " in wording.what_was_run(moved, None, counts)
+
+
 def test_a_page_is_made_of_plain_data() -> None:
     """No run, no store, no plugins and no torch: whoever has the numbers has the page."""
     code = (
