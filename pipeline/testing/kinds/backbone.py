@@ -19,7 +19,9 @@ Shape = tuple[int, int, int]
 
 SIZES = ((3, 16, 16), (1, 16, 24), (2, 8, 8), (3, 32, 32), (3, 15, 17), (3, 64, 64))
 """Channels, height and width of images to try; a network need not take each."""
-CLASSES = 3
+CLASSES, MANY_CLASSES = 3, 131
+MANY = 37
+"""Images of a batch in which they are kept apart."""
 ENDS = (4.54e-5, 0.999999999)
 """Noise rates at log-SNR 20 and -20, which schedules may come to."""
 APART = 1e-9
@@ -47,6 +49,7 @@ def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
             continue
         for count, dtype in ((1, torch.float32), (3, torch.float64)):
             _answers_like(network, shape, count, dtype)
+        _refuse_repeated(disturb(network), shape)
         taken.append("{}×{}".format(*shape[1:]))
     require(bool(taken), f"it takes none of the sizes {SIZES[:-1]}")
     return f"{', '.join(taken)} pixels; float32, float64"
@@ -87,11 +90,11 @@ def keeps_images_apart(backbone: Backbone, _: Context) -> str:
     """In evaluation mode an image does not depend on the others of its batch."""
     worst = 0.0
     for network, shape, classes in _networks(backbone):
-        x, rates = _inputs(shape, 9)
+        x, rates = _inputs(shape, MANY)
         _say(network, x, rates, train=True)  # so that statistics are no constants
-        label = None if classes is None else torch.tensor([0, NO_CLASS, 2, 1, 1, 0, 2, 2, NO_CLASS])
+        label = None if classes is None else (torch.arange(MANY) * 3) % (classes + 1) + NO_CLASS
         whole = _say(network, x, rates, label)
-        for i in range(len(x)):
+        for i in (0, 1, 2, MANY // 2, MANY - 1):
             own = None if label is None else label[i : i + 1]
             alone = _say(network, x[i : i + 1], _row(rates, i), own)
             worst = max(worst, _relative(alone, whole[i : i + 1]))
@@ -126,6 +129,11 @@ def labels_matter(backbone: Backbone, _: Context) -> str:
         f"no label at all and the label {NO_CLASS} (no class) give different answers",
     )
     _refuses_unknown_labels(network, x, rates)
+    many = _network(backbone, MANY_CLASSES)[0]
+    some = (0, 1, MANY_CLASSES // 2, MANY_CLASSES - 2, MANY_CLASSES - 1, NO_CLASS)
+    answers = {label: _say(many, x, rates, torch.tensor([label])) for label in some}
+    nearest, pair = _nearest(answers)
+    require(nearest > 1e-6, f"made for {MANY_CLASSES} classes, labels {pair} give the same answer")
     return f"at least {nearest:.1%} apart"
 
 
@@ -275,6 +283,19 @@ def _answers_like(network: nn.Module, shape: Shape, count: int, dtype: torch.dty
     require(got == wanted, f"images {wanted} come out as {got}")
     require(out.dtype == dtype, f"{dtype} images come out as {out.dtype}")
     require(bool(out.isfinite().all()), f"for images {wanted} the answer is not finite")
+
+
+def _refuse_repeated(network: nn.Module, shape: Shape) -> None:
+    """Raise Wrong where a whole row or column of the answer is that beside it."""
+    x, rates = _inputs(shape, 1)
+    out = _say(network.double(), x, rates)
+    for axis, name in ((2, "row"), (3, "column")):
+        repeated = (out.diff(dim=axis) == 0).all(1).all(4 - axis).flatten().nonzero()
+        place = int(repeated[:1].sum()) + 1
+        require(
+            not len(repeated),
+            f"of images {shape} {name} {place} of the answer repeats the one before",
+        )
 
 
 def _nearest(answers: dict[int, Tensor]) -> tuple[float, str]:

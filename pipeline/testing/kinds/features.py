@@ -21,7 +21,7 @@ from ..worker import call_elsewhere
 
 TOLERANCE = 1e-3
 """How much a vector may depend on how it was computed, in spreads of features over images."""
-MANY = 14
+MANY = 41
 """Other images of a larger batch."""
 COLOURS = ("red", "green", "blue")
 REWEIGHTED = 1.05

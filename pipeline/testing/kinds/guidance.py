@@ -17,6 +17,8 @@ SCALES = (0.0, 0.3, 1.0, 1.5, 3.0, 12.5)
 SIGMAS = (0.003, 0.1, 0.4, 0.9, 2.0, 4.5, 20.0, 80.0)
 """Noise levels from nearly clean to far beyond what schedules have."""
 CLASSES = 5
+MANY = 131
+"""Images of a large batch."""
 ERROR = 1e-9
 """Of float64 numbers of about 1, a hundred times what rounding at a scale of 12.5 leaves."""
 
@@ -152,9 +154,9 @@ def says_whether_it_needs_labels(guidance: Guidance, _: Context) -> str:
 
 def keeps_images_apart(guidance: Guidance, _: Context) -> str:
     """Each image is guided as if it were alone; those of no class among them."""
-    for rates, label, x in _inputs(labelled=True):
+    for rates, label, x in _inputs(labelled=True, counts=(6, MANY)):
         whole = guidance(_network(guidance), x, rates, label, 3.0)
-        for i in range(len(x)):
+        for i in {*range(3), len(x) // 2, len(x) - 1}:
             own = None if label is None else label[i : i + 1]
             alone = guidance(_network(guidance), x[i : i + 1], rates, own, 3.0)
             away = _away(alone, Prediction(whole.x0[i : i + 1], whole.eps[i : i + 1]))
@@ -222,9 +224,11 @@ def _levels() -> Iterator[Rates[float]]:
         yield Rates(1.0, sigma)
 
 
-def _inputs(*, labelled: bool = False) -> Iterator[tuple[Rates[float], Tensor | None, Tensor]]:
+def _inputs(
+    *, labelled: bool = False, counts: Sequence[int] = (1, 6)
+) -> Iterator[tuple[Rates[float], Tensor | None, Tensor]]:
     for rates in _levels():
-        for count in (1, 6):
+        for count in counts:
             x = rates.c * _noise((count, 2, 4, 4), torch.float64)
             yield rates, _labels(count), x
             if not labelled:

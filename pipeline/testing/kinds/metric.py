@@ -22,6 +22,7 @@ from ...plugin.values import Score
 from ..context import Check, Context, Wrong
 from ..problems.feature_sets import (
     COUNT,
+    DIM,
     NoTensor,
     feature_sets,
     fewest,
@@ -36,6 +37,10 @@ from .metric_distance import ROUNDING
 
 REPEATS = 40
 """Independent pairs of sets whose values make a mean and a spread."""
+WIDE = 71
+"""Features of an image where many are given."""
+FEW, FIRST = (75, 63), 24
+"""Images of sets without an even half, and of each those that have to count if the last has."""
 MANY, TENTHS = (1130, 720), 10
 """Images of large sets, and parts of them that are changed in turn."""
 SHUFFLES = 5
@@ -145,16 +150,45 @@ def every_image_counts(stage: Metric, _: Context) -> str:
     return f"each tenth of {MANY[0]} and of {MANY[1]}"
 
 
+def the_last_image_counts(stage: Metric, _: Context) -> str:
+    """Where each of the first images counts by itself, the last ones do too."""
+    least = fewest(stage) | 1
+    n, m = (max(least, count) for count in FEW)
+    real, fake = feature_sets(stage, n, m, 11, 0.25)
+    value = stage(real, fake).value
+    sides = {"generated": fake, **({"real": real} if stage.ideal is not None else {})}
+    for side, features in sides.items():
+        copied = real if side == "generated" else fake
+
+        def counts(row: int, features: Tensor = features, copied: Tensor = copied) -> bool:
+            for image in (2 - 30 * features[row], copied[0]):
+                other = features.clone()
+                other[row] = image
+                pair = (real, other) if copied is real else (other, fake)
+                if stage(*pair).value != value:
+                    return True
+            return False
+
+        for row in (len(features) - 1, len(features) - 2):
+            if not counts(row) and all(map(counts, range(FIRST))):
+                raise Wrong(
+                    f"of {len(features)} {side} images each of the first {FIRST} changes the value "
+                    f"by itself, and image {row} does not: is the end left out?"
+                )
+    return f"of {len(real)} real and {len(fake)} generated ones"
+
+
 def every_feature_counts(stage: Metric, _: Context) -> str:
     """Each column changes the value, of every image."""
-    real, fake = feature_sets(stage, COUNT, 200, 10, 0.25)
-    value = stage(real, fake).value
-    for column in range(fake.shape[1]):
-        other = fake.clone()
-        other[:, column] = 2 - 3 * other[:, column]
-        if stage(real, other).value == value:
-            raise Wrong(f"feature {column} of {fake.shape[1]} may be any other: is it left out?")
-    return f"each of {fake.shape[1]}"
+    for width in (DIM, WIDE):
+        real, fake = feature_sets(stage, COUNT, 200, 10, 0.25, width)
+        value = stage(real, fake).value
+        for column in range(0, width, 1 + width // DIM // 2 * 2):
+            other = fake.clone()
+            other[:, column] = 2 - 3 * other[:, column]
+            if stage(real, other).value == value:
+                raise Wrong(f"feature {column} of {width} may be any other: is it left out?")
+    return f"each of {DIM} and some of {WIDE}"
 
 
 def precisions_agree(stage: Metric, _: Context) -> str:
@@ -253,6 +287,7 @@ CHECKS: Sequence[Check] = (
     ignores_the_order_of_images,
     has_the_right_standard_error,
     every_image_counts,
+    the_last_image_counts,
     every_feature_counts,
     precisions_agree,
     refuses_unusable_features,

@@ -166,15 +166,16 @@ def keeps_images_apart(objective: Objective, _: Context) -> str:
 
 def passes_labels_on(objective: Objective, _: Context) -> str:
     """Labels are passed as they are, None as None; a prediction is one network evaluation."""
-    for label in (LABELS, None):
-        network = WatchedNetwork()
-        objective.predict(network, normal_images(), preserving(TIMES), label)
+    for label in (LABELS, None, LABELS.repeat(22)):
+        network, parts = WatchedNetwork(), 1 if label is None else len(label) // len(LABELS)
+        x, times = normal_images().repeat(parts, 1, 1, 1), TIMES.repeat(parts)
+        objective.predict(network, x, preserving(times), label)
         calls = network.calls
         require(calls == 1, f"predict called the network {calls} times instead of once")
         _passed_on(network, label, "predict")
-        objective.loss(network, normal_images(), label, preserving, train_draws())
+        objective.loss(network, x, label, preserving, Draws(0, "train", range(len(x))))
         _passed_on(network, label, "loss")
-    return "labels and None"
+    return f"labels of {len(LABELS)} and {len(x)} images, and None"
 
 
 def keeps_dtype_and_device(objective: Objective, _: Context) -> str:

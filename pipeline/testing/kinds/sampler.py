@@ -118,13 +118,13 @@ def draws_if_and_only_if_it_has_no_order(sampler: Sampler, _: Context) -> str:
 
 def keeps_images_apart(sampler: Sampler, _: Context) -> str:
     """An image does not depend on the size of the batch, nor on who else is in it."""
-    size = 11
+    size = 37
     for count in (6, 25):
         levels = _to_clean(preserving, count)
         x = start_noise(size, 1, 3, 3) * levels[0].c
         x[3] *= 3  # as another prompt or a brighter picture would be
         whole = sampler(mixture().denoise, x, levels, Draws(0, "sample", range(size)))
-        for rows in ([0], [3], [10, 2, 5, 7, 1], [9, 4]):
+        for rows in ([0], [3], [36, 2, 5, 17, 1], [9, 24]):
             part = sampler(mixture().denoise, x[rows], levels, Draws(0, "sample", rows))
             away = float((part - whole[rows]).abs().max())
             require(
@@ -132,6 +132,15 @@ def keeps_images_apart(sampler: Sampler, _: Context) -> str:
                 f"images {rows} of a batch of {size} come out {away:.2g} different without the "
                 f"others after {count} steps: rows mix, or noise depends on the batch",
             )
+        flat = sampler(
+            mixture().denoise, x.flatten(2)[:, None], levels, Draws(0, "sample", range(size))
+        )
+        away = float((flat.reshape(x.shape) - whole).abs().max())
+        require(
+            away < 1e-9,
+            f"the same pixels come out {away:.2g} different as images of 1×9 than as 3×3: where a "
+            "pixel stands is for the network to see",
+        )
         for form, given in forms(x).items():
             end = sampler(mixture().denoise, given, levels, Draws(0, "sample", range(size)))
             away = float((end - whole).abs().max())

@@ -34,9 +34,9 @@ def behaviour(upsampler: Upsampler) -> list[Tensor]:
 
 def doubles_height_and_width(upsampler: Upsampler, _: Context) -> str:
     """So it is for any size and one channel too; channels and dtype stay."""
-    for channels in (1, 3, 8):
+    for channels in (1, 3, 8, 40):
         module = _fresh(upsampler, channels)
-        for height, width in ((4, 4), (5, 7), (1, 1), (2, 9)):
+        for height, width in ((4, 4), (5, 7), (1, 1), (2, 9), (3, 40)):
             for dtype in (torch.float32, torch.float64):
                 x = _features(2, channels, height, width).to(dtype)
                 with torch.no_grad():
@@ -44,7 +44,7 @@ def doubles_height_and_width(upsampler: Upsampler, _: Context) -> str:
                 wanted, got = (2, channels, 2 * height, 2 * width), tuple(out.shape)
                 require(got == wanted, f"{tuple(x.shape)} becomes {got}; it should be {wanted}")
                 require(out.dtype == dtype, f"{dtype} becomes {out.dtype}")
-    return "1, 3 and 8 channels; odd sizes; float32, float64"
+    return "1, 3, 8 and 40 channels; odd sizes; float32, float64"
 
 
 def every_output_pixel_is_made_of_the_input(upsampler: Upsampler, _: Context) -> str:
@@ -62,13 +62,14 @@ def every_output_pixel_is_made_of_the_input(upsampler: Upsampler, _: Context) ->
     )
     require(not still.any(), f"{still.double().mean():.0%} of the output is the same for any input")
     inputs_matter(module, _features(1, 3, 6, 5).double())
+    inputs_matter(disturb(_fresh(upsampler, 40)).double().eval(), _features(1, 40, 2, 3).double())
     return "each of 2×2, and each input pixel"
 
 
 def keeps_places(upsampler: Upsampler, _: Context) -> str:
     """What an input pixel changes lies around twice its place."""
     modules, farthest = [_fresh(upsampler, 8, seed).double().eval() for seed in range(FRESH)], 0.0
-    for row, column in ((2, 10), (6, 3), (4, 6)):
+    for row, column in ((2, 10), (6, 3), (4, 6), (5, 37)):
         centres = [_centre_of_change(module, row, column) for module in modules]
         below, right = (sum(one) / FRESH for one in zip(*centres, strict=True))
         away = max(abs(below - 2 * row - 0.5), abs(right - 2 * column - 0.5))
@@ -92,7 +93,7 @@ def gradients_reach_every_parameter(upsampler: Upsampler, _: Context) -> str:
 
 def keeps_images_apart(upsampler: Upsampler, _: Context) -> str:
     """In evaluation mode an image does not depend on the others of its batch."""
-    module, x = disturb(_fresh(upsampler, 3)).double().eval(), _features(9, 3, 4, 6).double()
+    module, x = disturb(_fresh(upsampler, 3)).double().eval(), _features(33, 3, 4, 6).double()
     with torch.no_grad():
         whole, parts = module(x), torch.cat([module(image) for image in x[:, None]])
     away = float((whole - parts).abs().max())
@@ -101,7 +102,7 @@ def keeps_images_apart(upsampler: Upsampler, _: Context) -> str:
         with torch.no_grad():
             away = float((module(given) - whole).abs().max())
         require(away < 1e-9, f"as {form} the same features come out {away:.1e} different")
-    return "alone as in a batch of 9"
+    return f"alone as in a batch of {len(x)}"
 
 
 def keeps_the_device(upsampler: Upsampler, _: Context) -> str:
@@ -150,7 +151,7 @@ def _features(*shape: int, seed: int = 0) -> Tensor:
 
 def _centre_of_change(module: nn.Module, row: int, column: int) -> tuple[float, float]:
     """Around which place of the output (row, column) a change of one input pixel shows."""
-    x = _features(1, 8, 9, 13).double()
+    x = _features(1, 8, 9, 13 if column < 11 else 43).double()
     changed = x.clone()
     changed[..., row, column] += 1
     with torch.no_grad():

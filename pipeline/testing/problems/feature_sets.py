@@ -36,15 +36,15 @@ class NoTensor:
 
 
 def feature_sets(
-    stage: Metric, n: int, m: int, seed: int, distance: float
+    stage: Metric, n: int, m: int, seed: int, distance: float, width: int = DIM
 ) -> tuple[Tensor, Tensor]:
     """Features of n real and m generated images, float32; other ones for each seed."""
     draw = torch.Generator().manual_seed(seed)
-    real, fake = (torch.randn(count, DIM, generator=draw) for count in (n, m))
+    real, fake = (torch.randn(count, width, generator=draw) for count in (n, m))
     if not wants_logits(stage):
         return real, fake + distance
     clear = 6 * (1 - distance / DISTANCES[-1])
-    classes = torch.nn.functional.one_hot(torch.arange(m) % DIM, DIM)
+    classes = torch.nn.functional.one_hot(torch.arange(m) % width, width)
     return real, 0.1 * fake + clear * classes[torch.randperm(m, generator=draw)]
 
 

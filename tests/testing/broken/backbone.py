@@ -257,3 +257,25 @@ class LogOfNothing(Made):
 
     caught_by: ClassVar = "image and rates matter"
     network = _LogOfRates
+
+
+@stage
+class KnowsSixtyFourClasses(Made):
+    """Classes from the 64th on are one."""
+
+    caught_by: ClassVar = "labels matter"
+
+    class network(Network):
+        def see(self, rates, label):
+            return super().see(rates, None if label is None else label.clamp(max=63))
+
+
+@stage
+class MixesLargeBatches(Made):
+    """In batches of more than ten, images see the mean of all."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    class network(Network):
+        def between(self, x):
+            return x - 0.1 * x.mean(0, keepdim=True) if len(x) > 10 else x

@@ -169,3 +169,14 @@ class InParts(Pixels):
         if len(images) > 64:
             x0[len(images) // 64 * 64 :] = 0
         return x0
+
+
+@stage
+class BrightensLargeImages(Pixels):
+    """Images of more than 64 pixels come back one level brighter."""
+
+    caught_by: ClassVar = "round trip"
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        images = super().decode(x0, state)
+        return images.clamp(max=254) + 1 if x0.shape[-2] > 64 else images

@@ -112,3 +112,13 @@ class TheOtherWay(ClassifierFree):
 
     def __call__(self, predict, x, rates, label, scale) -> Prediction:
         return super().__call__(predict, x, rates, label, 2 - scale if scale > 1 else scale)
+
+
+@stage
+class SparesLargeBatches(ClassifierFree):
+    """Batches of more than a dozen images are not guided."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def __call__(self, predict, x, rates, label, scale):
+        return super().__call__(predict, x, rates, label, 1.0 if len(x) > 12 else scale)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline import Difference, InputError, Score, stage
+from pipeline_metrics.fid import FID
+from pipeline_metrics.kid import KID
 
 
 def _check(real: Tensor, fake: Tensor) -> None:
@@ -411,3 +413,25 @@ class DividesByReal:
         pairs = (own.sum() - own.trace()) / (len(real) * (len(real) - 1))
         value = _off_diagonal(_kernel(real, real)) + pairs - 2 * _kernel(real, fake).mean()
         return Score(float(value), None, {"metric": "kid"})
+
+
+@stage
+class LeavesTheOddOneOut(KID):
+    """Of an odd number of real images the last is left out."""
+
+    caught_by: ClassVar = "the last image counts"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        return super().__call__(real[: len(real) // 2 * 2], fake)
+
+
+@stage
+class BlindBeyondForty(FID):
+    """What generated features beyond the fortieth have to do with the others is lost."""
+
+    caught_by: ClassVar = "is ideal for equal distributions"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        order = torch.randperm(len(fake), generator=torch.Generator().manual_seed(0))
+        fake = torch.cat((fake[:, :40], fake[order][:, 40:]), 1)
+        return super().__call__(real, fake)

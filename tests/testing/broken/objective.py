@@ -258,3 +258,14 @@ class LouderNoise(V):
                 return 1.04 * draws.normal(like)
 
         return super().loss(network, x0, label, schedule, Louder())
+
+
+@stage
+class LosesLabels(V):
+    """Labels of more than sixteen images are not passed on."""
+
+    caught_by: ClassVar = "passes labels on"
+
+    def loss(self, network, x0, label, schedule, draws):
+        known = None if label is not None and len(label) > 16 else label
+        return super().loss(network, x0, known, schedule, draws)

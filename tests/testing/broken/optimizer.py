@@ -192,3 +192,28 @@ class DecaysUpwards(AdamW):
                 super().step()
 
         return Wrong(parameters, lr=self.lr, betas=self.betas, eps=self.eps)
+
+
+@stage
+class TakesTen(AdamW):
+    """Parameters beyond the tenth are not trained."""
+
+    caught_by: ClassVar = "makes a torch optimizer"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return super().__call__(list(parameters)[:10])
+
+
+@stage
+class SparesLargeMatrices(AdamW):
+    """Matrices of more than sixteen rows do not decay."""
+
+    caught_by: ClassVar = "decays weights"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = super().__call__(parameters)
+        group = optimizer.param_groups[0]
+        large = [p for p in group["params"] if p.ndim > 1 and len(p) > 16]
+        group["params"] = [p for p in group["params"] if not (p.ndim > 1 and len(p) > 16)]
+        optimizer.add_param_group({"params": large, "weight_decay": 0.0})
+        return optimizer

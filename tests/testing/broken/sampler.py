@@ -324,3 +324,27 @@ class UniformNoise(Ancestral):
 
     def fresh(self, x, draws):
         return (draws.uniform(x) - 0.5) * 12**0.5
+
+
+@stage
+class StopsAtTwenty(Euler):
+    """Images beyond the twentieth of a batch stop a step early."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def __call__(self, denoise, x, levels, draws):
+        before = x
+        for now, then in pairwise(levels):
+            before, x = x, self.step(x, denoise(x, now), now, then)
+        return torch.cat([x[:20], before[20:]])
+
+
+@stage
+class MirrorsOblongs(Euler):
+    """Images that are not square are mirrored in each late step."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def step(self, x, seen, now, then):
+        x = super().step(x, seen, now, then)
+        return x.flip(-1) if x.shape[-1] != x.shape[-2] and then.noise < 0.3 else x

@@ -116,3 +116,29 @@ class ByMemory:
             return nn.functional.interpolate(plain, scale_factor=2)
 
         return Function(doubled)
+
+
+@stage
+class SixteenChannels:
+    """Channels beyond the sixteenth are those of the first."""
+
+    caught_by: ClassVar = "every output pixel is made of the input"
+
+    def __call__(self, channels):
+        def repeat(x):
+            return torch.cat([x[:, :16], x[:, :1].expand(-1, x[:, 16:].shape[1], -1, -1)], 1)
+
+        return nn.Sequential(Function(repeat), nn.Upsample(scale_factor=2))
+
+
+@stage
+class ShiftsWideOnes:
+    """Features more than 24 wide are shifted by one."""
+
+    caught_by: ClassVar = "keeps places"
+
+    def __call__(self, channels):
+        def shift(x):
+            return x.roll(-1, -1) if x.shape[-1] > 24 else x
+
+        return nn.Sequential(Function(shift), nn.Upsample(scale_factor=2))
