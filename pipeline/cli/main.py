@@ -142,7 +142,7 @@ def run_command(
       pipeline sample flowers_ddim --sampler '{name: ddim, eta: 0.5}' --weights raw --out drawn
       pipeline sample flowers32_classes --classes rose,sunflower --guidance-scale 3 --grid 8x4
       pipeline sample flowers32 --guidance '{name: autoguidance, run: small}' --guidance-scale 2
-      pipeline sample flowers32_fast --ema 0.05         (an average of another length)
+      pipeline sample flowers32_fast --ema 0.05       (see train.ema.snapshot_every)
       pipeline sample flowers_ddim --interpolate 8      (each row from one image to another)
       pipeline sample flowers_ddim --image rose.jpg --strength 0.6    (more like it)
       pipeline sample flowers_ddim --image rose.jpg --mask hole.png   (what is white, anew)""",

@@ -123,8 +123,8 @@ def averaged(model: Path, length: float) -> dict[str, Tensor]:
     steps = snapshots_in(model)
     if not steps:
         raise InputError(
-            f"ema {length:g}: this model has no snapshots of its averages: train it with "
-            "train.ema.snapshot_every, such as '200 steps'"
+            f"ema {length:g}: this model has no snapshots of its averages, as exported ones have "
+            "none: train it with train.ema.snapshot_every, such as '200 steps'"
         )
     found, error = shares(steps, length)
     if error > ERROR:

@@ -185,6 +185,7 @@ def load_model(
 
     With a ``length`` the weights are their average of it at the end of the training.
     """
+    average = None if length is None else averaged(path, length)
     if not (path / f"{choice}.json").exists() and (path / "best.json").exists():
         raise InputError(f"checkpoint {choice}: this model was exported with its best one alone")
     tensors, facts = read_weights(path / choice)
@@ -201,8 +202,7 @@ def load_model(
         if _other_code(code[kind], cast("Plain", registry.describe(stage)["code"])):
             note(f"the code of {kind} {registry.name_of(stage)} changed since this model was made")
     network = stages["backbone"](shape, None if names is None else len(names))
-    own = without_prefix(weights, tensors) if length is None else averaged(path, length)
-    network.load_state_dict(own)
+    network.load_state_dict(average or without_prefix(weights, tensors))
     codec_state = {name: t.to(device) for name, t in without_prefix("codec", tensors).items()}
     return Model(
         network=_on_device(network, device).eval().requires_grad_(False),

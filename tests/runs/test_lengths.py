@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline import commands
 from pipeline.commands import evaluate, open_run
 from pipeline.errors import InputError
 from tests.helpers.tiny import RECIPE, STAGES, draw, run
@@ -97,6 +98,12 @@ def test_a_lost_snapshot_is_told_and_changes_nothing(here: Path, capsys) -> None
 def test_what_cannot_be_averaged_is_refused(there, options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         draw(**options)
+
+
+def test_an_exported_run_has_no_snapshots_and_says_so(there, tmp_path: Path) -> None:
+    commands.export("tiny", tmp_path / "out", plugins=[STAGES])
+    with pytest.raises(InputError, match=r"ema 0\.1: .* no snapshots .* as exported ones"):
+        draw(str(tmp_path / "out"), ema=0.1)
 
 
 def test_a_folder_of_images_has_no_average(there) -> None:
