@@ -74,6 +74,23 @@ def test_a_sampler_retrains_nothing(many: Path) -> None:
     assert found["pairs"][0]["difference"] != 0
 
 
+def test_a_guidance_retrains_nothing(many: Path) -> None:
+    recipe = (many / "tiny.yaml").read_text()
+    known = recipe.replace("train:\n", "train:\n  condition: class\n  drop_label: 0.2\n")
+    (many / "tiny.yaml").write_text(known)
+    guided = ["sample.guidance_scale=3"]
+    swap = "sample.guidance=classifier_free,{name: interval, high: 2}"
+    found = compare("tiny.yaml", swaps=[swap], overrides=guided, seeds=1)
+    assert len(trainings()) == 1
+    told = [v["scores"]["kid"][0]["protocol"] for v in found["variants"]]
+    assert [protocol["guidance_scale"] for protocol in told] == [3, 3]
+    assert [protocol["guidance"] for protocol in told] == [
+        "classifier_free",
+        {"name": "interval", "high": 2.0},
+    ]
+    assert found["pairs"][0]["difference"] != 0
+
+
 def test_the_page_written_again_has_the_same_pictures(many: Path) -> None:
     found = compare("tiny.yaml", swaps=["evaluate.sampler=ddim,{name: ddim, eta: 1}"], seeds=1)
     page = Path(found["page"])
