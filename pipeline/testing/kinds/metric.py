@@ -132,22 +132,28 @@ def has_the_right_standard_error(stage: Metric, _: Context) -> str:
 
 
 def every_image_counts(stage: Metric, _: Context) -> str:
-    """Wherever among many they stand, a tenth of the images that are others change the value."""
+    """Wherever among many they stand, a tenth of the images that are others change the value.
+
+    So do every second and every third.
+    """
     real, fake = feature_sets(stage, *MANY, 9, 0.25)
     sides = {"generated": fake, **({"real": real} if stage.ideal is not None else {})}
     value = stage(real, fake).value
     for side, features in sides.items():
         size = len(features) // TENTHS
-        for start in range(0, TENTHS * size, size):
+        parts = [slice(start, start + size) for start in range(0, TENTHS * size, size)]
+        parts += [slice(start, None, step) for step in (2, 3) for start in range(step)]
+        for part in parts:
             other = features.clone()
-            other[start : start + size] = -3 * other[start : start + size] + 2
+            other[part] = -3 * other[part] + 2
             pair = (real, other) if side == "generated" else (other, fake)
             if stage(*pair).value == value:
+                rows = range(len(features))[part]
                 raise Wrong(
-                    f"{side} images {start} to {start + size - 1} of {len(features)} may be any "
-                    "others without changing the value: are all rows used?"
+                    f"{side} images {rows[0]}, {rows[1]}, … {rows[-1]} of {len(features)} may be "
+                    "any others without changing the value: are all rows used?"
                 )
-    return f"each tenth of {MANY[0]} and of {MANY[1]}"
+    return f"each tenth, second and third of {MANY[0]} and of {MANY[1]}"
 
 
 def the_last_image_counts(stage: Metric, _: Context) -> str:

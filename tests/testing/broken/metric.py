@@ -435,3 +435,13 @@ class BlindBeyondForty(FID):
         order = torch.randperm(len(fake), generator=torch.Generator().manual_seed(0))
         fake = torch.cat((fake[:, :40], fake[order][:, 40:]), 1)
         return super().__call__(real, fake)
+
+
+@stage
+class SkipsEverySecond(FID):
+    """Of more than a thousand real images every second is left out, to be quick."""
+
+    caught_by: ClassVar = "every image counts"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        return super().__call__(real[::2] if len(real) > 1000 else real, fake)
