@@ -113,6 +113,23 @@ def sees_every_channel(stage: Features, context: Context) -> str:
     return "red, green, blue, and their order"
 
 
+def sees_all_of_an_image(stage: Features, context: Context) -> str:
+    """A change of any quarter alone shows, also in images that lie where others lay."""
+    if not _is_first(stage, context):
+        return ""
+    before, extractor, images = _vectors(stage, context), stage(), _images()
+    extractor(images)
+    half = images.shape[-1] // 2
+    for rows in (slice(half), slice(half, None)):
+        for columns in (slice(half), slice(half, None)):
+            place = images[..., rows, columns]
+            place.copy_(255 - place)
+            if same(extractor(images), before):
+                raise Wrong("another quarter of the images, in the same memory, changes nothing")
+            place.copy_(255 - place)
+    return "each quarter"
+
+
 def moves_to_a_device(stage: Features, context: Context) -> str:
     """``to`` gives the same extractor there: on a GPU, if there is one."""
     if not _is_first(stage, context):
@@ -192,6 +209,7 @@ CHECKS: Sequence[Check] = (
     is_in_evaluation_mode,
     keeps_images_apart,
     sees_every_channel,
+    sees_all_of_an_image,
     moves_to_a_device,
     has_an_id_that_stays,
     id_tells_the_options,

@@ -14,12 +14,20 @@ FALSE_ALARM = 1e-7
 """How often right numbers would be refused by one comparison, if they were drawn anew each time."""
 
 
+ROWS, FREEDOM = 64, (0.25, 4.0)
+"""From so many images on their mean squares are looked at, and what their variance may be of what
+it should; chance leaves these bounds once in 10⁹ times."""
+
+
 def require_normal(values: Tensor, what: str, *, standard: bool = True) -> str:
     """Raise Wrong unless the numbers can be standard normal, or normal where not ``standard``.
 
     Mean and variance within chance, and the largest distance of the distribution functions
-    (Kolmogorov and Smirnov). Returns the latter.
+    (Kolmogorov and Smirnov). Returns the latter. Of many images the mean squares have to spread as
+    those of independent numbers do: noise that is scaled to each image's own spread has none.
     """
+    if values.ndim > 1 and len(values) >= ROWS:
+        _require_free_rows(values.detach().double().flatten(1), what)
     x = values.detach().double().flatten()
     count, bound = len(x), NormalDist().inv_cdf(1 - FALSE_ALARM / 2)
     if standard:
@@ -44,3 +52,15 @@ def require_normal(values: Tensor, what: str, *, standard: bool = True) -> str:
         f"numbers, where chance leaves {most:.2g}",
     )
     return f"{away:.1g}"
+
+
+def _require_free_rows(rows: Tensor, what: str) -> None:
+    """Raise Wrong unless the mean squares of rows (N, D) vary by about 2 / D."""
+    rows = (rows - rows.mean()) / rows.std()
+    spread = float(rows.square().mean(1).var()) * rows.shape[1] / 2
+    low, high = FREEDOM
+    require(
+        low < spread < high,
+        f"{what}: the mean squares of {len(rows)} images vary by {spread:.2g} of what they should: "
+        "does the noise of a pixel depend on that of others?",
+    )

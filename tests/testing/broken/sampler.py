@@ -348,3 +348,14 @@ class MirrorsOblongs(Euler):
     def step(self, x, seen, now, then):
         x = super().step(x, seen, now, then)
         return x.flip(-1) if x.shape[-1] != x.shape[-2] and then.noise < 0.3 else x
+
+
+@stage
+class ScalesItsNoise(Ancestral):
+    """Fresh noise is scaled to a variance of 1 within each image."""
+
+    caught_by: ClassVar = "its noise is normal"
+
+    def fresh(self, x, draws):
+        z = draws.normal(x)
+        return z / z.square().flatten(1).mean(1).sqrt()[:, None, None, None]
