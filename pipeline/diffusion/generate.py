@@ -61,7 +61,7 @@ class SampleRequest:
     checkpoint: Choice = "best"
     weights: Weights = "ema"
     length: float | None = None
-    """Of the average of the last weights, in place of that which followed the training."""
+    """The length of the average that draws, see ``lengths``; None: ``weights`` say which."""
     batch_size: int = 64
     """Images at a time: for memory and speed; image i stays the same."""
 
@@ -105,7 +105,7 @@ class SampleRequest:
         return {"checkpoint": self.checkpoint, "weights": self.weights, **length}
 
     def conditioning(self, guidance: object) -> Plain:
-        """What is to be said of images that are drawn for classes, and of guided ones.
+        """The part of a protocol or a key that tells of classes and guidance.
 
         ``guidance`` is the stage in words; without an effect it is not told.
         """

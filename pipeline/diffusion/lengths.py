@@ -99,7 +99,7 @@ class Profiles:
 
 
 def shares(steps: Sequence[int], length: float) -> tuple[Floats, float]:
-    """How much of each snapshot makes the average of this length at the last of ``steps``.
+    """The shares of snapshots that make the average of this length at the last of ``steps``.
 
     Returns them, first those of the first step for each of ``KEPT``, and the distance of their sum
     from what is asked for, relative. Their sum is 1: weights that never change are their average.

@@ -69,10 +69,9 @@ def best_precision(device: str) -> str:
     Of processors those with tiles (``amx_bf16``), and AMD's with ``avx512_bf16``: Intel's without
     tiles multiply bf16 no faster than float32 (docs/precision.md).
     """
-    if torch.device(device).type == "cpu":
-        slow = "amx_bf16" not in cpu_flags() and cpu_vendor() != "AuthenticAMD"
-        return "float32" if slow or not has_bf16(device) else "bf16"
-    return "bf16" if has_bf16(device) else "float32"
+    on_cpu = torch.device(device).type == "cpu"
+    gains = not on_cpu or "amx_bf16" in cpu_flags() or cpu_vendor() == "AuthenticAMD"
+    return "bf16" if gains and has_bf16(device) else "float32"
 
 
 def has_bf16(device: str) -> bool:

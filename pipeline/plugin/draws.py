@@ -108,12 +108,13 @@ class Draws:
 
         from .philox import rows_on, signed
 
-        made_for = (numbers, bits, _count(size, bits), _key(self.seed, self.purpose), device)
-        make: Callable[..., Tensor] = _maker(*made_for)
-        words = len(self.rows) * _count(size, bits)
-        if device.type == "cuda" and 0 < words <= RECORDED:
+        count = _count(size, bits)
+        made_for = (numbers, bits, count, _key(self.seed, self.purpose), device)
+        if device.type == "cuda" and 0 < len(self.rows) * count <= RECORDED:
             stream = torch.cuda.current_stream(device).cuda_stream
             make = _recorded(len(self.rows), stream, *made_for)
+        else:
+            make = _maker(*made_for)
         return make(signed(self.draw), signed(self.step), rows_on(self.rows, device))[:, :size]
 
     def _words(self, rows: Sequence[int], count: int) -> npt.NDArray[np.uint64]:

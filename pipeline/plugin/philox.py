@@ -18,7 +18,7 @@ MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 LOW = 2**32 - 1
 Rounds = list[tuple[Tensor, ...]]
-"""What each round multiplies with and mixes in."""
+"""Of each round: the multipliers' low and high halves, they whole, the key; each (2, 1, 1)."""
 
 
 def words(
@@ -58,7 +58,7 @@ def _upper(x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def rounds_of(key: tuple[int, int], device: torch.device) -> Rounds:
-    """Of each round: the multipliers' low and high halves, they whole, the key; each (2, 1, 1)."""
+    """The constants of all rounds for a key, on a device."""
     found = []
     for number in range(ROUNDS):
         order = (0, 1) if number % 2 == 0 else (1, 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Recorded:
-    """What a function does on a CUDA device, recorded once and then repeated for other inputs.
+    """A function's work on a CUDA device, recorded once and then repeated for other inputs.
 
     To start a kernel costs more time than a small one takes: of hundreds one start is left. The
     function must do the same work for all inputs of these shapes, and wait for nothing.
@@ -31,7 +31,7 @@ class Recorded:
                 self.made = function(*given)
 
     def __call__(self, *given: Tensor | int) -> Tensor:
-        """What the function makes of these; a number fills its place."""
+        """The function's result for these inputs; a number fills a whole tensor."""
         with self.lock, torch.cuda.device(self.made.device):
             for place, value in zip(self.given, given, strict=True):
                 place[...] = value

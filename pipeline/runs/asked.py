@@ -94,6 +94,13 @@ class SampleOptions:
             )
 
 
+def guidance_scale_of(options: SampleOptions, usual: Mapping[str, Any]) -> float:
+    """How strong guidance is: as asked, or as the recipe's section ``sample`` has it."""
+    asked = options.guidance_scale
+    scale: float = usual["guidance_scale"] if asked is None else asked
+    return scale
+
+
 def check_length(ema: float | None) -> None:
     """InputError for what is no length of an average."""
     from ..diffusion.lengths import LONGEST  # here, because it imports torch

@@ -29,7 +29,7 @@ from ..recipe.schema import MAX_GUIDANCE, Sample
 from ..records import Plain
 from ..store.store import Artifact
 from ..system import fit
-from .asked import Layout, SampleOptions, layout_of
+from .asked import Layout, SampleOptions, guidance_scale_of, layout_of
 from .beginning import Beginning
 from .pictures import png, write_pictures
 from .requests import precision_of
@@ -59,14 +59,15 @@ class Drawn:
 def draw(
     recipe: Plain,
     model: Artifact,
-    stages: tuple[Sampler, Spacing, Guidance, Worse | None],
+    stages: tuple[Sampler, Spacing, Guidance],
+    worse: Worse | None,
     options: SampleOptions,
     beginning: Beginning | None,
     session: Session,
 ) -> Drawn:
     """Draw samples of a model as asked for; what is not given is as in its run's ``recipe``.
 
-    The last of ``stages`` is the model of another run that the guidance uses.
+    ``worse`` is the model of another run that the guidance compares with.
     """
     usual, names = recipe["sample"], model_facts(model.path).class_names
     guidance = stages[2]
@@ -79,7 +80,7 @@ def draw(
         labels=labels,
         guidance=guidance,
         guidance_scale=scale,
-        worse=stages[3],
+        worse=worse,
         interpolate=options.interpolate,
         painting=beginning.painting if beginning else None,
         num_images=layout.count,
@@ -110,7 +111,7 @@ def _conditioning(
     Images that others are made from are of no class unless it is said.
     """
     usual, train, asked = recipe["sample"], recipe["train"], options.guidance_scale
-    scale = usual["guidance_scale"] if asked is None else asked
+    scale = guidance_scale_of(options, usual)
     if options.image is None or options.classes or not names:
         check_conditioning(train, options.classes, scale, guidance)
         chosen = options.classes or usual["classes"]

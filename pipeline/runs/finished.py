@@ -184,6 +184,7 @@ class Run:
 
     def draw(self, options: SampleOptions) -> Drawn:
         """Samples of its model as asked for, kept in the store; the dataset need not be there."""
+        from .asked import guidance_scale_of
         from .beginning import beginning_of
         from .drawing import draw
 
@@ -197,12 +198,11 @@ class Run:
             num_steps = options.num_steps or usual["num_steps"]
             schedule = self.stage("schedule", self.recipe["schedule"], "schedule")
             beginning = beginning_of(options, self.room(), num_steps, spacing, schedule)
-        asked = options.guidance_scale
-        scale = usual["guidance_scale"] if asked is None else asked
+        scale = guidance_scale_of(options, usual)
         with self.naming_plugins():
             worse = worse_model(guidance, scale, self.session.store.root)
-            stages = sampler, spacing, guidance, worse
-            return draw(self.recipe, model, stages, options, beginning, self.session)
+            stages = sampler, spacing, guidance
+            return draw(self.recipe, model, stages, worse, options, beginning, self.session)
 
     def sample(
         self,

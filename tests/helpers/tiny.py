@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ evaluate: {num_steps: 2, num_images: 8, metrics: [kid]}
 
 CLASSES = RECIPE.replace("train:\n", "train:\n  condition: class\n")
 """The same, for a network that knows classes."""
+
+
+@contextmanager
+def working_in(folder: Path, recipe: str) -> Iterator[None]:
+    """Work in this folder, which has the recipe, with a store of its own."""
+    (folder / "tiny.yaml").write_text(recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("PIPELINE_STORE", raising=False)
+        yield
 
 
 def run(*overrides: str, recipe: str | Path = "tiny.yaml", **options: Any) -> dict[str, Any]:

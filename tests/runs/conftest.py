@@ -16,7 +16,7 @@ from pipeline.commands import open_run
 from pipeline.diffusion.model import Model
 from pipeline.plugin.contracts import Extractor
 from pipeline.training import validate
-from tests.helpers.tiny import CLASSES, RECIPE, STAGES, run
+from tests.helpers.tiny import CLASSES, RECIPE, STAGES, run, working_in
 
 LEARNS = (
     RECIPE.replace("max_steps: 7", "max_steps: 150\n  condition: class")
@@ -31,10 +31,7 @@ LEARNS = (
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that has learnt enough for images to come back from their noise."""
     folder = tmp_path_factory.mktemp("inversion")
-    (folder / "tiny.yaml").write_text(LEARNS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PIPELINE_STORE", raising=False)
+    with working_in(folder, LEARNS):
         run()
     return folder / "runs/tiny"
 
@@ -43,10 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """A finished run of a network that knows classes."""
     folder = tmp_path_factory.mktemp("classes")
-    (folder / "tiny.yaml").write_text(CLASSES)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PIPELINE_STORE", raising=False)
+    with working_in(folder, CLASSES):
         found = run()
     return folder, found
 
@@ -111,15 +105,12 @@ PHOTOS = (
 def painter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of ``PHOTOS``, beside photos: a.png of 40×20, b/ of two."""
     folder = tmp_path_factory.mktemp("painter")
-    (folder / "tiny.yaml").write_text(PHOTOS)
     drawn = np.random.default_rng(0)
     (folder / "b").mkdir()
     for name, size in {"a": (20, 40), "b/0": (16, 16), "b/1": (30, 24)}.items():
         pixels = drawn.integers(0, 256, (*size, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PIPELINE_STORE", raising=False)
+    with working_in(folder, PHOTOS):
         run()
     return folder / "runs/tiny"
 

@@ -11,7 +11,7 @@ import torch
 from pipeline import commands
 from pipeline.commands import evaluate, open_run
 from pipeline.errors import InputError
-from tests.helpers.tiny import RECIPE, STAGES, draw, run
+from tests.helpers.tiny import RECIPE, STAGES, draw, run, working_in
 
 EVERY = "train.ema.snapshot_every=2 steps"
 
@@ -20,10 +20,7 @@ EVERY = "train.ema.snapshot_every=2 steps"
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where there is a run of seven steps that kept snapshots, and one that did not."""
     folder = tmp_path_factory.mktemp("lengths")
-    (folder / "tiny.yaml").write_text(RECIPE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PIPELINE_STORE", raising=False)
+    with working_in(folder, RECIPE):
         run(EVERY)
         run(name="without")
     return folder

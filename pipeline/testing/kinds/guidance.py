@@ -20,7 +20,8 @@ CLASSES = 5
 MANY = 131
 """Images of a large batch."""
 ERROR = 1e-9
-"""Of float64 numbers of about 1, a hundred times what rounding at a scale of 12.5 leaves."""
+"""The largest difference allowed of float64 numbers of about 1: a hundred times what rounding
+leaves at a scale of 12.5."""
 
 
 class Network:

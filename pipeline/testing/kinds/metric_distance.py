@@ -14,6 +14,7 @@ from ..context import Check, Context, Wrong
 from ..problems.feature_sets import (
     COUNT,
     DISTANCES,
+    WIDE,
     feature_sets,
     fewest,
     mean_value,
@@ -94,9 +95,11 @@ def _biased(stage: Metric, ideal: float) -> str:
     if abs(value - ideal) > 1e-4 * scale_of(stage):
         raise Wrong(f"a set against itself scores {value:.6g}, not its ideal {ideal:g}")
     if not wants_logits(stage):
-        wide, _ = feature_sets(stage, COUNT, COUNT, 12, 0, 71)
+        wide, _ = feature_sets(stage, COUNT, COUNT, 12, 0, WIDE)
         if abs((value := stage(wide, wide.clone()).value) - ideal) > 1e-4 * scale_of(stage):
-            raise Wrong(f"a set of 71 features against itself scores {value:.6g}, not {ideal:g}")
+            raise Wrong(
+                f"a set of {WIDE} features against itself scores {value:.6g}, not {ideal:g}"
+            )
         moved = stage(features + 10, features + 10).value
         if abs(moved - ideal) > 1e-4 * scale_of(stage):
             raise Wrong(f"a set around 10 against itself scores {moved:.6g}, not {ideal:g}")

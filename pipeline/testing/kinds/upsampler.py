@@ -151,7 +151,7 @@ def _features(*shape: int, seed: int = 0) -> Tensor:
 
 def _centre_of_change(module: nn.Module, row: int, column: int) -> tuple[float, float]:
     """Around which place of the output (row, column) a change of one input pixel shows."""
-    x = _features(1, 8, 9, 13 if column < 11 else 43).double()
+    x = _features(1, 8, 9, max(13, column + 6)).double()
     changed = x.clone()
     changed[..., row, column] += 1
     with torch.no_grad():

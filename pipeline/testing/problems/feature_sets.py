@@ -16,6 +16,8 @@ from ..context import Wrong
 
 DIM, COUNT = 8, 256
 """Features of an image, and images of a usual set."""
+WIDE = 71
+"""Features of an image where many are given."""
 DISTANCES = (0.0, 0.5, 1.0, 2.0)
 """How far means lie apart, in deviations of each feature; for logits, how unclear classes are."""
 SIZES = (16, 32, 64, 128, 256, 512)

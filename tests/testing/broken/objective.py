@@ -226,38 +226,40 @@ class WatchesTheOther(V):
         }
 
 
+class OtherNoise(V):
+    """Its noise is that of ``noise``."""
+
+    def loss(self, network, x0, label, schedule, draws):
+        noise = self.noise
+
+        class Draws:
+            def __getattr__(self, name):
+                return getattr(draws, name)
+
+            def normal(self, like):
+                return noise(draws, like)
+
+        return super().loss(network, x0, label, schedule, Draws())
+
+
 @stage
-class UniformNoise(V):
+class UniformNoise(OtherNoise):
     """Its noise has unit variance and is uniform."""
 
     caught_by: ClassVar = "network sees scaled x and rates"
 
-    def loss(self, network, x0, label, schedule, draws):
-        class Uniform:
-            def __getattr__(self, name):
-                return getattr(draws, name)
-
-            def normal(self, like):
-                return (draws.uniform(like) - 0.5) * 12**0.5
-
-        return super().loss(network, x0, label, schedule, Uniform())
+    def noise(self, draws, like):
+        return (draws.uniform(like) - 0.5) * 12**0.5
 
 
 @stage
-class LouderNoise(V):
+class LouderNoise(OtherNoise):
     """Its noise is 4 % too strong."""
 
     caught_by: ClassVar = "network sees scaled x and rates"
 
-    def loss(self, network, x0, label, schedule, draws):
-        class Louder:
-            def __getattr__(self, name):
-                return getattr(draws, name)
-
-            def normal(self, like):
-                return 1.04 * draws.normal(like)
-
-        return super().loss(network, x0, label, schedule, Louder())
+    def noise(self, draws, like):
+        return 1.04 * draws.normal(like)
 
 
 @stage
