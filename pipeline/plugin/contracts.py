@@ -208,7 +208,8 @@ class Sampler(Protocol):
 
         denoise: one network evaluation, see ``Denoise``.
         x: noisy images (N, C, H, W) at ``levels[0]``, whose dtype and device the result has.
-        levels: the rates from level to level, usually down to CLEAN.
+        levels: the rates from level to level, usually down to CLEAN; for a sampler of first order
+            up too, as inversion goes.
         draws: the only source of randomness; row i is of image i.
         """
 

@@ -37,10 +37,13 @@ class Source(Protocol):
         """How many images there are."""
 
     def image(self, index: int) -> Path | Image:
-        """Image ``index``: a file, which the engine opens and turns to RGB, or an RGB picture."""
+        """Image ``index``: a file, which the engine opens and turns to RGB, or an RGB picture.
+
+        No file is two images: one would be trained on and the other validated with.
+        """
 
     def fingerprint(self, digest: Callable[[Path], str]) -> str:
-        """A text that changes when one pixel or label does.
+        """A text that changes when one pixel, label or class name does.
 
         digest: hashes the content of a file, and remembers it.
         """

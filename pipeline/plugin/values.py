@@ -83,4 +83,5 @@ class Score:
     protocol: Mapping[str, object] = field(default_factory=dict)
     """What the metric itself did (estimator, …); the engine adds images, extractor and sampler."""
     parts: Mapping[str, float] = field(default_factory=dict)
-    """Further values by name that ``value`` was made from, such as precision and recall."""
+    """Further values by name that ``value`` was made from. Of these ``precision`` is how many
+    generated images lie where real ones are, and ``recall`` the other way."""

@@ -8,6 +8,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ import torch
 from ..errors import InputError
 from ..plugin.options import Option, options
 from ..recipe.build import build_stage
-from .context import ClassCheck, Context, Wrong, require
+from .context import Behaviour, ClassCheck, Context, Wrong, require
+from .problems.turns import backwards
 from .same import same
 from .variants import examples_of, variations
 from .worker import call_elsewhere
@@ -88,8 +90,17 @@ def leaves_global_random_state_alone(context: Context) -> str:
     return "torch's, numpy's and Python's are not used"
 
 
+def leaves_global_settings_alone(context: Context) -> str:
+    """What it does changes no setting of the process, on which everything else relies."""
+    for index in range(len(context.variants)):
+        context.observed(index)
+    changed = context.changed_settings()
+    require(not changed, f"it changes {changed}, for the whole process")
+    return "of torch and Pillow, and the working directory"
+
+
 def works_in_another_process(context: Context) -> str:
-    """Pickled to a worker process, it does there what it does here."""
+    """Pickled to a worker process, it does there what it does here, in whatever order."""
     for variant in context.variants:
         where = context.with_options(variant)
         try:
@@ -98,11 +109,13 @@ def works_in_another_process(context: Context) -> str:
             raise Wrong(f"it cannot be pickled: {error}{where}") from error
         require(again == variant.stage, f"unpickled it is not equal{where}")
     first = context.variants[0]
+    there = call_elsewhere(partial(_backwards, context.behaviour), first.stage)
     require(
-        same(call_elsewhere(context.behaviour, first.stage), context.observed(0), ELSEWHERE),
-        f"in another process it does something else{context.with_options(first)}",
+        same(there, context.observed(0), ELSEWHERE),
+        "in another process, where the last question comes first, it does something else"
+        + context.with_options(first),
     )
-    return "the same there"
+    return "the same there, asked the other way round"
 
 
 def every_option_matters(context: Context) -> str:
@@ -125,6 +138,7 @@ CHECKS: Sequence[ClassCheck] = (
     rebuilds_from_its_spec,
     repeats_itself,
     leaves_global_random_state_alone,
+    leaves_global_settings_alone,
     works_in_another_process,
     every_option_matters,
 )
@@ -146,6 +160,11 @@ def other_seeds() -> Iterator[Callable[[], str]]:
         random.setstate(before[0])
         np.random.set_state(before[1])
         torch.set_rng_state(before[2])
+
+
+def _backwards(behaviour: Behaviour, stage: object) -> object:
+    with backwards():
+        return behaviour(stage)
 
 
 def _described(cls: type, field: str) -> bool:

@@ -52,6 +52,8 @@ class Context:
     """The given stage first, then one for each declared option set."""
     unbuildable: list[str] = field(default_factory=list)
     """Problems of the declared option sets that could not be built."""
+    changed_settings: Callable[[], str] = str
+    """What of the process's settings is other than when the checks began; "" if nothing is."""
     _known: dict[object, Any] = field(default_factory=dict)
 
     def once(self, key: object, compute: Callable[[], T]) -> T:

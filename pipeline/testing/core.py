@@ -31,7 +31,9 @@ def examine(
     only: Callable[[str], bool] = lambda name: True,
 ) -> Report:
     """Run all checks of a kind, or those whose name ``only`` takes, on a stage or its class."""
-    from . import common  # imports torch, for which `import pipeline.testing` shall not wait
+    # They import torch, for which `import pipeline.testing` shall not wait.
+    from . import common
+    from .settings import kept_settings
 
     module = import_module(f"{__package__}.kinds.{kind}")
     registry = registry or Registry.load()
@@ -39,10 +41,12 @@ def examine(
     if whole.problem:  # no recipe could build it, and so nothing else can be tried
         name, _ = name_in(class_of(stage), kind, registry)
         return Report(kind, name, [whole])
-    context = context_of(kind, stage, registry, module.behaviour)
     findings = [whole] if only(whole.check) else []
-    findings += [_once(check, context) for check in common.CHECKS if only(words(check))]
-    findings += [_on_each(check, context) for check in module.CHECKS if only(words(check))]
+    with kept_settings() as changed:
+        context = context_of(kind, stage, registry, module.behaviour)
+        context.changed_settings = changed
+        findings += [_once(check, context) for check in common.CHECKS if only(words(check))]
+        findings += [_on_each(check, context) for check in module.CHECKS if only(words(check))]
     return Report(kind, context.name, findings)
 
 

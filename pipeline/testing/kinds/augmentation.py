@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from ..context import Check, Context, Wrong
 from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..problems.spots import spots
+from ..problems.turns import in_turn
 from ..same import untouched
 
 COUNT, MANY = 12, 300
@@ -22,7 +24,7 @@ SHAPES = ((COUNT, 32, 32), (1, 32, 32), (3, 33, 47), (2, 64, 24), (130, 12, 10))
 
 def behaviour(stage: Augmentation) -> list[Tensor]:
     """What comes of some images by some draws."""
-    return [stage(spots(n, h, w), _draws(range(n))) for n, h, w in SHAPES]
+    return in_turn(lambda shape: stage(spots(*shape), _draws(range(shape[0]))), SHAPES)
 
 
 def makes_images_of_images(stage: Augmentation, _: Context) -> str:
@@ -51,6 +53,7 @@ def is_random(stage: Augmentation, context: Context) -> str:
     """Another seed and another step change something, in one option set at least."""
     for augment in (stage, *(variant.stage for variant in context.variants)):
         by_seed, by_step = _changes(augment)
+        _refuse_equal_neighbours(augment, by_step)
         if by_seed and by_step:
             return f"of 8 other seeds {by_seed}, of 8 other steps {by_step} give other images"
         if by_seed or by_step:
@@ -121,6 +124,15 @@ CHECKS: Sequence[Check] = (
 
 def _draws(rows: Sequence[int], seed: int = 0, step: int = 7) -> Draws:
     return Draws(seed, "train", rows, step)
+
+
+def _refuse_equal_neighbours(stage: Augmentation, by_step: int) -> None:
+    """Raise Wrong where steps after each other often give the same images, and others do not."""
+    images, rows = spots(COUNT), range(COUNT)
+    results = [stage(images, _draws(rows, step=step)) for step in range(8, 24)]
+    equal = sum(torch.equal(one, next_one) for one, next_one in pairwise(results))
+    if by_step == 8 and equal > 4:
+        raise Wrong(f"{equal} of 16 steps give the images of the step before: is a step its own?")
 
 
 def _changes(stage: Augmentation) -> tuple[int, int]:

@@ -12,37 +12,50 @@ from ...plugin.contracts import Backbone
 from ...plugin.values import NO_CLASS, Rates
 from ..context import Check, Context, Wrong, require
 from ..problems.forms import forms
-from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
+from ..problems.gradients import (
+    derivative_is_right,
+    disturb,
+    gradients_reach_all,
+    inputs_matter,
+)
+from ..problems.turns import in_turn
 from ..same import same, untouched
 
 Shape = tuple[int, int, int]
 
 SIZES = ((3, 16, 16), (1, 16, 24), (2, 8, 8), (3, 32, 32), (3, 15, 17), (3, 64, 64))
 """Channels, height and width of images to try; a network need not take each."""
-CLASSES, MANY_CLASSES = 3, 131
-MANY = 37
+WIDE = (3, 32, 136)
+"""And an image that is wide, for whoever takes it."""
+CLASSES, MANY_CLASSES = 3, 1003
+MANY = 40
 """Images of a batch in which they are kept apart."""
+PARTS = ([0], [1], [MANY // 2], [MANY - 1], [0, 4, 1, 2], [*range(MANY - 1, 2, -1)])
+"""Those of them that are looked at without the others: alone, two of one label first, and most."""
 ENDS = (4.54e-5, 0.999999999)
 """Noise rates at log-SNR 20 and -20, which schedules may come to."""
+LEVELS = ((0.01, 0.015), (0.995, 0.9988), (0.4, 0.43))
+"""Noise rates that are to be told apart too."""
 APART = 1e-9
 """Relative difference that float64 leaves between an image alone and in a batch."""
 
 
-def behaviour(backbone: Backbone) -> list[Tensor]:
+def behaviour(backbone: Backbone) -> list[list[Tensor]]:
     """What the smallest network that it makes says, in evaluation and in training."""
-    answers: list[Tensor] = []
-    for network, shape, classes in _networks(backbone):
+
+    def answers(made: tuple[nn.Module, Shape, int | None]) -> list[Tensor]:
+        network, shape, classes = made
         x, rates = _inputs(shape, 2)
         label = None if classes is None else torch.tensor([0, 2])
-        for train in (True, False):
-            answers.append(_say(network, x, rates, label, train=train))
-    return answers
+        return [_say(network, x, rates, label, train=train) for train in (True, False)]
+
+    return in_turn(answers, _networks(backbone))
 
 
 def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
     """The answer is like x for each size that it takes; others raise InputError."""
     taken = []
-    for shape in SIZES[:-1]:
+    for shape in (*SIZES[:-1], WIDE):
         try:
             network = _fresh(backbone, shape, None)
         except InputError:
@@ -65,6 +78,13 @@ def gradients_reach_every_parameter(backbone: Backbone, _: Context) -> str:
             torch.manual_seed(0)
             out = network.train()(x, rates, label)
         counts.append(f"{gradients_reach_all(network, out):,}")
+        derivative_is_right(network, x, rates, label)
+    for shape in SIZES[1:3]:
+        try:
+            network = disturb(_fresh(backbone, shape, None)).double()
+        except InputError:
+            continue
+        gradients_reach_all(network, network.train()(*_inputs(shape, 2)))
     return " and, with classes, ".join(counts) + " numbers"
 
 
@@ -77,12 +97,16 @@ def image_and_rates_matter(backbone: Backbone, _: Context) -> str:
         ends = Rates(*(torch.full((2,), v, dtype=x.dtype) for v in ((1 - noise**2) ** 0.5, noise)))
         answer = _say(network, x, ends)
         require(bool(answer.isfinite().all()), f"at the noise rate {noise:g} it is not finite")
-    first, second = (_say(network, x[:1], _row(rates, i)) for i in (0, 1))
-    away = _relative(first, second)
-    require(
-        away > 1e-6,
-        "the answer is the same for another noise level: the network should see the rates",
-    )
+    for pair in (rates.noise.tolist(), *LEVELS):
+        noises = torch.tensor(pair, dtype=x.dtype)
+        levels = Rates((1 - noises**2).sqrt(), noises)
+        first, second = (_say(network, x[:1], _row(levels, i)) for i in (0, 1))
+        away = _relative(first, second)
+        require(
+            away > 1e-7,
+            f"the answer is the same for the noise rates {pair[0]:g} and {pair[1]:g}: the network "
+            "should see the rates",
+        )
     return f"{away:.1%} for another noise level"
 
 
@@ -94,10 +118,10 @@ def keeps_images_apart(backbone: Backbone, _: Context) -> str:
         _say(network, x, rates, train=True)  # so that statistics are no constants
         label = None if classes is None else (torch.arange(MANY) * 3) % (classes + 1) + NO_CLASS
         whole = _say(network, x, rates, label)
-        for i in (0, 1, 2, MANY // 2, MANY - 1):
-            own = None if label is None else label[i : i + 1]
-            alone = _say(network, x[i : i + 1], _row(rates, i), own)
-            worst = max(worst, _relative(alone, whole[i : i + 1]))
+        for rows in PARTS:
+            own = None if label is None else label[rows]
+            part = _say(network, x[rows], Rates(*(rate[rows] for rate in rates)), own)
+            worst = max(worst, _relative(part, whole[rows]))
         for form, given in forms(x).items():
             away = _relative(_say(network, given, rates, label), whole)
             require(away < APART, f"as {form} the same images come out {away:.1e} different")

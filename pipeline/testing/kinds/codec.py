@@ -6,30 +6,36 @@ A codec that loses something by design declares ``lossless: ClassVar[bool] = Fal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from ...errors import InputError
 from ...plugin.data import Codec, LatentCodec, x0_shape
 from ...plugin.stage import options_of
 from ..context import Check, Context, Wrong
 from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..problems.spots import spots
-from ..same import untouched
+from ..problems.turns import in_turn
+from ..same import same, untouched
 
-COUNT, MANY, MOST_NAMED = 24, 144, 6
+COUNT, MANY, LONG, MOST_NAMED = 24, 312, 1300, 6
 
 State = Mapping[str, Tensor]
 
 
 def behaviour(stage: Codec) -> list[object]:
     """State, codes and decoded images, also beyond the ends."""
-    images = spots(COUNT)
-    state = stage.fit(iter([images]))
-    x0 = stage.encode(images[:4], state)
-    return [dict(state), x0, stage.decode(x0 * 1.5, state)]
+
+    def answers(images: Tensor) -> list[object]:
+        state = stage.fit(iter([images]))
+        x0 = stage.encode(images[:4], state)
+        return [dict(state), x0, stage.decode(x0 * 1.5, state)]
+
+    return list(in_turn(answers, [spots(COUNT), spots(COUNT, seed=1)]))
 
 
 def has_a_state_of_tensors(stage: Codec, _: Context) -> str:
@@ -61,6 +67,8 @@ def fits_any_batches(stage: Codec, _: Context) -> str:
                     f"at once, by up to {float((value - state[name]).abs().max()):.3g}: weigh "
                     "batches by their images, and read them once"
                 )
+    if _lossless(stage):
+        _fits_all_of_many(stage)
     return "the same for batches of 24, of 8, and of 1, 16 and 7"
 
 
@@ -93,8 +101,14 @@ def round_trip(stage: Codec, _: Context) -> str:
         unseen = torch.cat([unseen, ramp])
     worst = max(_round_trip_error(stage, state, given) for given in (images, unseen))
     if _lossless(stage):
+        faint = images // 8 + 100  # what is seen later may be far from all that was fitted
+        worst = max(worst, _round_trip_error(stage, stage.fit(iter([faint])), images))
         large = spots(3, 96, 72, seed=3)  # a codec may be made for the size it was fitted to
         worst = max(worst, _round_trip_error(stage, stage.fit(iter([large])), large))
+        for channels in (1, 4):
+            few = torch.cat([images, images], 1)[:, :channels]
+            with suppress(InputError):  # it need not take other channels than three
+                worst = max(worst, _round_trip_error(stage, stage.fit(iter([few])), few))
     return f"at most {worst} of 255 away" if worst else "exact"
 
 
@@ -169,13 +183,17 @@ def keeps_images_apart(stage: Codec, _: Context) -> str:
     apart = torch.cat([stage.encode(image[None], state) for image in images])
     if apart.shape != x0.shape or not torch.allclose(apart, x0, rtol=1e-4, atol=1e-4):
         raise Wrong("an image alone is encoded otherwise than among others")
-    many = stage.encode(images.repeat(MANY // COUNT, 1, 1, 1), state)
-    if not torch.allclose(many[-COUNT:], x0, rtol=1e-4, atol=1e-4):
-        raise Wrong(f"the last of {MANY} images are encoded otherwise than in a batch of their own")
+    times = MANY // COUNT, 1, 1, 1
+    many = stage.encode(images.repeat(times), state)
+    if not torch.allclose(many, x0.repeat(times), rtol=1e-4, atol=1e-4):
+        raise Wrong(f"images among {MANY} are encoded otherwise than in a batch of their own")
     for form, given in forms(images).items():
         if not torch.allclose(stage.encode(given, state), x0, rtol=1e-4, atol=1e-4):
             raise Wrong(f"as {form} the same images are encoded otherwise")
     together = stage.decode(x0, state)
+    error = int((stage.decode(many, state).int() - together.repeat(times).int()).abs().max())
+    if error > (0 if _lossless(stage) else 1):
+        raise Wrong(f"among {MANY} images some are decoded up to {error} of 255 otherwise")
     for form, given in forms(x0).items():
         error = int((stage.decode(given, state).int() - together.int()).abs().max())
         if error > (0 if _lossless(stage) else 1):
@@ -190,10 +208,10 @@ def keeps_images_apart(stage: Codec, _: Context) -> str:
 def changes_nothing_in_place(stage: Codec, _: Context) -> str:
     """Images, state and x0 are still what they were."""
     images, state = _fitted(stage)
-    with untouched(images=images, state=dict(state)):
+    with untouched(images=images, state=state):
         stage.fit(iter([images]))
         x0 = stage.encode(images, state)
-    with untouched(x0=x0, state=dict(state)):
+    with untouched(x0=x0, state=state):
         stage.decode(x0, state)
     return "images, state and x0 stay"
 
@@ -222,6 +240,32 @@ CHECKS: Sequence[Check] = (
     changes_nothing_in_place,
     keeps_the_device,
 )
+
+
+def _fits_all_of_many(stage: Codec) -> None:
+    """Raise Wrong where only some of many small images count; those that it refuses do not."""
+    images = spots(LONG, 8, 8)
+
+    def state(images: Tensor, sizes: Sequence[int] = (1, LONG // 2, LONG - LONG // 2 - 1)) -> State:
+        return stage.fit(batch for batch in torch.split(images, list(sizes)))
+
+    try:
+        known = state(images)
+    except InputError:
+        return
+    if not all(
+        torch.allclose(value.double(), known[name].double(), rtol=1e-4, atol=1e-6)
+        for name, value in state(images, [LONG]).items()
+    ):
+        raise Wrong(f"of {LONG} images fit makes another state in three batches than in one")
+    changes = []
+    for start in range(0, LONG, LONG // 10):
+        other = images.clone()
+        other[start : start + LONG // 10] //= 2
+        changes.append(not same(state(other), known))
+    if any(changes) and not all(changes):
+        first = changes.index(False) * (LONG // 10)
+        raise Wrong(f"fit does not look at images from {first} on of {LONG}")
 
 
 def _fitted(stage: Codec) -> tuple[Tensor, State]:

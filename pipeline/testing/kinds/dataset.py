@@ -5,6 +5,7 @@ Those of the fingerprint, which has to be one of the content, are in ``dataset_f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ import PIL.ImageFile
 from ...plugin.data import Dataset, Source
 from ...plugin.photo import open_rgb
 from ..context import Check, Context, Wrong
+from ..problems.turns import in_turn
 from . import dataset_fingerprint
 
 OPENED = 8
@@ -38,7 +40,7 @@ def behaviour(stage: Dataset) -> list[object]:
     """Lists and some pixels; not the fingerprint, which says what these depend on."""
     source = stage()
     lists = [list(source.labels), list(source.parts), list(source.class_names)]
-    return [*lists, [_pixels(source, i) for i in _some(source)]]
+    return [*lists, in_turn(lambda i: _pixels(source, i), _some(source))]
 
 
 def lists_agree(stage: Dataset, _: Context) -> str:
@@ -54,6 +56,7 @@ def lists_agree(stage: Dataset, _: Context) -> str:
         _check_label(index, label, len(names))
     if not all(isinstance(part, str) for part in source.parts):
         raise Wrong("a part is not text")
+    _check_files(source)
     if len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
         raise Wrong("class names are not text, or not different from each other")
     return f"{count} images, {len(names)} classes, parts: {', '.join(dict.fromkeys(source.parts))}"
@@ -92,6 +95,18 @@ CHECKS: Sequence[Check] = (
     lists_without_decoding,
     *dataset_fingerprint.CHECKS,
 )
+
+
+def _check_files(source: Source) -> None:
+    """Raise Wrong where a file is more than one image."""
+    if not isinstance(source.image(0), Path):
+        return
+    files = Counter(map(source.image, range(len(source))))
+    if twice := [str(file) for file, times in files.items() if times > 1]:
+        raise Wrong(
+            f"{twice[0]} is more than one image: is an index off by one? An image that is repeated "
+            "would be trained on and validated with"
+        )
 
 
 def _check_label(index: int, label: object, classes: int) -> None:

@@ -112,6 +112,25 @@ def fingerprint_sees_a_label(stage: Dataset, _: Context) -> str:
     return "its labels come from no file that could be changed"
 
 
+def fingerprint_sees_a_class_name(stage: Dataset, _: Context) -> str:
+    """A class that is called otherwise gives another, where folders name the classes."""
+    with folder_copy(stage) as copy:
+        if not copy:
+            return _NO_FOLDER
+        before = listing(copy.stage)
+        folder = Path(before.files[-1]).parent if before.files else copy.root
+        if not before.class_names or folder.name != before.class_names[-1]:
+            return "its last class is no folder"
+        folder.rename(folder.with_name(f"{folder.name}z"))
+        after = listing(copy.stage)
+        if after.class_names != before.class_names and after.fingerprint == before.fingerprint:
+            raise Wrong(
+                f"class {before.class_names[-1]} became {after.class_names[-1]}, and the "
+                "fingerprint did not change: a recipe names classes"
+            )
+    return "another class name: another fingerprint"
+
+
 def fingerprint_sees_exchanged_labels(stage: Dataset, _: Context) -> str:
     """Two images that take each other's place, and so each other's label, give another."""
     with folder_copy(stage) as copy:
@@ -149,6 +168,7 @@ CHECKS: Sequence[Check] = (
     fingerprint_is_that_of_a_copy,
     fingerprint_sees_a_pixel,
     fingerprint_sees_a_label,
+    fingerprint_sees_a_class_name,
     fingerprint_sees_exchanged_labels,
     fingerprint_sees_options,
 )
@@ -204,13 +224,13 @@ def _of_two_classes(source: Source) -> tuple[Path, Path] | None:
 
 
 def _sees_a_pixel_of(copy: FolderCopy, file: object) -> bool:
-    """Whether the fingerprint changes with one pixel of an image file; it stays changed."""
+    """Whether the fingerprint changes with any pixel of an image file; the file stays changed."""
     assert isinstance(file, Path)
     fingerprints = []
     for content in bitmaps(file):
         copy.write(copy.at(file), content)
         fingerprints.append(_fingerprint(copy.stage))
-    return fingerprints[0] != fingerprints[1]
+    return len({*fingerprints}) == len(fingerprints)
 
 
 def _sees_a_byte(copy: FolderCopy) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,14 +16,17 @@ from ...plugin.stage import options_of
 from ..context import Check, Context, Wrong
 from ..problems.forms import forms
 from ..problems.spots import spots
+from ..problems.turns import in_turn
 from ..same import same, untouched
 from ..variants import variations
 from ..worker import call_elsewhere
 
 TOLERANCE = 1e-3
 """How much a vector may depend on how it was computed, in spreads of features over images."""
-MANY = 41
+MANY = 67
 """Other images of a larger batch."""
+GREYS = (0, 30, 60, 195, 225, 255)
+"""Images of one level each: dark and bright ones are to be told apart too."""
 COLOURS = ("red", "green", "blue")
 REWEIGHTED = 1.05
 """What the largest tensor of a weights file is multiplied by."""
@@ -31,7 +35,7 @@ REWEIGHTED = 1.05
 def behaviour(stage: Features) -> list[object]:
     """Dimension and vectors; not the id, which says what these depend on."""
     extractor = stage()
-    return [extractor.dim, extractor(_images())]
+    return [extractor.dim, *in_turn(extractor, [_images(), spots(3, seed=1)])]
 
 
 def gives_float32_vectors(stage: Features, _: Context) -> str:
@@ -40,7 +44,7 @@ def gives_float32_vectors(stage: Features, _: Context) -> str:
     dim: object = extractor.dim
     if not isinstance(dim, int) or dim < 1:
         raise Wrong(f"dim is {dim!r}, not the number of features")
-    for images in (spots(1), spots(2, 40, 56)):
+    for images in (spots(1), spots(2, 40, 56), spots(2, 200, 136)):
         features = extractor(images)
         what = f"of {len(images)} images {images.shape[2]}x{images.shape[3]}"
         if features.dtype != torch.float32:
@@ -59,6 +63,12 @@ def tells_images_apart(stage: Features, context: Context) -> str:
     nearest = float(torch.pdist(_vectors(stage, context).detach().double()).min())
     if not nearest > 0:
         raise Wrong("two different images have the same features")
+    if _is_first(stage, context):
+        greys = torch.tensor(GREYS, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 3, 32, 32)
+        vectors = stage()(greys.contiguous())
+        for i, (one, other) in enumerate(pairwise(vectors)):
+            if same(one, other):
+                raise Wrong(f"images of grey {GREYS[i]} and of {GREYS[i + 1]} have equal features")
     return f"features differ by at least {nearest:.3g} between images"
 
 
@@ -87,15 +97,18 @@ def keeps_images_apart(stage: Features, context: Context) -> str:
             f"images differ by {spread:.3g}: put the network into evaluation mode"
         )
     if _is_first(stage, context):
-        many = extractor(torch.cat([images, spots(MANY, seed=5)]))
+        others = torch.cat([images, spots(MANY, seed=5)])
+        many = extractor(others)
         error = max(error, _apart(many[:3], together))
+        error = max(error, _apart(extractor(others.flip(0)).flip(0), many))
         for form, given in forms(images).items():
             error = max(error, apart := _apart(extractor(given), together))
             if apart > TOLERANCE * spread:
                 raise Wrong(f"as {form} the same images have features that differ by {apart:.3g}")
         if error > TOLERANCE * spread:
             raise Wrong(
-                f"among {MANY} others the same images have features that differ by {error:.3g}"
+                f"an image's features differ by {error:.3g} in a batch of {len(others)} and in "
+                "another one"
             )
     return f"alone and among others within {error:.1g} of a spread of {spread:.2g}"
 
@@ -114,20 +127,23 @@ def sees_every_channel(stage: Features, context: Context) -> str:
 
 
 def sees_all_of_an_image(stage: Features, context: Context) -> str:
-    """A change of any quarter alone shows, also in images that lie where others lay."""
+    """A change of any sixteenth alone shows, also in images that lie where others lay."""
     if not _is_first(stage, context):
         return ""
-    before, extractor, images = _vectors(stage, context), stage(), _images()
-    extractor(images)
-    half = images.shape[-1] // 2
-    for rows in (slice(half), slice(half, None)):
-        for columns in (slice(half), slice(half, None)):
+    extractor = stage()
+    for images in (_images()[:1], spots(1, 160, 96)):
+        before = extractor(images)
+        for rows, columns in product(_quarters(images.shape[2]), _quarters(images.shape[3])):
             place = images[..., rows, columns]
             place.copy_(255 - place)
             if same(extractor(images), before):
-                raise Wrong("another quarter of the images, in the same memory, changes nothing")
+                size = "{}x{}".format(*images.shape[2:])
+                raise Wrong(
+                    f"another sixteenth of the images of {size}, from row {rows.start} and column "
+                    f"{columns.start} on, in the same memory, changes nothing"
+                )
             place.copy_(255 - place)
-    return "each quarter"
+    return "each sixteenth of images of 32x32 and of 160x96"
 
 
 def moves_to_a_device(stage: Features, context: Context) -> str:
@@ -230,6 +246,10 @@ def _is_first(stage: Features, context: Context) -> bool:
 
 def _images() -> Tensor:
     return spots(3)
+
+
+def _quarters(size: int) -> list[slice]:
+    return [slice(i * size // 4, (i + 1) * size // 4) for i in range(4)]
 
 
 def _channel(images: Tensor, index: int) -> Tensor:

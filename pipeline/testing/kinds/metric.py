@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...plugin.contracts import Metric
+from ...plugin.options import options
 from ...plugin.rows import RowMetric
 from ...plugin.values import Score
 from ..context import Check, Context, Wrong
@@ -30,16 +31,21 @@ from ..problems.feature_sets import (
     scale_of,
     score_or_none,
     sorted_by_first,
+    wants_logits,
 )
 from ..problems.forms import forms
+from ..problems.turns import in_turn
 from ..same import untouched
+from ..variants import variations
 from . import metric_differences, metric_distance
 from .metric_distance import ROUNDING
 
-REPEATS = 40
+REPEATS, MANY_REPEATS = 40, 240
 """Independent pairs of sets whose values make a mean and a spread."""
 FEW, FIRST = (75, 63), 24
 """Images of sets without an even half, and of each those that have to count if the last has."""
+HUGE = (3300, 2300)
+"""Images of sets of which the end and the middle are looked at."""
 MANY, TENTHS = (1130, 720), 10
 """Images of large sets, and parts of them that are changed in turn."""
 SHUFFLES = 5
@@ -49,7 +55,7 @@ SHUFFLES = 5
 def behaviour(stage: Metric) -> list[object]:
     """Values, errors and parts, and the features it asks the engine for; not the protocol."""
     sets = [feature_sets(stage, 256, m, 0, d) for m, d in ((256, 0.0), (192, 0.25), (200, 1.0))]
-    scores = [stage(*pair) for pair in sets]
+    scores = in_turn(lambda pair: stage(*pair), sets)
     told = [[score.value, score.standard_error, dict(score.parts)] for score in scores]
     return [*told, getattr(stage, "features", None)]
 
@@ -111,20 +117,25 @@ def ignores_the_order_of_images(stage: Metric, _: Context) -> str:
 
 
 def has_the_right_standard_error(stage: Metric, _: Context) -> str:
-    """Where one is given, it is the spread over repetitions, within a factor of 2."""
+    """Where one is given, it is the spread over repetitions.
+
+    Within a factor of 2 for equal distributions, and of 1.3, which chance exceeds once in a million
+    times, for others.
+    """
     count, told = max(128, 2 * fewest(stage)), []
-    for distance in (0.0, 0.5):
-        sets = (feature_sets(stage, count, count, 100 + i, distance) for i in range(REPEATS))
+    for distance, repeats, factor in ((0.0, REPEATS, 2.0), (0.5, MANY_REPEATS, 1.3)):
+        m = count * 3 // 2 if distance else count
+        sets = (feature_sets(stage, count, m, 100 + i, distance) for i in range(repeats))
         scores = [stage(*pair) for pair in sets]
         errors = [s.standard_error for s in scores if s.standard_error is not None]
-        if len(errors) < REPEATS / 2:
+        if len(errors) < repeats / 2:
             return "it gives none"
         spread = statistics.stdev(score.value for score in scores)
         error = math.sqrt(statistics.fmean(e**2 for e in errors))
-        if not spread / 2 <= error <= 2 * spread:
+        if not spread / factor <= error <= factor * spread:
             raise Wrong(
                 f"the standard error is {error:.3g}, but the value spreads by {spread:.3g} over "
-                f"{REPEATS} pairs of sets of {count} images at distance {distance:g}"
+                f"{repeats} pairs of sets of {count} and {m} images at distance {distance:g}"
             )
         told.append(f"{error:.3g} where the value spreads by {spread:.3g}")
     return "; ".join(told)
@@ -152,6 +163,7 @@ def every_image_counts(stage: Metric, _: Context) -> str:
                     f"{side} images {rows[0]}, {rows[1]}, … {rows[-1]} of {len(features)} may be "
                     "any others without changing the value: are all rows used?"
                 )
+    _the_end_of_many_counts(stage)
     return f"each tenth, second and third of {MANY[0]} and of {MANY[1]}"
 
 
@@ -234,6 +246,42 @@ def refuses_unusable_features(stage: Metric, _: Context) -> str:
     return f"refused; the fewest images it takes are {least}"
 
 
+def protocol_tells_the_options(stage: Metric, context: Context) -> str:
+    """Values by other options cannot be compared, so they have another protocol."""
+    pair, told = feature_sets(stage, COUNT, 200, 14, 0.25), []
+    known = stage(*pair)
+    for name, option in options(type(stage)).items():
+        if option.io_only or option.kind:
+            continue
+        for value, other in variations(context, context.index_of(stage), option):
+            score = score_or_none(partial(other, *pair))
+            if score is None or score.value == known.value:
+                continue
+            if dict(score.protocol) == dict(known.protocol):
+                raise Wrong(
+                    f"with {name}={value} it gives {score.value:.6g} instead of {known.value:.6g} "
+                    "and the same protocol: scores that cannot be compared would be"
+                )
+            told.append(name)
+            break
+    return f"{', '.join(told)}: another protocol" if told else ""
+
+
+def parts_are_what_their_names_say(stage: Metric, _: Context) -> str:
+    """Images too much alike have precision and lack recall, images too far spread the reverse."""
+    real, fake = feature_sets(stage, COUNT, COUNT, 13, 0)
+    if wants_logits(stage) or not {"precision", "recall"} <= {*stage(real, fake).parts}:
+        return ""
+    for factor, more, less in ((0.3, "precision", "recall"), (3.0, "recall", "precision")):
+        parts = stage(real, factor * fake).parts
+        if parts[more] <= parts[less]:
+            raise Wrong(
+                f"of images spread {factor:g} times as far as real ones {more} is "
+                f"{parts[more]:.3g} and {less} {parts[less]:.3g}: do they have each other's name?"
+            )
+    return "precision and recall"
+
+
 def is_symmetric_if_it_says_so(stage: Metric, _: Context) -> str:
     """The value stays when both sets are swapped, for a metric that declares to be symmetric."""
     if not getattr(stage, "symmetric", False):
@@ -296,12 +344,33 @@ CHECKS: Sequence[Check] = (
     every_feature_counts,
     precisions_agree,
     refuses_unusable_features,
+    protocol_tells_the_options,
+    parts_are_what_their_names_say,
     is_symmetric_if_it_says_so,
     ignores_real_images_if_it_says_so,
     changes_nothing_in_place,
     reads_rows_if_it_says_so,
     *metric_differences.CHECKS,
 )
+
+
+def _the_end_of_many_counts(stage: Metric) -> None:
+    """Raise Wrong where the middle or the end of sets of thousands may be any other images."""
+    real, fake = feature_sets(stage, *HUGE, 15, 0.25)
+    value = stage(real, fake).value
+    for side, features in (("generated", fake), ("real", real)):
+        if side == "real" and stage.ideal is None:
+            continue
+        size = len(features)
+        for part in (slice(size // 2, size * 6 // 10), slice(size * 9 // 10, None)):
+            other = features.clone()
+            other[part] = -3 * other[part] + 2
+            pair = (real, other) if side == "generated" else (other, fake)
+            if stage(*pair).value == value:
+                raise Wrong(
+                    f"{side} images from {part.start} on of {size} may be any others without "
+                    "changing the value: are all rows used?"
+                )
 
 
 def _check_numbers(score: Score, what: str) -> None:
@@ -337,13 +406,13 @@ def _values_of_shuffles(stage: Metric, real: Tensor, fake: Tensor) -> list[float
 
 def _unusable(stage: Metric, real: Tensor, fake: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     """Pairs of sets that a metric has to refuse."""
-    broken = fake.clone()
-    broken[7, 3] = math.nan
-    pairs = {
-        "no generated images": (real, fake[:0]),
-        "a generated image whose features are NaN": (real, broken),
-    }
+    pairs = {"no generated images": (real, fake[:0])}
     if stage.ideal is not None:
-        pairs |= {"no real images": (real[:0], fake)}
-        pairs |= {"a real image whose features are NaN": (broken, fake)}
+        pairs["no real images"] = real[:0], fake
+    for value in (math.nan, math.inf):
+        broken = fake.clone()
+        broken[7, 3] = value
+        pairs[f"a generated image with a feature that is {value}"] = real, broken
+        if stage.ideal is not None:
+            pairs[f"a real image with a feature that is {value}"] = broken, fake
     return pairs

@@ -52,6 +52,7 @@ def moves_away_with_distance(stage: Metric, _: Context) -> str:
         gaps = [abs(value - stage.ideal) for value in values]
         if gaps != sorted(gaps):
             raise Wrong(f"{where} it goes {told}: not away from its ideal {stage.ideal:g}")
+    _single_feature(stage)
     return f"{where} {told}{_sensitivity(stage)}"
 
 
@@ -86,6 +87,16 @@ def _unequal(stage: Metric, ideal: float, count: int) -> None:
                 f"declared unbiased with ideal {ideal:g}, it is {mean:.3g} ± {error:.2g} on "
                 f"average for equal distributions of {n} and {m} images around {shift:g}"
             )
+
+
+def _single_feature(stage: Metric) -> None:
+    """Raise Wrong where sets of one feature, far from each other, score as equal ones do."""
+    if wants_logits(stage):
+        return
+    real, fake = feature_sets(stage, COUNT, COUNT, 21, 0, 1)
+    near, far = stage(real, fake).value, stage(real, fake + 5).value
+    if (near <= far) if stage.higher_is_better else (near >= far):
+        raise Wrong(f"of one feature equal sets score {near:.4g}, and sets 5 apart {far:.4g}")
 
 
 def _biased(stage: Metric, ideal: float) -> str:

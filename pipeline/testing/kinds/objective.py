@@ -29,27 +29,34 @@ from ..problems.networks import (
     usual_network,
 )
 from ..problems.other_device import on_another_device
+from ..problems.turns import in_turn
 from ..same import same, untouched
 from .objective_watched import watched_losses_are_what_their_names_say
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 0.8, 0.95, 1.0], dtype=torch.float64)
 """A time for each image of a batch."""
 LABELS = torch.tensor([3, NO_CLASS, 0, 1, 1, 2])
+LARGE = 150
+"""Images of a large batch, whose losses are compared with those of its images."""
 COUNT = 1024
-"""Images whose noise is looked at: 24,576 numbers, by which a spread of 1.03 is told from 1."""
+"""Images whose noise is looked at: 131,072 numbers, by which a spread of 1.02 is told from 1."""
+NEIGHBOURS, FEW_EQUAL = (1, 2, 3, 7, COUNT // 2), 0.1
+"""How far apart images are whose times are compared, and how many may be equal: of those that are
+drawn from 10 times or more, fewer are."""
 EXACT = 1e-9
 """Relative; what float64 leaves after the worst division by a small rate."""
 
 
 def behaviour(objective: Objective) -> list[object]:
     """Its losses, and what it predicts, with the usual network and three schedules."""
-    answers: list[object] = []
-    for schedule in SCHEDULES.values():
+
+    def answers(schedule: Schedule) -> list[object]:
         values = objective.loss(usual_network, normal_images(), None, schedule, train_draws())
-        answers.append({name: value.detach() for name, value in values.items()})
         x = normal_images(1)
-        answers.append(tuple(objective.predict(usual_network, x, schedule(TIMES), None)))
-    return answers
+        said = objective.predict(usual_network, x, schedule(TIMES), None)
+        return [{name: value.detach() for name, value in values.items()}, tuple(said)]
+
+    return list(in_turn(answers, SCHEDULES.values()))
 
 
 def predictions_add_up_to_x(objective: Objective, _: Context) -> str:
@@ -116,6 +123,17 @@ def loss_is_the_one_scalar_to_differentiate(objective: Objective, _: Context) ->
         assert weight.grad is not None
         require(bool(weight.grad.isfinite().all()), f"the gradient of the network's {name} is nan")
         require(bool((weight.grad != 0).any()), f"the gradient of the network's {name} is 0")
+    for count, channels in ((6, 5), (130, 1)):
+        x0 = normal_images(count=count, channels=channels)
+        answer = torch.full_like(x0, 0.1).requires_grad_()
+        values = losses(objective, lambda *_, answer=answer: answer, x0, preserving)
+        (grad,) = torch.autograd.grad(values["loss"], answer)
+        still = float((grad == 0).double().mean())
+        require(
+            not still,
+            f"of {count} images of {channels} channels {still:.0%} of the network's output has no "
+            "gradient: does all of it count?",
+        )
     return ", ".join(values)
 
 
@@ -147,6 +165,7 @@ def times_and_noise_come_from_draws(objective: Objective, _: Context) -> str:
     objective.loss(again, x0, None, preserving, Draws(1, "train", range(6)))
     require(not same(network.rates.noise, again.rates.noise), "t does not depend on draws")
     require(not same(network.x, again.x), "the noise does not depend on draws")
+    _noise_is_of_its_row(objective)
     return "other draws, other times and noise"
 
 
@@ -248,7 +267,7 @@ def _predicts_from_scaled(objective: Objective, name: str, schedule: Schedule) -
 
 def _trains_on_scaled(objective: Objective, name: str, schedule: Schedule) -> None:
     """Raise Wrong unless ``loss`` shows the network scaled rates, and the x that goes with them."""
-    x0, network = normal_images(count=COUNT), WatchedNetwork()
+    x0, network = normal_images(count=COUNT, side=8), WatchedNetwork()
     objective.loss(network, x0, None, schedule, train_draws(COUNT))
     signal, noise = (rate.reshape(-1, 1, 1, 1) for rate in network.rates)
     off = float((signal**2 + noise**2 - 1).abs().max())
@@ -264,11 +283,36 @@ def _trains_on_scaled(objective: Objective, name: str, schedule: Schedule) -> No
     )
     eps = (network.x - signal * x0) / noise
     require_normal(eps, f"in loss (x / c - signal * x0) / noise, by the rates it shows ({name}),")
+    times = network.rates.noise
+    for apart in NEIGHBOURS:
+        equal = float((times[apart:] == times[:-apart]).double().mean())
+        require(
+            equal < FEW_EQUAL,
+            f"of {COUNT} images {equal:.0%} have the time of the image {apart} before: each should "
+            f"have its own ({name})",
+        )
+
+
+def _noise_is_of_its_row(objective: Objective) -> None:
+    """Raise Wrong where another row of draws changes the noise of other images than its own."""
+    x0, seen = normal_images(count=6), []
+    for rows in (range(6), [0, 1, 2, 99, 4, 5]):
+        network = WatchedNetwork()
+        objective.loss(network, x0, None, preserving, Draws(0, "train", rows))
+        signal, noise = network.rates.over(x0)
+        seen.append((network.x - signal * x0) / noise)
+    for row in range(6):
+        away = relative_difference(seen[1][row], seen[0][row])
+        require(
+            (away > EXACT) == (row == 3),
+            f"with other draws for image 3 the noise of image {row} "
+            + ("is the same" if row == 3 else "is another one: row i of draws is of image i"),
+        )
 
 
 def _mean_of_different_images(objective: Objective) -> str:
     """What was measured. Raises Wrong unless the loss of a batch is the mean of its images' own."""
-    x0, network = normal_images(), WatchedNetwork()
+    x0, network = normal_images(count=LARGE), WatchedNetwork()
     whole = losses(objective, network, x0, preserving)
     noise, parts = network.rates.noise, []
     for row in range(len(x0)):
@@ -281,7 +325,7 @@ def _mean_of_different_images(objective: Objective) -> str:
             math.isclose(float(value), mean, rel_tol=1e-6, abs_tol=1e-9),
             f"{name} is {float(value):.4g}, the mean of the images' own is {mean:.4g}",
         )
-    return "of equal images and of different ones"
+    return f"of equal images and of {LARGE} different ones"
 
 
 def _passed_on(network: WatchedNetwork, label: Tensor | None, where: str) -> None:

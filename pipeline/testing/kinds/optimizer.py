@@ -18,6 +18,8 @@ STEPS = 200
 """Steps in which the quadratic has to fall."""
 FACTORS = (0.75, 0.5, 0.1, 1e-3)
 """Of the full learning rate, at which steps are compared with the full one."""
+SOME, LATE = 30, 150
+"""Steps after which a step is looked at once more."""
 TARGET = 0.5
 """Where the quadratic is least; the weights start further from 0, so decay helps."""
 
@@ -74,6 +76,7 @@ def obeys_the_learning_rate(stage: Optimizer, _: Context) -> str:
                     f"at {factor:g} of the full rate a step is {away:.3g} away from "
                     f"{factor:g} of the full one, {full:.3g} at most: it should be in proportion"
                 )
+    _in_proportion_later(stage)
     return (
         f"steps of {full:.3g} at the full rate, 0 at none, in proportion at {len(FACTORS)} others"
     )
@@ -86,6 +89,14 @@ def moves_every_parameter(stage: Optimizer, _: Context) -> str:
     for old, new in zip(before, after, strict=True):
         if torch.equal(old.detach(), new):
             raise Wrong(f"the parameter of shape {tuple(old.shape)} stays as it is")
+    problem = _Quadratic(stage, torch.float64)
+    earlier = problem.run(LATE)
+    for step in (LATE, LATE + 1, LATE + 2):
+        later = problem.run(1)
+        for one, next_one in zip(earlier, later, strict=True):
+            if torch.equal(one, next_one):
+                raise Wrong(f"in step {step} the parameter of shape {tuple(one.shape)} stays")
+        earlier = later
     return f"{len(after)} shapes, from () to {tuple(after[-1].shape)}"
 
 
@@ -194,6 +205,24 @@ class _Quadratic:
         return _copies(self.parameters)
 
 
+def _in_proportion_later(stage: Optimizer) -> None:
+    """Raise Wrong unless a step after some others is proportional to the learning rate too."""
+    moves = []
+    for factor in (1.0, 0.5):
+        problem = _Quadratic(stage, torch.float64)
+        before = problem.run(SOME)
+        for group in problem.optimizer.param_groups:
+            group["lr"] *= factor
+        moves.append([new - old for old, new in zip(before, problem.run(1), strict=True)])
+    for whole, half in zip(*moves, strict=True):
+        away, full = (float(x.abs().max()) for x in (half - whole / 2, whole))
+        if away > 1e-6 * full:
+            raise Wrong(
+                f"after {SOME} steps one at half of the full rate is {away:.3g} away from half of "
+                f"the full one, {full:.3g} at most: it should be in proportion"
+            )
+
+
 def _first_step(stage: Optimizer, factor: float) -> list[Tensor]:
     """How each weight moves in the first step, with the groups' full rates times a factor."""
     problem = _Quadratic(stage, torch.float64)
@@ -214,8 +243,9 @@ def _parameters(dtype: torch.dtype) -> list[nn.Parameter]:
         (32, 20),
         (20, 3, 3, 3),
         (70,),
-        *[(5,)] * 20,
+        *[(5,)] * 40,
         (18, 70),
+        (130, 128),
     )
     starts = [torch.rand(shape, generator=draw).to(dtype) + 2 * TARGET for shape in shapes]
     return [nn.Parameter(start) for start in starts]

@@ -14,6 +14,7 @@ from ...errors import InputError
 from ...plugin.data import Preprocessor
 from ..context import Check, Context, Wrong
 from ..problems.spots import spots
+from ..problems.turns import in_turn
 from ..same import same, untouched
 
 SIZES = ((32, 32), (33, 47), (64, 24), (15, 97))
@@ -22,7 +23,7 @@ SIZES = ((32, 32), (33, 47), (64, 24), (15, 97))
 
 def behaviour(stage: Preprocessor) -> list[Tensor | str]:
     """What comes of every size; a size that is refused counts with its message."""
-    return [_result(stage, image) for image in _images()]
+    return in_turn(lambda image: _result(stage, image), _images())
 
 
 def makes_images_of_images(stage: Preprocessor, _: Context) -> str:
@@ -51,6 +52,12 @@ def keeps_images_apart(stage: Preprocessor, _: Context) -> str:
             "the same image gives another result after other images: it keeps something from "
             "call to call, or draws random numbers"
         )
+    for seed, wanted in enumerate(alone):  # images that are gone leave their memory to the next
+        if not same(_result(stage, to_tensor(_picture(32, 48, seed))), wanted):
+            raise Wrong(
+                "after an image that is gone another one gives another result: is it known "
+                "by where it was in memory?"
+            )
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda image: _result(stage, image), images * 4))
     if not same(together, alone * 4):

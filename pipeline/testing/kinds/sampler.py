@@ -14,7 +14,14 @@ from ...plugin.contracts import Sampler, Schedule
 from ...plugin.draws import Draws
 from ...plugin.values import CLEAN, Prediction, Rates
 from ..context import Check, Context, Wrong, require
-from ..problems.analytic import SCHEDULES, GaussianData, karras, noisy_levels, preserving
+from ..problems.analytic import (
+    SCHEDULES,
+    GaussianData,
+    karras,
+    noisy_levels,
+    preserving,
+    widest,
+)
 from ..problems.denoisers import (
     NoDraws,
     RoundedDraws,
@@ -26,28 +33,39 @@ from ..problems.denoisers import (
 )
 from ..problems.forms import forms
 from ..problems.other_device import on_another_device
+from ..problems.turns import in_turn
 from ..same import same, untouched
 from . import sampler_convergence
 
+Levels = list[Rates[float]]
+
 IMAGE = 0.7
 """The one image of data without variance."""
+EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
+"""Schedules whose lowest level has hardly any noise."""
+FAR = (50.0, -2000.0)
+"""Means of data far from 0."""
 COUNTS = (1, 2, 3, 4, 5, 8, 13, 20, 21, 33)
 """Numbers of noisy levels: the smallest, even and odd ones, and more than usual."""
 
 
 def behaviour(sampler: Sampler) -> object:
     """Where it gets on a mixture, to a noisy and to the clean level, and what it declares."""
-    ends = []
-    for schedule in (preserving, karras):
-        for levels in (noisy_levels(schedule, 7), [*noisy_levels(schedule, 4), CLEAN]):
-            x = start_noise(3, 1, 2, 3) * levels[0].c
-            ends.append(sampler(mixture().denoise, x, levels, sample_draws(3)))
+    paths = [
+        levels
+        for schedule in (preserving, karras)
+        for levels in (noisy_levels(schedule, 7), [*noisy_levels(schedule, 4), CLEAN])
+    ]
+    x = start_noise(3, 1, 2, 3)
+    ends = in_turn(
+        lambda levels: sampler(mixture().denoise, x * levels[0].c, levels, sample_draws(3)), paths
+    )
     return ends, sampler.order, [sampler.nfe(n) for n in (1, 4, 10)]
 
 
 def costs_what_it_declares(sampler: Sampler, _: Context) -> str:
     """``nfe(n)`` is what n noisy levels and the clean one cost."""
-    for count in (*COUNTS, 10, 50, 100):
+    for count in (*COUNTS, 10, 50, 100, 1000):
         denoise = WatchedDenoiser(mixture().denoise)
         _end(sampler, denoise, _to_clean(preserving, count))
         declared = sampler.nfe(count)
@@ -80,7 +98,7 @@ def arrives_at_the_last_level(sampler: Sampler, _: Context) -> str:
     """Where all images are one, x keeps its eps, and its rates are those of the last level."""
     if sampler.order is None:
         return ""
-    for name, schedule in SCHEDULES.items():
+    for name, schedule in {**SCHEDULES, **EXTREMES}.items():
         levels, eps = noisy_levels(schedule, 20), start_noise(4, 1, 3, 3)
         path = [rates.signal * IMAGE + rates.noise * eps for rates in levels]
         end = sampler(_one_image, path[0], levels, NoDraws())
@@ -118,13 +136,13 @@ def draws_if_and_only_if_it_has_no_order(sampler: Sampler, _: Context) -> str:
 
 def keeps_images_apart(sampler: Sampler, _: Context) -> str:
     """An image does not depend on the size of the batch, nor on who else is in it."""
-    size = 37
+    size = 131
     for count in (6, 25):
         levels = _to_clean(preserving, count)
         x = start_noise(size, 1, 3, 3) * levels[0].c
         x[3] *= 3  # as another prompt or a brighter picture would be
         whole = sampler(mixture().denoise, x, levels, Draws(0, "sample", range(size)))
-        for rows in ([0], [3], [36, 2, 5, 17, 1], [9, 24]):
+        for rows in ([0], [3], [size - 1, 2, 5, 17, 1], [9, 24], [4, *range(6, size)]):
             part = sampler(mixture().denoise, x[rows], levels, Draws(0, "sample", rows))
             away = float((part - whole[rows]).abs().max())
             require(
@@ -149,21 +167,23 @@ def keeps_images_apart(sampler: Sampler, _: Context) -> str:
 
 
 def clips_nothing(sampler: Sampler, _: Context) -> str:
-    """Data that lie 50 away from 0 come out as the same data around 0, 50 away."""
+    """Data that lie far from 0 come out as the same data around 0, as far away."""
     for name, schedule in SCHEDULES.items():
         levels, z = noisy_levels(schedule, 20), start_noise(4, 1, 3, 3)
-        ends = []
-        for shift in (0.0, 50.0):
-            data = GaussianData([shift], [[0.25]])
-            end = sampler(data.denoise, data.draw(z, levels[0]), levels, sample_draws(4))
-            ends.append(end - levels[-1].signal * shift)
-        away = float((ends[0] - ends[1]).abs().max())
-        require(
-            away < 0.1,
-            f"images around 50 come out {away:.3g} off: a sampler knows no range of values and "
-            f"clips nothing ({name})",
-        )
-    return "values around 50 come out right"
+
+        def end(mean: float, z: Tensor = z, levels: Levels = levels) -> Tensor:
+            data = GaussianData([mean], [[0.25]])
+            x = sampler(data.denoise, data.draw(z, levels[0]), levels, sample_draws(4))
+            return x - levels[-1].signal * mean
+
+        for mean in FAR:
+            away = float((end(0.0) - end(mean)).abs().max())
+            require(
+                away < 0.1,
+                f"images around {mean:g} come out {away:.3g} off: a sampler knows no range of "
+                f"values and clips nothing ({name})",
+            )
+    return f"values around {' and '.join(f'{mean:g}' for mean in FAR)} come out right"
 
 
 def keeps_shape_and_dtype(sampler: Sampler, _: Context) -> str:
@@ -172,7 +192,7 @@ def keeps_shape_and_dtype(sampler: Sampler, _: Context) -> str:
     x = (start_noise(2, 3, 4, 5) * levels[0].c).float()
     ends = []
     for dtype in (torch.float32, torch.float64):
-        denoise = WatchedDenoiser(squash, RoundedDraws(0, "sample", range(2)))
+        denoise = WatchedDenoiser(squash, RoundedDraws(0, "sample", range(2)), dtype=dtype)
         end = sampler(denoise, x.to(dtype), levels, denoise.draws)
         require(end.dtype == dtype, f"x of {dtype} becomes {end.dtype}")
         require(end.shape == x.shape, f"x {tuple(x.shape)} becomes {tuple(end.shape)}")
@@ -232,7 +252,7 @@ def _one_image(x: Tensor, rates: Rates[float]) -> Prediction:
     return Prediction(x0, (x - rates.signal * x0) / rates.noise)
 
 
-def _end(sampler: Sampler, denoise: WatchedDenoiser, levels: list[Rates[float]]) -> Tensor:
+def _end(sampler: Sampler, denoise: WatchedDenoiser, levels: Levels) -> Tensor:
     x = start_noise(4, 1, 3, 3) * levels[0].c
     end: object = sampler(denoise, x, levels, denoise.draws)
     if not isinstance(end, Tensor):
@@ -240,6 +260,6 @@ def _end(sampler: Sampler, denoise: WatchedDenoiser, levels: list[Rates[float]])
     return end
 
 
-def _to_clean(schedule: Schedule, count: int) -> list[Rates[float]]:
+def _to_clean(schedule: Schedule, count: int) -> Levels:
     """So many noisy levels, and the clean one."""
     return [*noisy_levels(schedule, count)[:count], CLEAN]

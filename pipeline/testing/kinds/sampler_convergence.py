@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -16,8 +17,6 @@ from ..problems.analytic import (
     SCHEDULES,
     GaussianData,
     MixtureData,
-    Sizes,
-    even,
     exploding,
     irregular,
     karras,
@@ -29,6 +28,10 @@ from ..problems.analytic import (
 )
 from ..problems.chance import require_normal
 from ..problems.denoisers import NoDraws, gaussian, mixture, sample_draws, start_noise
+
+Path = list[Rates[float]]
+Paths = Callable[[int], Path]
+"""From a number of steps to the levels."""
 
 STEPS = (64, 128, 256)
 """Numbers of steps between which the order is measured."""
@@ -51,8 +54,11 @@ def has_its_declared_order(sampler: Sampler, _: Context) -> str:
     """The error against the exact solution of the ODE falls as it says."""
     if sampler.order is None:
         return ""
-    slopes = [_slope(sampler, *problem, gaussian()) for problem in SCHEDULES.items()]
-    slopes.append(_slope(sampler, "VP, a mixture", preserving, mixture()))
+    slopes = [
+        _slope(sampler, name, gaussian(), partial(noisy_levels, schedule))
+        for name, schedule in SCHEDULES.items()
+    ]
+    slopes.append(_slope(sampler, "VP, a mixture", mixture(), partial(noisy_levels, preserving)))
     return f"{sampler.order} declared, {min(slopes):.2f} measured"
 
 
@@ -60,10 +66,13 @@ def keeps_its_order_with_uneven_steps(sampler: Sampler, _: Context) -> str:
     """Levels come in any spacing: every second step twice as large, or all of random size."""
     if sampler.order is None:
         return ""
-    schedules = {"VP, uneven steps": preserving, "VE, uneven steps": exploding}
-    slopes = [_slope(sampler, *problem, gaussian(), uneven) for problem in schedules.items()]
-    random = "VP, random steps", preserving, gaussian(), irregular
-    slopes.append(_slope(sampler, *random, slack=0.5))  # the constant differs with every count
+    slopes = [
+        _slope(sampler, where, gaussian(), partial(noisy_levels, schedule, sizes=uneven))
+        for where, schedule in (("VP, uneven steps", preserving), ("VE, uneven steps", exploding))
+    ]
+    random = partial(noisy_levels, preserving, sizes=irregular)
+    # The constant of the error differs with every count.
+    slopes.append(_slope(sampler, "VP, random steps", gaussian(), random, slack=0.5))
     return f"{min(slopes):.2f} measured"
 
 
@@ -71,24 +80,55 @@ def keeps_its_order_to_the_clean_level(sampler: Sampler, _: Context) -> str:
     """The image at the end is what the exact solution's last noisy level shows of x0."""
     if sampler.order is None:
         return ""
-    problem = "VP, to the clean level", preserving, mixture()
-    return f"{_slope(sampler, *problem, clean=True):.2f} measured"
+    slope = _slope(
+        sampler,
+        "VP, to the clean level",
+        mixture(),
+        lambda count: [*noisy_levels(preserving, count), CLEAN],
+    )
+    return f"{slope:.2f} measured"
+
+
+def begins_at_any_level(sampler: Sampler, _: Context) -> str:
+    """From the middle of the levels it follows the ODE as from the first, by many steps or one."""
+    if sampler.order is None:
+        return ""
+    slopes = []
+    for name, schedule in SCHEDULES.items():
+
+        def half(count: int, schedule: Schedule = schedule) -> Path:
+            return noisy_levels(schedule, count)[count // 2 :]
+
+        slopes.append(_slope(sampler, f"{name}, from the middle", gaussian(), half))
+        for first in (0, 32, 62):
+            path = noisy_levels(schedule, 64)[first : first + 2]
+            _no_worse_than_euler(sampler, path, f"one step from level {first} of 64, {name}")
+    return f"{min(slopes):.2f} measured from the middle"
+
+
+def goes_upwards_if_it_is_of_first_order(sampler: Sampler, _: Context) -> str:
+    """From little noise to much it follows the ODE too: inversion runs it so."""
+    if sampler.order != 1:
+        return ""
+    slopes = []
+    for name, schedule in SCHEDULES.items():
+
+        def upwards(count: int, schedule: Schedule = schedule) -> Path:
+            return noisy_levels(schedule, count)[::-1]
+
+        slopes.append(_slope(sampler, f"{name}, upwards", gaussian(), upwards))
+    return f"{min(slopes):.2f} measured"
 
 
 def is_no_worse_than_euler_at_few_steps(sampler: Sampler, _: Context) -> str:
     """At 8 to 20 steps the error is that of Euler's method, or little more; usually less."""
     if sampler.order is None:
         return ""
-    worst, data = 0.0, mixture()
-    for name, schedule in {**SCHEDULES, "VE from sigma 80": karras}.items():
-        for count in FEW:
-            own, euler = (_error(s, schedule, count, data) for s in (sampler, _euler))
-            require(
-                own < WORSE * euler,
-                f"{count} steps end {own:.2g} away from the exact solution, those of Euler "
-                f"{euler:.2g} ({name}): are the weights right for large steps?",
-            )
-            worst = max(worst, own / euler)
+    worst = max(
+        _no_worse_than_euler(sampler, noisy_levels(schedule, count), f"{count} steps, {name}")
+        for name, schedule in {**SCHEDULES, "VE from sigma 80": karras}.items()
+        for count in FEW
+    )
     return f"at most {worst:.2f} times the error of Euler's method"
 
 
@@ -160,6 +200,8 @@ CHECKS: Sequence[Check] = (
     has_its_declared_order,
     keeps_its_order_with_uneven_steps,
     keeps_its_order_to_the_clean_level,
+    begins_at_any_level,
+    goes_upwards_if_it_is_of_first_order,
     is_no_worse_than_euler_at_few_steps,
     reaches_the_exact_distribution,
     has_the_exact_variance,
@@ -168,54 +210,51 @@ CHECKS: Sequence[Check] = (
 
 
 def _slope(
-    sampler: Sampler,
-    name: str,
-    schedule: Schedule,
-    data: GaussianData | MixtureData,
-    sizes: Sizes = even,
-    clean: bool = False,
-    slack: float = 0.2,
+    sampler: Sampler, where: str, data: GaussianData | MixtureData, paths: Paths, slack: float = 0.2
 ) -> float:
-    """The order that is measured. Raises Wrong unless it is near the declared one."""
+    """The order that is measured on the paths of STEPS. Raises Wrong unless it is the declared."""
     declared = sampler.order or 0
-    errors = [_error(sampler, schedule, count, data, sizes, clean) for count in STEPS]
+    errors = [_error(sampler, data, paths(count)) for count in STEPS]
     if errors[-1] < 1e-11:  # exact but for rounding
         return float(declared)
     require(
         errors[-1] < 0.1,
         f"{STEPS[-1]} steps end {errors[-1]:.2g} away from the exact solution of the ODE, which "
-        f"more steps do not mend ({name})",
+        f"more steps do not mend ({where})",
     )
     slope = order_of(errors, STEPS)
     told = ", ".join(f"{error:.1e} at {count}" for error, count in zip(errors, STEPS, strict=True))
     require(
         slope >= declared - slack,
-        f"order {declared} is declared and {slope:.2f} measured: error {told} steps ({name})",
+        f"order {declared} is declared and {slope:.2f} measured: error {told} steps ({where})",
     )
     return slope
 
 
+def _no_worse_than_euler(sampler: Sampler, path: Path, where: str) -> float:
+    """How many times the error of Euler's method its own is. Raises Wrong where it is too many."""
+    own, euler = (_error(s, mixture(), path) for s in (sampler, _euler))
+    require(
+        own < WORSE * euler,
+        f"it ends {own:.2g} away from the exact solution, Euler's method {euler:.2g} ({where}): "
+        "are the weights right for large steps?",
+    )
+    return own / euler
+
+
 def _error(
-    sampler: Sampler | Callable[..., Tensor],
-    schedule: Schedule,
-    count: int,
-    data: GaussianData | MixtureData,
-    sizes: Sizes = even,
-    clean: bool = False,
+    sampler: Sampler | Callable[..., Tensor], data: GaussianData | MixtureData, path: Path
 ) -> float:
     """How far the end is from the exact solution, root mean square.
 
-    With ``clean`` the clean level follows, and the solution is what the last noisy one shows of x0.
+    At the clean level the solution is what the level before it shows of x0.
     """
-    z, levels = (
-        start_noise(4, len(data.at(Rates(1.0, 1.0))[0]), 4, 4),
-        noisy_levels(schedule, count, sizes),
-    )
-    exact = data.draw(z, levels[-1])
-    if clean:
-        exact = data.denoise(exact, levels[-1]).x0
-    path = [*levels, CLEAN] if clean else levels
-    end = sampler(data.denoise, data.draw(z, levels[0]), path, NoDraws())
+    z = start_noise(4, len(data.at(Rates(1.0, 1.0))[0]), 4, 4)
+    if path[-1] == CLEAN:
+        exact = data.denoise(data.draw(z, path[-2]), path[-2]).x0
+    else:
+        exact = data.draw(z, path[-1])
+    end = sampler(data.denoise, data.draw(z, path[0]), path, NoDraws())
     return float((end - exact).square().mean().sqrt())
 
 

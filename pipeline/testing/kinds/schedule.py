@@ -11,16 +11,20 @@ from ...plugin.contracts import Schedule
 from ...plugin.values import MAX_LOG_SNR, Rates
 from ..context import Check, Context, Wrong, require
 from ..problems.other_device import on_another_device
+from ..problems.turns import in_turn
 from ..same import same, untouched
 
 DTYPES = (torch.float64, torch.float32)
+LONG = 5000
+"""How often six times are repeated, for a long t."""
 DIGITS = 0.01
 """How far a rate in float32 may be from that in float64, of itself: 0.02 of log-SNR."""
 
 
-def behaviour(schedule: Schedule) -> tuple[Tensor, ...]:
-    """The rates at 33 times."""
-    return tuple(schedule(torch.linspace(0, 1, 33, dtype=torch.float64)))
+def behaviour(schedule: Schedule) -> list[tuple[Tensor, ...]]:
+    """The rates at 33 times, and at as many others."""
+    t = torch.linspace(0, 1, 33, dtype=torch.float64)
+    return in_turn(lambda times: tuple(schedule(times)), [t, t**2])
 
 
 def log_snr_falls(schedule: Schedule, _: Context) -> str:
@@ -59,13 +63,13 @@ def keeps_shape_and_dtype(schedule: Schedule, _: Context) -> str:
     for dtype in DTYPES:
         t = _grid(dtype)[1:7]
         whole = _rates(schedule, t)
-        long = _rates(schedule, t.repeat(1000))
+        long = _rates(schedule, t.repeat(LONG))
         strided = _rates(schedule, t.repeat_interleave(2)[::2])
         for name, rate, many, apart in zip(("signal", "noise"), whole, long, strided, strict=True):
             require(
-                same(many, rate.repeat(1000), rounding=8) and same(apart, rate, rounding=8),
-                f"{name} of 6,000 times, or of every second one of a tensor, differs from the "
-                "same times in a row",
+                same(many, rate.repeat(LONG), rounding=8) and same(apart, rate, rounding=8),
+                f"{name} of {6 * LONG:,} times, or of every second one of a tensor, differs from "
+                "that of the same times in a row",
             )
         for shape in [(), (1,), (2, 3), (6, 1, 1)]:
             part = t[: torch.Size(shape).numel()].reshape(shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from ...plugin.values import Rates
 from ...recipe.build import build_stage
 from ..context import Check, Context, Wrong, require
 from ..problems.analytic import SCHEDULES, karras, widest
+from ..problems.turns import in_turn
 from ..same import same
 
 STEPS = (1, 2, 3, 7, 20, 21, 50, 333, 1000)
@@ -24,7 +26,8 @@ EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
 
 def behaviour(spacing: Spacing) -> list[Tensor | str]:
     """The times for three schedules; what is refused counts with its message."""
-    return [_times(spacing, schedule, n) for schedule in SCHEDULES.values() for n in (1, 2, 7)]
+    cases = product(SCHEDULES.values(), (1, 2, 7))
+    return in_turn(lambda case: _times(spacing, *case), cases)
 
 
 def takes_schedules(spacing: Spacing, context: Context) -> str:

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from ...plugin.contracts import Upsampler
 from ..context import Check, Context, Wrong, require
 from ..problems.forms import forms
-from ..problems.gradients import disturb, gradients_reach_all, inputs_matter
+from ..problems.gradients import (
+    derivative_is_right,
+    disturb,
+    gradients_reach_all,
+    inputs_matter,
+)
 from ..problems.other_device import on_another_device
 from ..same import same, untouched
 
@@ -63,6 +68,7 @@ def every_output_pixel_is_made_of_the_input(upsampler: Upsampler, _: Context) ->
     require(not still.any(), f"{still.double().mean():.0%} of the output is the same for any input")
     inputs_matter(module, _features(1, 3, 6, 5).double())
     inputs_matter(disturb(_fresh(upsampler, 40)).double().eval(), _features(1, 40, 2, 3).double())
+    inputs_matter(module, _features(1, 3, 45, 70).double())
     return "each of 2×2, and each input pixel"
 
 
@@ -88,7 +94,9 @@ def gradients_reach_every_parameter(upsampler: Upsampler, _: Context) -> str:
     if not any(p.requires_grad for p in module.parameters()):
         return "it has no parameters"
     out = module.train()(_features(2, 3, 4, 6).double())
-    return f"{gradients_reach_all(module, out):,} numbers"
+    count = gradients_reach_all(module, out)
+    derivative_is_right(module, _features(2, 3, 4, 6).double())
+    return f"{count:,} numbers"
 
 
 def keeps_images_apart(upsampler: Upsampler, _: Context) -> str:

@@ -28,6 +28,9 @@ def require_normal(values: Tensor, what: str, *, standard: bool = True) -> str:
     """
     if values.ndim > 1 and len(values) >= ROWS:
         _require_free_rows(values.detach().double().flatten(1), what)
+        _require_free_neighbours(values.detach().double(), what)
+        if values.ndim == 4:
+            _require_free_means(values.detach().double(), what)
     x = values.detach().double().flatten()
     count, bound = len(x), NormalDist().inv_cdf(1 - FALSE_ALARM / 2)
     if standard:
@@ -52,6 +55,34 @@ def require_normal(values: Tensor, what: str, *, standard: bool = True) -> str:
         f"numbers, where chance leaves {most:.2g}",
     )
     return f"{away:.1g}"
+
+
+def _require_free_neighbours(values: Tensor, what: str) -> None:
+    """Raise Wrong where numbers beside each other along an axis are correlated."""
+    x = (values - values.mean()) / values.std()
+    bound = NormalDist().inv_cdf(1 - FALSE_ALARM / 2)
+    for axis, name in zip(range(x.dim()), ("image", "channel", "row", "column"), strict=False):
+        for apart in range(1, min(x.shape[axis], 3)):
+            size = x.shape[axis] - apart
+            products = x.narrow(axis, 0, size) * x.narrow(axis, apart, size)
+            found = float(products.mean())
+            require(
+                abs(found) < bound / math.sqrt(products.numel()),
+                f"{what}: numbers {apart} {name} apart are correlated by {found:.2g}; they should "
+                "be independent",
+            )
+
+
+def _require_free_means(values: Tensor, what: str) -> None:
+    """Raise Wrong where the means of channels (N, C, H, W) vary by more than 1 / (H W)."""
+    means = ((values - values.mean()) / values.std()).mean((2, 3))
+    spread = float(means.square().mean()) * values[0, 0].numel()
+    bound = NormalDist().inv_cdf(1 - FALSE_ALARM / 2) * math.sqrt(2 / means.numel())
+    require(
+        abs(spread - 1) < bound,
+        f"{what}: the means of channels vary by {spread:.3g} of what those of independent numbers "
+        "do: is a part of the noise common to a channel's pixels?",
+    )
 
 
 def _require_free_rows(rows: Tensor, what: str) -> None:

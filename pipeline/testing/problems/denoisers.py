@@ -22,7 +22,9 @@ class WatchedDenoiser:
     draws: Draws = field(default_factory=lambda: sample_draws(4))
     """What the sampler is to draw from, at the same time."""
     said: list[Prediction] = field(default_factory=list)
-    shape: torch.Size | None = None
+    dtype: torch.dtype = torch.float64
+    """Of the x that the sampler is given."""
+    first: Tensor | None = None
 
     def __call__(self, x: Tensor, rates: Rates[float]) -> Prediction:
         """Evaluate once. Raises Wrong for what no network could answer."""
@@ -35,8 +37,9 @@ class WatchedDenoiser:
             f"it asks the network about the clean level {rates.signal, rates.noise}, where there "
             "is no noise to predict: the step to it ends in x0",
         )
-        self.shape = self.shape or x.shape
-        require(x.shape == self.shape, f"it calls denoise with x {tuple(x.shape)}")
+        self.first = x if self.first is None else self.first
+        require(x.shape == self.first.shape, f"it calls denoise with x {tuple(x.shape)}")
+        require(x.dtype == self.dtype, f"it calls denoise with x of {x.dtype}, given {self.dtype}")
         self.said.append(self.denoise(x, rates))
         return self.said[-1]
 

@@ -24,6 +24,8 @@ from ...plugin.stage import options_of
 
 COPIED = 32 * 2**20
 """Bytes of a folder up to which its files are copied; those of a larger one are linked to."""
+SIDE = 320
+"""Height and width of bitmaps: 300 kB, of which a part would be read by whoever reads a part."""
 FILES = 50_000
 """A folder with more files is not copied."""
 
@@ -68,12 +70,15 @@ def folder_copy(stage: Dataset) -> Iterator[FolderCopy | None]:
         yield FolderCopy(type(stage)(**given), original, root)
 
 
-def bitmaps(path: Path) -> tuple[bytes, bytes]:
-    """An image file's picture as a bitmap, and the same with one other pixel: as many bytes."""
-    pixels = np.array(open_rgb(path))
-    before = _bitmap(pixels)
-    pixels[0, -1, 0] ^= 1
-    return before, _bitmap(pixels)
+def bitmaps(path: Path) -> list[bytes]:
+    """An image file's picture as a large bitmap, and others as large with one other pixel."""
+    pixels = np.array(open_rgb(path).resize((SIDE, SIDE)))
+    found = [_bitmap(pixels)]
+    for place in ((0, -1, 0), (SIDE // 2, SIDE // 3, 1), (-1, 1, 2)):
+        changed = pixels.copy()
+        changed[place] ^= 1
+        found.append(_bitmap(changed))
+    return found
 
 
 ORDERS: dict[str, Callable[[str], Any]] = {

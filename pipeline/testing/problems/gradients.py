@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from ..context import require
 
+STEP, WRONG = 1e-6, 1e-4
+"""How far parameters are moved for a difference, and what it may miss of the gradient's length."""
 NOISE = 0.02
 """Added to every parameter: many layers start as 0, and then hide what is behind them."""
 
@@ -34,6 +38,42 @@ def gradients_reach_all(module: nn.Module, out: Tensor) -> int:
             require(bool((grad != 0).any()), f"the gradient of {name} is 0 everywhere")
             count += parameter.numel()
     return count
+
+
+def derivative_is_right(module: nn.Module, x: Tensor, *others: object) -> None:
+    """Raise Wrong unless the gradient, of parameters and x, is how the answer changes with them.
+
+    In evaluation mode, float64, along one direction of all of them: what is detached is missing.
+    """
+    moved = [x.clone(), *(p.detach() for p in module.parameters() if p.requires_grad)]
+    draw = torch.Generator().manual_seed(2)
+    ways = [torch.randn(p.shape, generator=draw).to(p) for p in moved]
+    inputs = moved[0].requires_grad_()
+    trained = [inputs, *(p for p in module.parameters() if p.requires_grad)]
+
+    def total() -> Tensor:
+        out: Tensor = module.eval()(inputs, *others)
+        return (out * _weights(out)).sum()
+
+    grads = torch.autograd.grad(total(), trained, allow_unused=True)
+    known = sum(
+        float((grad * way).sum()) for grad, way in zip(grads, ways, strict=True) if grad is not None
+    )
+    ends = []
+    with torch.no_grad():
+        for move in (STEP, -2 * STEP):
+            for parameter, way in zip(trained, ways, strict=True):
+                parameter += move * way
+            ends.append(float(total()))
+        for parameter, way in zip(trained, ways, strict=True):
+            parameter += STEP * way
+    found = (ends[0] - ends[1]) / (2 * STEP)
+    scale = math.sqrt(sum(float(g.square().sum()) for g in grads if g is not None))
+    require(
+        abs(found - known) <= WRONG * scale,
+        f"along one direction the answer changes by {found:.4g} and its gradient says {known:.4g}: "
+        "is a part of it detached, or computed without gradient?",
+    )
 
 
 def inputs_matter(module: nn.Module, x: Tensor, *others: object) -> None:

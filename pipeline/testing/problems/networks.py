@@ -107,10 +107,13 @@ def relative_difference(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().max() / b.abs().max().clamp(min=1))
 
 
-def normal_images(seed: int = 0, count: int = 6) -> Tensor:
-    """Images of normal numbers, the same for the same seed."""
+def normal_images(
+    seed: int = 0, count: int = 6, channels: int = 2, side: int | None = None
+) -> Tensor:
+    """Images of normal numbers, the same for the same seed; 3×4, or square."""
     draw = torch.Generator().manual_seed(seed)
-    return torch.randn(count, 2, 3, 4, dtype=torch.float64, generator=draw)
+    size = (side, side) if side else (3, 4)
+    return torch.randn(count, channels, *size, dtype=torch.float64, generator=draw)
 
 
 def train_draws(count: int = 6) -> Draws:

@@ -98,3 +98,14 @@ class FlipsTheFirst(HorizontalFlip):
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         return torch.cat([super().__call__(images, draws)[:128], images[128:]])
+
+
+@stage
+class EveryOtherStep(HorizontalFlip):
+    """Two steps after each other mirror the same images."""
+
+    caught_by: ClassVar = "is random"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        again = Draws(draws.seed, draws.purpose, draws.rows, draws.step // 2)
+        return super().__call__(images, again)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import dropout, silu
 
-from pipeline import NO_CLASS, stage
+from pipeline import NO_CLASS, Rates, stage
 
 
 class Network(nn.Module):
@@ -279,3 +279,61 @@ class MixesLargeBatches(Made):
     class network(Network):
         def between(self, x):
             return x - 0.1 * x.mean(0, keepdim=True) if len(x) > 10 else x
+
+
+@stage
+class BlindToLittleNoise(Made):
+    """Noise below 0.02 is 0.02 to it."""
+
+    caught_by: ClassVar = "image and rates matter"
+
+    class network(Network):
+        def see(self, rates, label):
+            return super().see(Rates(rates.signal, rates.noise.clamp(min=0.02)), label)
+
+
+@stage
+class FirstLabelForAll(Made):
+    """Where the first two labels are one, it takes all for one."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    class network(Network):
+        def see(self, rates, label):
+            if label is not None and len(label) > 1 and label[0] == label[1]:
+                label = label[:1].expand(len(label))
+            return super().see(rates, label)
+
+
+@stage
+class DetachedSkip(Made):
+    """A skip connection is detached: the layers before it learn from the rest alone."""
+
+    caught_by: ClassVar = "gradients reach every parameter"
+
+    class network(Network):
+        def between(self, x):
+            return x + 0.5 * x.detach()
+
+
+@stage
+class LosesWideColumns(Made):
+    """Beyond 128 columns it gives the last one again."""
+
+    caught_by: ClassVar = "keeps shape and dtype"
+
+    class network(Network):
+        def forward(self, x, rates, label=None):
+            out = super().forward(x, rates, label)
+            return torch.cat([out[..., :128], out[..., 127:128].expand_as(out)[..., 128:]], -1)
+
+
+@stage
+class GreyLearnsNothing(Made):
+    """A network for one channel trains its last layer only."""
+
+    caught_by: ClassVar = "gradients reach every parameter"
+
+    class network(Network):
+        def between(self, x):
+            return x.detach() if self.leave.out_channels == 1 else x

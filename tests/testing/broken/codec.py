@@ -180,3 +180,57 @@ class BrightensLargeImages(Pixels):
     def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
         images = super().decode(x0, state)
         return images.clamp(max=254) + 1 if x0.shape[-2] > 64 else images
+
+
+@stage
+class DecodesTheFirst(Pixels):
+    """Beyond the 256th image of a batch it decodes to black."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        images = super().decode(x0, state)
+        return torch.cat([images[:256], images[256:] * 0])
+
+
+@stage
+class TurnsGreyRound(Pixels):
+    """Images of one channel come back inverted."""
+
+    caught_by: ClassVar = "round trip"
+
+    def decode(self, x0: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        images = super().decode(x0, state)
+        return 255 - images if images.shape[1] == 1 else images
+
+
+@stage
+class FitsAThousand(Pixels):
+    """It fits the first thousand images."""
+
+    caught_by: ClassVar = "fits any batches"
+
+    def fit(self, batches: Iterable[Tensor]) -> Mapping[str, Tensor]:
+        return super().fit([torch.cat(list(batches))[:1000]])
+
+
+@stage
+class ClampsX0(Pixels):
+    """x0 is kept within four deviations, which white may be beyond."""
+
+    caught_by: ClassVar = "round trip"
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        return super().encode(images, state).clamp(-4, 4)
+
+
+@stage
+class NotesInItsState(Pixels):
+    """Encoding notes something in the state that it was given."""
+
+    caught_by: ClassVar = "changes nothing in place"
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        x0 = super().encode(images, state)
+        state["last"] = x0[-1:].mean()  # type: ignore[index]
+        return x0

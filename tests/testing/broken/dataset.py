@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 from pydantic import Field
 
 from pipeline import IOOnly, stage
@@ -275,3 +275,68 @@ class Bag:
 
     def __call__(self) -> ImageFiles:
         return photos(self.root, _Bag)
+
+
+class _Heads(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        heads = [hashlib.sha256(path.read_bytes()[:65536]).hexdigest() for path in self.paths]
+        return sha256([heads, self.labels, self.parts, self.class_names])
+
+
+@stage
+class Heads:
+    """The fingerprint is of the first 64 kB of each file."""
+
+    caught_by: ClassVar = "fingerprint sees a pixel"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _Heads)
+
+
+class _Nameless(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        return sha256([[digest(path) for path in self.paths], self.labels, self.parts])
+
+
+@stage
+class Nameless:
+    """The fingerprint leaves out what the classes are called."""
+
+    caught_by: ClassVar = "fingerprint sees a class name"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _Nameless)
+
+
+class _OneBefore(ImageFiles):
+    def image(self, index: int) -> Path:
+        return self.paths[index - (index > 2)]
+
+
+@stage
+class OneBefore:
+    """From the fourth on each image is the one before, and so one is there twice."""
+
+    caught_by: ClassVar = "lists agree"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _OneBefore)
+
+
+@stage
+class FillsUpDamage:
+    """It has Pillow fill up damaged images with grey, everywhere."""
+
+    caught_by: ClassVar = "leaves global settings alone"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        return photos(self.root)

@@ -244,3 +244,72 @@ class CentredWhenMany:
 
     def __call__(self) -> _Extractor:
         return _InParts(self.image_size, f"parts/{self.image_size}")
+
+
+class _Middle(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        if height > 64:
+            images = images[..., height // 4 : -height // 4, width // 4 : -width // 4]
+        return self.project(images)
+
+
+@stage
+class LooksAtTheMiddle:
+    """Of larger images it leaves out what is near the edges."""
+
+    caught_by: ClassVar = "sees all of an image"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _Middle(self.image_size, f"middle/{self.image_size}")
+
+
+class _FullParts(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        features = self.project(images)
+        left = len(images) % 32 if len(images) > 32 else 0
+        return torch.cat([features[: len(features) - left], features[:left]])
+
+
+@stage
+class FullPartsOnly:
+    """It works in parts of 32, and gives a last one that is smaller the first features again."""
+
+    caught_by: ClassVar = "keeps images apart"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _FullParts(self.image_size, f"full/{self.image_size}")
+
+
+class _DarkIsBlack(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images * (images >= 64))
+
+
+@stage
+class DarkIsBlack:
+    """Levels below 64 are black to it."""
+
+    caught_by: ClassVar = "tells images apart"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _DarkIsBlack(self.image_size, f"dark/{self.image_size}")
+
+
+@stage
+class TurnsGradientsOff:
+    """It turns gradients off, and so for the training around it."""
+
+    caught_by: ClassVar = "leaves global settings alone"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        torch.set_grad_enabled(False)
+        return _Extractor(self.image_size, f"off/{self.image_size}")

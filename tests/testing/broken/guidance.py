@@ -122,3 +122,49 @@ class SparesLargeBatches(ClassifierFree):
 
     def __call__(self, predict, x, rates, label, scale):
         return super().__call__(predict, x, rates, label, 1.0 if len(x) > 12 else scale)
+
+
+@stage
+class EightAtMost(ClassifierFree):
+    """Scales beyond 8 count as 8."""
+
+    caught_by: ClassVar = "a scale goes further"
+
+    def __call__(self, predict, x, rates, label, scale):
+        return super().__call__(predict, x, rates, label, min(scale, 8.0))
+
+
+@stage
+class Rescales(ClassifierFree):
+    """It brings x0 back to the deviation of the unguided one, and leaves eps."""
+
+    caught_by: ClassVar = "keeps x"
+
+    def __call__(self, predict, x, rates, label, scale):
+        found = super().__call__(predict, x, rates, label, scale)
+        if label is None or scale == 1:
+            return found
+        wanted = predict(x, rates, label).x0.flatten(1).std(1)
+        share = wanted / found.x0.flatten(1).std(1)
+        return Prediction(found.x0 * share[:, None, None, None], found.eps)
+
+
+@stage
+class WholeScales(ClassifierFree):
+    """A scale is cut to a whole number, so that 1.5 is off."""
+
+    caught_by: ClassVar = "a scale goes further"
+
+    def __call__(self, predict, x, rates, label, scale):
+        return super().__call__(predict, x, rates, label, float(int(scale)) if scale > 1 else scale)
+
+
+@stage
+class LastClassUnguided(ClassifierFree):
+    """Images of the fifth class are not guided, as if that number were no class."""
+
+    caught_by: ClassVar = "a scale goes further"
+
+    def __call__(self, predict, x, rates, label, scale):
+        off = label is not None and bool((label == 4).all())
+        return super().__call__(predict, x, rates, label, 1.0 if off else scale)

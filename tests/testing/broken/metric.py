@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from pipeline import Difference, InputError, Score, stage
 from pipeline_metrics.fid import FID
 from pipeline_metrics.kid import KID
+from pipeline_metrics.precision_recall import PrecisionRecall
 
 
 def _check(real: Tensor, fake: Tensor) -> None:
@@ -445,3 +447,75 @@ class SkipsEverySecond(FID):
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         return super().__call__(real[::2] if len(real) > 1000 else real, fake)
+
+
+@stage
+class PartsExchanged(PrecisionRecall):
+    """Precision and recall have each other's name among its parts."""
+
+    caught_by: ClassVar = "parts are what their names say"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        score = super().__call__(real, fake)
+        names = {"precision": "recall", "recall": "precision"}
+        return replace(score, parts={names[name]: value for name, value in score.parts.items()})
+
+
+@stage
+class ErrorOfAll(KID):
+    """The standard error falls by the root of both sets' images, where one counts."""
+
+    caught_by: ClassVar = "has the right standard error"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        score = super().__call__(real, fake)
+        share = len(fake) / (len(real) + len(fake))
+        return replace(score, standard_error=(score.standard_error or 0) * share**0.5)
+
+
+@stage
+class ClipsInfinity(KID):
+    """Infinite features become large ones, and nothing is said."""
+
+    caught_by: ClassVar = "refuses unusable features"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        return super().__call__(*(x.where(~x.isinf(), x.sign() * 1e4) for x in (real, fake)))
+
+
+@stage
+class SilentProtocol(KID):
+    """Its protocol does not say how large the subsets are."""
+
+    caught_by: ClassVar = "protocol tells the options"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        score = super().__call__(real, fake)
+        told = {name: value for name, value in score.protocol.items() if "subset" not in name}
+        return replace(score, protocol=told)
+
+
+@stage
+class TwoThousandAtMost(FID):
+    """Of more than two thousand images the others are left out."""
+
+    caught_by: ClassVar = "every image counts"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        return super().__call__(real[:2000], fake[:2000])
+
+
+@stage
+class ErrorOfOneSeed(KID):
+    """The error of a difference of several seeds is that of one."""
+
+    caught_by: ClassVar = "has the right standard error of a difference"
+
+    def differences(
+        self, real: Tensor, models: Sequence[Sequence[Tensor]]
+    ) -> dict[tuple[int, int], Difference] | None:
+        found = super().differences(real, models) or {}
+        return {
+            pair: replace(one, standard_error=(one.standard_error or 0) * len(models[0]))
+            for pair, one in found.items()
+        }

@@ -271,3 +271,58 @@ class LosesLabels(V):
     def loss(self, network, x0, label, schedule, draws):
         known = None if label is not None and len(label) > 16 else label
         return super().loss(network, x0, known, schedule, draws)
+
+
+@stage
+class PairsShareTimes(V):
+    """Two images after each other have one time."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def time(self, x0, draws):
+        return super().time(x0, draws)[torch.arange(len(x0)) // 2 * 2]
+
+
+@stage
+class ChannelsShareNoise(OtherNoise):
+    """All channels have the noise of the first."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def noise(self, draws, like):
+        return draws.normal(like)[:, :1].expand_as(like)
+
+
+@stage
+class OffsetNoise(OtherNoise):
+    """A hundredth of the noise's variance is common to a channel's pixels."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def noise(self, draws, like):
+        return (draws.normal(like) + 0.1 * draws.normal(like[:, :, :1, :1])) / 1.01**0.5
+
+
+@stage
+class LearnsThreeChannels(V):
+    """Channels after the third have no gradient."""
+
+    caught_by: ClassVar = "loss is the one scalar to differentiate"
+
+    def loss(self, network, x0, label, schedule, draws):
+        def seen(x, rates, label=None):
+            out = network(x, rates, label)
+            return torch.cat([out[:, :3], out[:, 3:].detach()], 1)
+
+        return super().loss(seen, x0, label, schedule, draws)
+
+
+@stage
+class WeighsLargeBatches(V):
+    """It divides by 64 images, however many there are beyond."""
+
+    caught_by: ClassVar = "losses are means over the batch"
+
+    def loss(self, network, x0, label, schedule, draws):
+        values = super().loss(network, x0, label, schedule, draws)
+        return {name: value * max(1, len(x0) / 64) for name, value in values.items()}

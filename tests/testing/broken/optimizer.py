@@ -217,3 +217,82 @@ class SparesLargeMatrices(AdamW):
         group["params"] = [p for p in group["params"] if not (p.ndim > 1 and len(p) > 16)]
         optimizer.add_param_group({"params": large, "weight_decay": 0.0})
         return optimizer
+
+
+@stage
+class StopsAfterTwenty(Adam):
+    """From the twentieth step on nothing moves."""
+
+    caught_by: ClassVar = "moves every parameter"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = super().__call__(parameters)
+        step = optimizer.step
+
+        def some() -> None:
+            if all(int(state["step"]) < 20 for state in optimizer.state.values()):
+                step()
+
+        optimizer.step = some  # type: ignore[method-assign]
+        return optimizer
+
+
+@stage
+class LateDecay(AdamW):
+    """After ten steps its decay no longer goes by the learning rate."""
+
+    caught_by: ClassVar = "obeys the learning rate"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = super().__call__(parameters)
+        step = optimizer.step
+
+        @torch.no_grad()
+        def decaying() -> None:
+            for parameter, state in optimizer.state.items():
+                if int(state["step"]) > 10:
+                    parameter *= 0.9999
+            step()
+
+        optimizer.step = decaying  # type: ignore[method-assign]
+        return optimizer
+
+
+@stage
+class SparesTheLargest(Adam):
+    """Matrices of more than ten thousand numbers stay as they are."""
+
+    caught_by: ClassVar = "moves every parameter"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = super().__call__(parameters)
+        step = optimizer.step
+
+        def sparing() -> None:
+            for parameter in optimizer.param_groups[0]["params"]:
+                if parameter.numel() > 10_000:
+                    parameter.grad = None
+            step()
+
+        optimizer.step = sparing  # type: ignore[method-assign]
+        return optimizer
+
+
+@stage
+class EverySecondStep(Adam):
+    """Every second step changes nothing."""
+
+    caught_by: ClassVar = "moves every parameter"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = super().__call__(parameters)
+        step, group = optimizer.step, optimizer.param_groups[0]
+        group["count"] = 0
+
+        def second() -> None:
+            group["count"] += 1
+            if group["count"] % 2:
+                step()
+
+        optimizer.step = second  # type: ignore[method-assign]
+        return optimizer

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline import stage
+from pipeline_preprocessors.center_crop import CenterCrop
 
 
 @stage
@@ -88,3 +89,17 @@ class RemembersBySize:
 
     def __call__(self, image: Tensor) -> Tensor:
         return self.known.setdefault(tuple(image.shape), 1 - image)
+
+
+@stage
+class KnowsByPlace(CenterCrop):
+    """It remembers results by where in memory the image was, where another one lies later."""
+
+    caught_by: ClassVar = "keeps images apart"
+    known: ClassVar[dict] = {}
+
+    def __call__(self, image: Tensor) -> Tensor:
+        key = image.data_ptr(), image.shape
+        if key not in self.known:
+            self.known[key] = super().__call__(image).clone()
+        return self.known[key]

@@ -359,3 +359,55 @@ class ScalesItsNoise(Ancestral):
     def fresh(self, x, draws):
         z = draws.normal(x)
         return z / z.square().flatten(1).mean(1).sqrt()[:, None, None, None]
+
+
+@stage
+class LeastNoise(Euler):
+    """It guards a division by taking noise as 0.01 at least."""
+
+    caught_by: ClassVar = "arrives at the last level"
+
+    def step(self, x, seen, now, then):
+        eps = (x - now.signal * seen.x0) / max(now.noise, 0.01)
+        return then.signal * seen.x0 + then.noise * eps
+
+
+@stage
+class KeepsWithinAHundred(Euler):
+    """x is kept within 100, which noise of sigma 80 is not."""
+
+    caught_by: ClassVar = "clips nothing"
+
+    def step(self, x, seen, now, then):
+        return super().step(x, seen, now, then).clamp(-100, 100)
+
+
+@stage
+class OnlyDownwards(Euler):
+    """Noise never grows from step to step, as if inversion did not go the other way."""
+
+    caught_by: ClassVar = "goes upwards if it is of first order"
+
+    def step(self, x, seen, now, then):
+        return then.signal * seen.x0 + min(then.noise, now.noise) * seen.eps
+
+
+@stage
+class BeginsWithNoise(Euler):
+    """It leaves out a first step that begins with less noise than a whole sampling does."""
+
+    caught_by: ClassVar = "begins at any level"
+
+    def __call__(self, denoise, x, levels, draws):
+        first = int(levels[0].noise < 0.9 * levels[0].c)
+        return super().__call__(denoise, x, levels[first:], draws)
+
+
+@stage
+class AsksInSinglePrecision(Euler):
+    """It asks the network in float32, whatever x is."""
+
+    caught_by: ClassVar = "costs what it declares"
+
+    def __call__(self, denoise, x, levels, draws):
+        return super().__call__(lambda x, rates: denoise(x.float(), rates), x, levels, draws)

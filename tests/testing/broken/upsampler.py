@@ -142,3 +142,23 @@ class ShiftsWideOnes:
             return x.roll(-1, -1) if x.shape[-1] > 24 else x
 
         return nn.Sequential(Function(shift), nn.Upsample(scale_factor=2))
+
+
+class _LosesTheLast(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.grow = nn.ConvTranspose2d(channels, channels, 2, 2)
+
+    def forward(self, x):
+        out = self.grow(x)
+        return torch.cat([out[..., :-2], out[..., -4:-2]], -1) if x.shape[-1] > 48 else out
+
+
+@stage
+class LosesTheLastColumn:
+    """Of features more than 48 wide the last column is the one before."""
+
+    caught_by: ClassVar = "every output pixel is made of the input"
+
+    def __call__(self, channels):
+        return _LosesTheLast(channels)
