@@ -117,13 +117,6 @@ def _biased(stage: Metric, ideal: float) -> str:
     few = max(32, fewest(stage))
     many = 8 * few
     far, near = (abs(mean_value(stage, count, 300, 0, pairs=4) - ideal) for count in (few, many))
-    sets = (feature_sets(stage, many, many // 2, 700 + i, 0) for i in range(4))
-    unequal = abs(statistics.fmean(stage(*pair).value for pair in sets) - ideal)
-    if unequal >= far:
-        raise Wrong(
-            f"of equal distributions it is {unequal:.3g} from its ideal with {many} and "
-            f"{many // 2} images, further than with {few} each ({far:.3g})"
-        )
     if near >= far:
         raise Wrong(
             f"of equal distributions it is {far:.3g} from its ideal with {few} images and "

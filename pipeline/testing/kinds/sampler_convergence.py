@@ -100,7 +100,7 @@ def begins_at_any_level(sampler: Sampler, _: Context) -> str:
             return noisy_levels(schedule, count)[count // 2 :]
 
         slopes.append(_slope(sampler, f"{name}, from the middle", gaussian(), half))
-        for first in (0, 32, 62):
+        for first in (16, 32, 62):
             path = noisy_levels(schedule, 64)[first : first + 2]
             _no_worse_than_euler(sampler, path, f"one step from level {first} of 64, {name}")
     return f"{min(slopes):.2f} measured from the middle"

@@ -1,0 +1,248 @@
+"""Stages that keep their contract in unusual ways: the kit has to pass them all."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn.functional import conv2d, interpolate, silu
+
+from pipeline import NO_CLASS, InputError, Prediction, Rates, Score, stage
+from tests.testing.broken.objective import V
+
+
+@stage
+class Sampler:
+    """Runge and Kutta's classical method in sigma: fourth order, four evaluations a step."""
+
+    order: ClassVar[int | None] = 4
+
+    def nfe(self, num_steps):
+        return 4 * num_steps - 3
+
+    def __call__(self, denoise, x, levels, draws):
+        for now, then in pairwise(levels):
+            first = denoise(x, now)
+            if not then.noise:
+                return first.x0
+            step, scaled = then.sigma - now.sigma, x / now.signal
+            signal = (now.signal + then.signal) / 2
+            middle = Rates(signal, signal * (now.sigma + step / 2))
+            second = denoise(signal * (scaled + step / 2 * first.eps), middle)
+            third = denoise(signal * (scaled + step / 2 * second.eps), middle)
+            last = denoise(then.signal * (scaled + step * third.eps), then)
+            slope = (first.eps + 2 * second.eps + 2 * third.eps + last.eps) / 6
+            x = then.signal * (scaled + step * slope)
+        return x
+
+
+@stage
+class Guidance:
+    """A scale that counts less the more noise there is."""
+
+    needs_labels: ClassVar[bool] = True
+
+    def nfe(self, scale):
+        return 1 if scale == 1 else 2
+
+    def __call__(self, predict, x, rates, label, scale):
+        own = predict(x, rates, label)
+        if scale == 1 or label is None:
+            return own
+        free, share = predict(x, rates, torch.full_like(label, NO_CLASS)), rates.scaled.signal
+        further = 1 + (scale - 1) * share
+        return Prediction(*(b + further * (a - b) for a, b in zip(own, free, strict=True)))
+
+
+@stage
+class Codec:
+    """Channels without correlation, in float64 within."""
+
+    def fit(self, batches):
+        count, total, products = 0, 0.0, 0.0
+        for batch in batches:
+            pixels = batch.double().movedim(1, -1).flatten(0, 2) / 255
+            count += len(pixels)
+            total, products = total + pixels.sum(0), products + pixels.T @ pixels
+        mean = total / count
+        covariance = products / count - mean[:, None] * mean
+        values, axes = torch.linalg.eigh(covariance + 1e-4 * torch.eye(len(mean)).double())
+        to = axes @ torch.diag(values**-0.5)
+        return {"mean": mean, "to": to, "back": torch.linalg.inv(to)}
+
+    def encode(self, images, state):
+        pixels = images.double().movedim(1, -1) / 255 - state["mean"]
+        return (pixels @ state["to"]).movedim(-1, 1).float().contiguous()
+
+    def decode(self, x0, state):
+        pixels = x0.double().movedim(1, -1) @ state["back"] + state["mean"]
+        return (pixels.clamp(0, 1) * 255).round().byte().movedim(-1, 1).contiguous()
+
+
+@stage
+class Schedule:
+    """log-SNR is proportional to the logit of t."""
+
+    def __call__(self, t):
+        inner = 0.002 + 0.996 * t
+        log_snr = -2 * (inner / (1 - inner)).log()
+        return Rates(log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt())
+
+
+@stage
+class Spacing:
+    """Even times down to 0 itself."""
+
+    def __call__(self, schedule, num_steps):
+        return torch.linspace(1, 0, num_steps + (num_steps == 1)).double()[:num_steps]
+
+
+@stage
+class Objective(V):
+    """v at one of fifty times."""
+
+    def time(self, x0, draws):
+        return ((50 * super().time(x0, draws)).floor() + 0.5) / 50
+
+
+class _Normalised(nn.Module):
+    """Kernels kept at unit size in training (Karras et al. 2024); a gain that starts as 0."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.enter = nn.Parameter(torch.randn(16, channels + 1, 3, 3))
+        self.leave = nn.Parameter(torch.randn(channels, 16, 3, 3))
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def unit(self, kernel):
+        size = math.sqrt(kernel[0].numel())
+        if self.training:
+            with torch.no_grad():
+                kernel.copy_(kernel / kernel.flatten(1).norm(dim=1)[:, None, None, None] * size)
+        return kernel / (kernel.flatten(1).norm(dim=1)[:, None, None, None] + 1e-4)
+
+    def forward(self, x, rates, label=None):
+        level = (rates.log_snr / 8)[:, None, None, None].to(x).expand(-1, 1, *x.shape[2:])
+        seen = conv2d(torch.cat([x, level], 1), self.unit(self.enter), padding=1)
+        return self.gain * conv2d(silu(seen), self.unit(self.leave), padding=1)
+
+
+@stage
+class Backbone:
+    """Normalised weights, and no classes."""
+
+    def __call__(self, shape, num_classes):
+        if num_classes is not None:
+            raise InputError("it knows no classes")
+        return _Normalised(shape[0])
+
+
+@stage
+class Upsampler:
+    """Bicubic, and a convolution of single pixels."""
+
+    def __call__(self, channels):
+        grow = nn.Upsample(scale_factor=2, mode="bicubic", align_corners=False)
+        return nn.Sequential(grow, nn.Conv2d(channels, channels, 1))
+
+
+class _Signs(torch.optim.Optimizer):
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in (p for p in group["params"] if p.grad is not None):
+                state = self.state[parameter]
+                if not state:
+                    state["mean"] = torch.zeros_like(parameter)
+                way = (0.9 * state["mean"] + 0.1 * parameter.grad).sign()
+                parameter.add_(way + 0.1 * parameter, alpha=-group["lr"])
+                state["mean"].lerp_(parameter.grad, 0.01)
+
+
+@stage
+class Optimizer:
+    """Steps of one size for each weight, by the sign (Chen et al. 2023)."""
+
+    lr: Annotated[float, Field(gt=0)] = 0.001
+    """The learning rate."""
+
+    def __call__(self, parameters):
+        return _Signs(parameters, self.lr)
+
+
+@stage
+class LrSchedule:
+    """Saw teeth."""
+
+    period: Annotated[int, Field(ge=1)] = 50
+    """Steps of a tooth."""
+
+    def __call__(self, step):
+        return 1 - step % self.period / self.period
+
+
+class _Pixels:
+    dim, output, id = 192, "features", "pixels/8"
+
+    def to(self, device):
+        return self
+
+    def __call__(self, images):
+        return interpolate(images.float(), (8, 8), mode="area").flatten(1)
+
+
+@stage
+class Features:
+    """The pixels themselves, eight by eight."""
+
+    def __call__(self):
+        return _Pixels()
+
+
+@stage
+class Metric:
+    """How many real images have a generated one within their fifth neighbour (Naeem et al.)."""
+
+    higher_is_better: ClassVar[bool] = True
+    ideal: ClassVar[float] = 1.0
+    biased: ClassVar[bool] = True
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+    def __call__(self, real, fake):
+        if len(real) < 7 or not len(fake) or not all(x.isfinite().all() for x in (real, fake)):
+            raise InputError("it needs 7 real images and one generated, all finite")
+
+        def distances(x):
+            exact = "donot_use_mm_for_euclid_dist"
+            return torch.cdist(real.double(), x.double(), compute_mode=exact)
+
+        covered = distances(fake).min(1).values <= distances(real).kthvalue(6, 1).values
+        return Score(float(covered.double().mean()), None, {"metric": "coverage", "k": 5})
+
+
+@stage
+class Preprocessor:
+    """Darker middle tones."""
+
+    gamma: Annotated[float, Field(gt=0)] = 1.5
+    """The exponent."""
+
+    def __call__(self, image):
+        return image.pow(self.gamma)
+
+
+@stage
+class Augmentation:
+    """Once in thirty times an image is turned upside down."""
+
+    def __call__(self, images, draws):
+        chance = draws.uniform(torch.empty(len(images), device=images.device))
+        return torch.where((chance < 0.03)[:, None, None, None], images.flip(-2), images)
