@@ -13,6 +13,7 @@ one stage for each example; together they should make every option matter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass
 from types import NoneType
 from typing import Any
@@ -124,19 +125,37 @@ def _add_examples(context: Context) -> None:
         except InputError as error:
             context.unbuildable.append(f"{_text(example)}: {error}")
             continue
-        if all(stage != variant.stage for variant in context.variants):
-            context.variants.append(Variant(stage, _label(stage, context.registry)))
+        _add(context, stage)
 
 
 def _add_changed(context: Context) -> None:
-    """A variant for each option that no other has changed yet, with another value of it."""
+    """A variant for each option that no other has changed yet, and for each choice that none has.
+
+    And one in which all are changed at once, where that can be built.
+    """
     for option in options(context.cls).values():
-        given = [getattr(variant.stage, option.field) for variant in context.variants]
-        if option.io_only or option.kind or any(value != given[0] for value in given):
+        if option.io_only or option.kind:
             continue
-        for _, stage in variations(context, 0, option):
-            context.variants.append(Variant(stage, _label(stage, context.registry)))
-            break
+        known = [getattr(variant.stage, option.field) for variant in context.variants]
+        missing = [value for value in _choices(option) if value not in known]
+        for value, stage in variations(context, 0, option):
+            if value in missing or all(other == known[0] for other in known):
+                _add(context, stage)
+                known.append(value)
+    _add_all_changed(context)
+
+
+def _add_all_changed(context: Context) -> None:
+    """A variant of the values that differ from the first one's, the last of each."""
+    first, *others = [_options_of(v.stage, context.registry) for v in context.variants]
+    changed = {k: v for other in others for k, v in other.items() if v != first[k]}
+    with suppress(InputError):  # they need not go together
+        _add(context, context.build({**first, **changed}))
+
+
+def _add(context: Context, stage: Any) -> None:
+    if all(stage != variant.stage for variant in context.variants):
+        context.variants.append(Variant(stage, _label(stage, context.registry)))
 
 
 def _options_of(stage: Any, registry: Registry) -> dict[str, Any]:

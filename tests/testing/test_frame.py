@@ -83,9 +83,11 @@ def test_variants_are_the_given_stage_the_examples_and_what_no_example_changes()
         Straight(start=0.2, power=2),
         Straight(start=0.1, shape="root"),
         Straight(start=0.3, ends=(0.0,)),
+        Straight(start=0.1, power=2, shape="root", ends=(0.0,)),
     ]
     labels = ["start=0.3", "start=0.2, power=2", "start=0.1, shape=root", "start=0.3, ends=[0.0]"]
-    assert [v.label for v in given.variants] == labels
+    together = "start=0.1, power=2, shape=root, ends=[0.0]"
+    assert [v.label for v in given.variants] == [*labels, together]
     # A class without defaults starts from its first example.
     assert [v.stage for v in straight().variants][:2] == [v.stage for v in given.variants[1:3]]
 

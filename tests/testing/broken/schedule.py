@@ -163,3 +163,20 @@ class OneFlatTable:
         flat = t.reshape(-1).clone()
         flat[4096:] = flat[:4096][-1:]
         return circle(0.2 + 1.1 * flat.reshape(t.shape))
+
+
+@stage
+class NotTogether:
+    """Each of its two options is right by itself, and together they make the noise fall."""
+
+    caught_by: ClassVar = "log snr falls"
+    late: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    """How much later the noise comes."""
+    steep: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    """How much steeper it is in the middle."""
+
+    examples: ClassVar = ({"late": 0.2}, {"steep": 0.2})
+
+    def __call__(self, t):
+        angle = 0.1 + 1.4 * (t - 3 * (self.late + self.steep) * t * (1 - t))
+        return circle(angle)

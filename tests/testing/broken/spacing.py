@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -185,3 +185,18 @@ class KeepsTheFirst:
         wanted = torch.linspace(float(log_snr[0]), float(log_snr[-1]), num_steps + 1)[:-1]
         times = 1 - torch.searchsorted(log_snr, wanted.double()) / 1000 - even(num_steps) * 1e-6
         return torch.cat([times.new_ones(1), times[1:]])
+
+
+@stage
+class OneChoiceTooLong:
+    """One of three choices, which no example takes, goes beyond the end."""
+
+    caught_by: ClassVar = "stays between 0 and 1"
+    steps: Literal["even", "early", "late"] = "even"
+    """Where the steps are small."""
+
+    examples: ClassVar = ({"steps": "late"},)
+
+    def __call__(self, schedule, num_steps: int) -> Tensor:
+        t = even(num_steps)
+        return {"even": t, "late": t**2, "early": 1.5 * t - 0.5}[self.steps]
