@@ -51,7 +51,7 @@ class Schedule(Protocol):
     """How noise grows with t."""
 
     def __call__(self, t: Tensor) -> Rates[Tensor]:
-        """The rates at these times, of t's shape and dtype; log_snr falls with t, within ±20.
+        """The rates at these times, of t's shape, dtype and precision; log_snr falls, within ±20.
 
         t: float32 or float64 in [0, 1], any shape; 1 is noise.
         """

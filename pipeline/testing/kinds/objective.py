@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ from .objective_watched import watched_losses_are_what_their_names_say
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 0.8, 0.95, 1.0], dtype=torch.float64)
 """A time for each image of a batch."""
+SPREADS = (2.0, 60.0)
+"""Deviations of images."""
 LABELS = torch.tensor([3, NO_CLASS, 0, 1, 1, 2])
 LARGE = 150
 """Images of a large batch, whose losses are compared with those of its images."""
@@ -89,15 +92,15 @@ def network_sees_scaled_x_and_rates(objective: Objective, _: Context) -> str:
 def perfect_network_has_no_loss(objective: Objective, _: Context) -> str:
     """An output with which ``predict`` says the true x0 and eps is what the loss asks for."""
     worst = 0.0
-    for name, schedule in SCHEDULES.items():
-        x0 = 2 * normal_images()
+    for (name, schedule), spread in product(SCHEDULES.items(), SPREADS):
+        x0 = spread * normal_images()
         perfect = PerfectNetwork(objective, x0)
         signal, noise = schedule(TIMES).over(x0)
         x = signal * x0 + noise * normal_images(2)
         require(
             relative_difference(predicted(objective, perfect, x, schedule(TIMES)).x0, x0) < 1e-6,
-            f"no output of the network makes predict say the true x0 ({name}): what it says should "
-            "be affine in the output, and nothing clipped",
+            f"no output of the network makes predict say the true x0, of deviation {spread:g} "
+            f"({name}): what it says should be affine in the output, and nothing clipped",
         )
         least, usual = (losses(objective, n, x0, schedule) for n in (perfect, usual_network))
         left = float(least["loss"]) / float(usual["loss"])

@@ -15,6 +15,8 @@ from ..problems.turns import in_turn
 from ..same import same, untouched
 
 DTYPES = (torch.float64, torch.float32)
+CLOSE = 1e-9
+"""Between two times that float32 takes for one."""
 LONG = 5000
 """How often six times are repeated, for a long t."""
 DIGITS = 0.01
@@ -84,6 +86,7 @@ def keeps_shape_and_dtype(schedule: Schedule, _: Context) -> str:
 
 def precisions_agree(schedule: Schedule, _: Context) -> str:
     """What float32 gives is what float64 gives, rounded."""
+    _computes_in_float64(schedule)
     t = _grid(torch.float32)
     exact, single = _rates(schedule, t.double()), _rates(schedule, t)
     away = max(
@@ -122,6 +125,16 @@ CHECKS: Sequence[Check] = (
     leaves_t_as_it_is,
     keeps_the_device,
 )
+
+
+def _computes_in_float64(schedule: Schedule) -> None:
+    """Raise Wrong where times that only float64 tells apart have the same rates."""
+    t = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    before, after = _rates(schedule, t).log_snr, _rates(schedule, t + CLOSE).log_snr
+    require(
+        bool((after < before).all()),
+        f"in float64 log_snr is the same {CLOSE:g} later: it is computed in less precision",
+    )
 
 
 def _grid(dtype: torch.dtype) -> Tensor:

@@ -180,3 +180,14 @@ class NotTogether:
     def __call__(self, t):
         angle = 0.1 + 1.4 * (t - 3 * (self.late + self.steep) * t * (1 - t))
         return circle(angle)
+
+
+@stage
+class SinglePrecisionInside:
+    """It computes in float32 and gives float64: close times have the same rates."""
+
+    caught_by: ClassVar = "precisions agree"
+
+    def __call__(self, t):
+        signal, noise = circle(0.1 + 1.4 * t.float())
+        return Rates(signal.to(t.dtype), noise.to(t.dtype))
