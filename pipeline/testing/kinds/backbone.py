@@ -69,7 +69,10 @@ def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
 
 
 def gradients_reach_every_parameter(backbone: Backbone, _: Context) -> str:
-    """They are finite and not 0, once noise on the weights has freed those that start as 0."""
+    """They are finite and not 0, once noise on the weights has freed those that start as 0.
+
+    And they say how the answer changes, so that nothing on the way is detached.
+    """
     counts = []
     for network, shape, classes in _networks(backbone):
         x, rates = _inputs(shape, 4)

@@ -17,6 +17,7 @@ from ..context import Check, Context, Wrong, require
 from ..problems.analytic import (
     SCHEDULES,
     GaussianData,
+    Levels,
     karras,
     noisy_levels,
     preserving,
@@ -36,8 +37,6 @@ from ..problems.other_device import on_another_device
 from ..problems.turns import in_turn
 from ..same import same, untouched
 from . import sampler_convergence
-
-Levels = list[Rates[float]]
 
 IMAGE = 0.7
 """The one image of data without variance."""

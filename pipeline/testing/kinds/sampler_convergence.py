@@ -16,6 +16,7 @@ from ..context import Check, Context, require
 from ..problems.analytic import (
     SCHEDULES,
     GaussianData,
+    Levels,
     MixtureData,
     exploding,
     irregular,
@@ -29,8 +30,7 @@ from ..problems.analytic import (
 from ..problems.chance import require_normal
 from ..problems.denoisers import NoDraws, gaussian, mixture, sample_draws, start_noise
 
-Path = list[Rates[float]]
-Paths = Callable[[int], Path]
+Paths = Callable[[int], Levels]
 """From a number of steps to the levels."""
 
 STEPS = (64, 128, 256)
@@ -96,7 +96,7 @@ def begins_at_any_level(sampler: Sampler, _: Context) -> str:
     slopes = []
     for name, schedule in SCHEDULES.items():
 
-        def half(count: int, schedule: Schedule = schedule) -> Path:
+        def half(count: int, schedule: Schedule = schedule) -> Levels:
             return noisy_levels(schedule, count)[count // 2 :]
 
         slopes.append(_slope(sampler, f"{name}, from the middle", gaussian(), half))
@@ -113,7 +113,7 @@ def goes_upwards_if_it_is_of_first_order(sampler: Sampler, _: Context) -> str:
     slopes = []
     for name, schedule in SCHEDULES.items():
 
-        def upwards(count: int, schedule: Schedule = schedule) -> Path:
+        def upwards(count: int, schedule: Schedule = schedule) -> Levels:
             return noisy_levels(schedule, count)[::-1]
 
         slopes.append(_slope(sampler, f"{name}, upwards", gaussian(), upwards))
@@ -231,7 +231,7 @@ def _slope(
     return slope
 
 
-def _no_worse_than_euler(sampler: Sampler, path: Path, where: str) -> float:
+def _no_worse_than_euler(sampler: Sampler, path: Levels, where: str) -> float:
     """How many times the error of Euler's method its own is. Raises Wrong where it is too many."""
     own, euler = (_error(s, mixture(), path) for s in (sampler, _euler))
     require(
@@ -243,7 +243,7 @@ def _no_worse_than_euler(sampler: Sampler, path: Path, where: str) -> float:
 
 
 def _error(
-    sampler: Sampler | Callable[..., Tensor], data: GaussianData | MixtureData, path: Path
+    sampler: Sampler | Callable[..., Tensor], data: GaussianData | MixtureData, path: Levels
 ) -> float:
     """How far the end is from the exact solution, root mean square.
 

@@ -89,7 +89,7 @@ def keeps_places(upsampler: Upsampler, _: Context) -> str:
 
 
 def gradients_reach_every_parameter(upsampler: Upsampler, _: Context) -> str:
-    """They are finite and not 0, with 0.02 of noise on the weights."""
+    """They are finite, not 0, and say how the answer changes, with 0.02 of noise on the weights."""
     module = disturb(_fresh(upsampler, 3)).double()
     if not any(p.requires_grad for p in module.parameters()):
         return "it has no parameters"

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from ...plugin.values import Prediction, Rates
 
+Levels = list[Rates[float]]
+"""The rates from level to level of a sampling."""
+
 
 class GaussianData:
     """Images (N, C, H, W) of independent pixels, the channels of each N(mean, covariance)."""
@@ -169,7 +172,7 @@ def irregular(count: int) -> Tensor:
 
 def noisy_levels(
     schedule: Callable[[Tensor], Rates[Tensor]], num_steps: int, sizes: Sizes = even
-) -> list[Rates[float]]:
+) -> Levels:
     """The ``num_steps + 1`` levels from t = 1 to t = 0, of which none is clean."""
     steps = torch.cat([torch.zeros(1, dtype=torch.float64), sizes(num_steps)])
     t = 1 - steps.cumsum(0) / steps.sum()
@@ -212,9 +215,7 @@ class NotAffine(Exception):
     """The variance of a path cannot be had from impulses."""
 
 
-def variance_of(
-    sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]]
-) -> float | None:
+def variance_of(sampler: Callable[..., Tensor], data: GaussianData, levels: Levels) -> float | None:
     """The exact variance at the last level of a path that starts with that of the first; C = 1.
 
     None where the path is not affine in its noise, or draws more than twice a step.
@@ -229,7 +230,7 @@ def variance_of(
 
 
 def _impulse_response(
-    sampler: Callable[..., Tensor], data: GaussianData, levels: list[Rates[float]], size: float
+    sampler: Callable[..., Tensor], data: GaussianData, levels: Levels, size: float
 ) -> Tensor:
     """What each draw, and the start's deviation in the last row, add at the last level."""
     mean, covariance = data.at(levels[0])
