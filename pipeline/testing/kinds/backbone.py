@@ -23,7 +23,7 @@ from ..same import same, untouched
 
 Shape = tuple[int, int, int]
 
-SIZES = ((3, 16, 16), (1, 16, 24), (2, 8, 8), (3, 32, 32), (3, 15, 17), (3, 64, 64))
+SIZES = ((3, 16, 16), (1, 16, 24), (2, 8, 8), (5, 32, 32), (3, 15, 17), (3, 64, 64))
 """Channels, height and width of images to try; a network need not take each."""
 WIDE = (3, 32, 136)
 """And an image that is wide, for whoever takes it."""
@@ -313,9 +313,11 @@ def _answers_like(network: nn.Module, shape: Shape, count: int, dtype: torch.dty
 
 
 def _refuse_repeated(network: nn.Module, shape: Shape) -> None:
-    """Raise Wrong where a whole row or column of the answer is that beside it."""
+    """Raise Wrong where a whole channel, row or column of the answer is that beside it."""
     x, rates = _inputs(shape, 1)
     out = _say(network.double(), x, rates)
+    alike = (out.diff(dim=1) == 0).flatten(2).all(2).any()
+    require(not alike, f"of images {shape} a channel of the answer repeats the one before")
     for axis, name in ((2, "row"), (3, "column")):
         repeated = (out.diff(dim=axis) == 0).all(1).all(4 - axis).flatten().nonzero()
         place = int(repeated[:1].sum()) + 1

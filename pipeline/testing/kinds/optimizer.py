@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from safetensors.torch import load, save
@@ -120,6 +121,9 @@ def decays_weights(stage: Optimizer, _: Context) -> str:
         if old.ndim >= 2 and not falling:
             shape = tuple(old.shape)
             raise Wrong(f"weight_decay 0.25 and 0.5 do not shrink the weights of shape {shape}")
+    for old, *new in zip(olds, *shrunk, strict=True):
+        if any(bool((b.abs() > a.abs()).any()) for a, b in pairwise(new)):
+            raise Wrong(f"with more weight_decay weights of shape {tuple(old.shape)} grow")
     return f"matrices and kernels shrink, {sum(falls)} of {len(falls)} parameters"
 
 

@@ -44,6 +44,8 @@ MANY = 400
 """Steps in which a constant x0 has to be exact; in few, a midpoint in log sigma is not."""
 EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
 """Schedules whose lowest level has hardly any noise."""
+SHAPES = ((3, 5, 4, 20), (2, 8, 130, 1), (1, 2, 1, 70))
+"""Of batches whose pixels come out as if they stood in a row."""
 FAR = (50.0, -2000.0)
 """Means of data far from 0."""
 COUNTS = (1, 2, 3, 4, 5, 8, 13, 20, 21, 33)
@@ -160,6 +162,18 @@ def keeps_images_apart(sampler: Sampler, _: Context) -> str:
             f"the same pixels come out {away:.2g} different as images of 1×9 than as 3×3: where a "
             "pixel stands is for the network to see",
         )
+        for shape in SHAPES:
+            start = start_noise(*shape) * levels[0].c
+            pixels = start.flatten(1)[:, None, None]
+            ends = [
+                sampler(mixture().denoise, one, levels, Draws(0, "sample", range(len(one))))
+                for one in (start, pixels)
+            ]
+            away = float((ends[0].flatten() - ends[1].flatten()).abs().max())
+            require(
+                away < 1e-9,
+                f"images {shape[1:]} come out {away:.2g} different from the same pixels in a row",
+            )
         for form, given in forms(x).items():
             end = sampler(mixture().denoise, given, levels, Draws(0, "sample", range(size)))
             away = float((end - whole).abs().max())

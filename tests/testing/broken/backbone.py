@@ -337,3 +337,15 @@ class GreyLearnsNothing(Made):
     class network(Network):
         def between(self, x):
             return x.detach() if self.leave.out_channels == 1 else x
+
+
+@stage
+class ChannelsRepeat(Made):
+    """Of two channels the second is the first again."""
+
+    caught_by: ClassVar = "keeps shape and dtype"
+
+    class network(Network):
+        def forward(self, x, rates, label=None):
+            out = super().forward(x, rates, label)
+            return out[:, :1].expand_as(out) if out.shape[1] == 2 else out

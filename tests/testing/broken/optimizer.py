@@ -296,3 +296,19 @@ class EverySecondStep(Adam):
 
         optimizer.step = second  # type: ignore[method-assign]
         return optimizer
+
+
+@stage
+class VectorsGrow(AdamW):
+    """Biases decay with the wrong sign, in a group of their own."""
+
+    caught_by: ClassVar = "decays weights"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        sorted_by = {True: [], False: []}  # type: ignore[var-annotated]
+        for parameter in parameters:
+            sorted_by[parameter.ndim > 1].append(parameter)
+        optimizer = super().__call__(sorted_by[True])
+        decay = -self.weight_decay
+        optimizer.add_param_group({"params": sorted_by[False], "weight_decay": decay})
+        return optimizer

@@ -411,3 +411,24 @@ class AsksInSinglePrecision(Euler):
 
     def __call__(self, denoise, x, levels, draws):
         return super().__call__(lambda x, rates: denoise(x.float(), rates), x, levels, draws)
+
+
+@stage
+class FourthChannelStays(Euler):
+    """Channels after the third stay noise, as if all images were coloured."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def step(self, x, seen, now, then):
+        return torch.cat([super().step(x, seen, now, then)[:, :3], x[:, 3:]], 1)
+
+
+@stage
+class LastWideColumnStays(Euler):
+    """In images of more than sixteen columns the last one stays noise."""
+
+    caught_by: ClassVar = "keeps images apart"
+
+    def step(self, x, seen, now, then):
+        stepped = super().step(x, seen, now, then)
+        return torch.cat([stepped[..., :-1], x[..., -1:]], -1) if x.shape[-1] > 16 else stepped

@@ -162,3 +162,23 @@ class LosesTheLastColumn:
 
     def __call__(self, channels):
         return _LosesTheLast(channels)
+
+
+class _MirrorsRows(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.grow = nn.ConvTranspose2d(channels, channels, 2, 2)
+
+    def forward(self, x):
+        out = self.grow(x)
+        return out.flip(-1) if x.shape[-2] == 1 else out
+
+
+@stage
+class MirrorsSingleRows:
+    """Features of one row come out mirrored."""
+
+    caught_by: ClassVar = "keeps places"
+
+    def __call__(self, channels):
+        return _MirrorsRows(channels)
