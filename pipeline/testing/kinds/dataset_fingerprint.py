@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -44,9 +46,13 @@ def fingerprint_is_stable(stage: Dataset, _: Context) -> str:
     """Lists, their order and the fingerprint are the same when built again, and elsewhere."""
     here, again = listing(stage), listing(stage)
     elsewhere = call_elsewhere(listing, stage)
+    tomorrow = time.time() + 86_400
+    with patch("time.time", lambda: tomorrow):
+        later = listing(stage)
     if not isinstance(here.fingerprint, str) or not here.fingerprint:
         raise Wrong(f"the fingerprint is {here.fingerprint!r}, not text")
-    for where, other in (("built again", again), ("in another process", elsewhere)):
+    others = {"built again": again, "in another process": elsewhere, "a day later": later}
+    for where, other in others.items():
         _same_listing(here, other, where, "sort sets, and use hashlib: hash() is salted")
     return f"{here.fingerprint[:12]}…, here and in another process"
 

@@ -44,9 +44,9 @@ REPEATS, MANY_REPEATS = 40, 240
 """Independent pairs of sets whose values make a mean and a spread."""
 FEW, FIRST = (75, 63), 24
 """Images of sets without an even half, and of each those that have to count if the last has."""
-HUGE = (3300, 2300)
+HUGE = (3300, 1300)
 """Images of sets of which the end and the middle are looked at."""
-MANY, TENTHS = (1130, 720), 10
+MANY, TENTHS = (1630, 620), 10
 """Images of large sets, and parts of them that are changed in turn."""
 SHUFFLES = 5
 """Orders of the same images whose values have a spread."""

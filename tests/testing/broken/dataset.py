@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -340,3 +341,20 @@ class FillsUpDamage:
     def __call__(self) -> ImageFiles:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         return photos(self.root)
+
+
+class _OfToday(ImageFiles):
+    def fingerprint(self, digest: Digest) -> str:
+        return f"{super().fingerprint(digest)} of day {time.time() // 86_400}"
+
+
+@stage
+class OfToday:
+    """The fingerprint holds the date."""
+
+    caught_by: ClassVar = "fingerprint is stable"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _OfToday)
