@@ -18,7 +18,8 @@ MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 LOW = 2**32 - 1
 Rounds = list[tuple[Tensor, ...]]
-"""Of each round: the multipliers' low and high halves, they whole, the key; each (2, 1, 1)."""
+"""For each round four tensors (2, 1, 1): the multipliers' low halves, their high halves, the
+multipliers whole, and the key."""
 
 
 def words(

@@ -91,7 +91,7 @@ def leaves_global_random_state_alone(context: Context) -> str:
 
 
 def leaves_global_settings_alone(context: Context) -> str:
-    """What it does changes no setting of the process, on which everything else relies."""
+    """The stage changes no setting of the whole process, on which everything else relies."""
     for index in range(len(context.variants)):
         context.observed(index)
     changed = context.changed_settings()

@@ -53,7 +53,7 @@ class Context:
     unbuildable: list[str] = field(default_factory=list)
     """Problems of the declared option sets that could not be built."""
     changed_settings: Callable[[], str] = str
-    """What of the process's settings is other than when the checks began; "" if nothing is."""
+    """Names the settings of the process that changed since the checks began; "" if none did."""
     _known: dict[object, Any] = field(default_factory=dict)
 
     def once(self, key: object, compute: Callable[[], T]) -> T:

@@ -33,7 +33,7 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     ),
     "the working directory": (os.getcwd, os.chdir),
 }
-"""What each is, and how it is read and written."""
+"""The settings in words, each with the functions that read and write it."""
 
 
 @contextmanager

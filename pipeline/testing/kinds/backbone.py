@@ -55,11 +55,7 @@ def behaviour(backbone: Backbone) -> list[list[Tensor]]:
 def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
     """The answer is like x for each size that it takes; others raise InputError."""
     taken = []
-    for shape in (*SIZES[:-1], WIDE):
-        try:
-            network = _fresh(backbone, shape, None)
-        except InputError:
-            continue
+    for shape, network in _taken(backbone, (*SIZES[:-1], WIDE)):
         for count, dtype in ((1, torch.float32), (3, torch.float64)):
             _answers_like(network, shape, count, dtype)
         _refuse_repeated(disturb(network), shape)
@@ -82,12 +78,9 @@ def gradients_reach_every_parameter(backbone: Backbone, _: Context) -> str:
             out = network.train()(x, rates, label)
         counts.append(f"{gradients_reach_all(network, out):,}")
         derivative_is_right(network, x, rates, label)
-    for shape in SIZES[1:3]:
-        try:
-            network = disturb(_fresh(backbone, shape, None)).double()
-        except InputError:
-            continue
-        gradients_reach_all(network, network.train()(*_inputs(shape, 2)))
+    for shape, network in _taken(backbone, SIZES[1:3]):
+        disturb(network).double().train()
+        gradients_reach_all(network, network(*_inputs(shape, 2)))
     return " and, with classes, ".join(counts) + " numbers"
 
 
@@ -239,6 +232,16 @@ def _networks(backbone: Backbone) -> Iterator[tuple[nn.Module, Shape, int | None
         except InputError:  # told by other checks, if it is wrong
             continue
         yield network, shape, classes
+
+
+def _taken(backbone: Backbone, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, nn.Module]]:
+    """A fresh network without classes for each of these sizes that it takes."""
+    for shape in shapes:
+        try:
+            network = _fresh(backbone, shape, None)
+        except InputError:
+            continue
+        yield shape, network
 
 
 def _network(backbone: Backbone, classes: int | None) -> tuple[nn.Module, Shape]:

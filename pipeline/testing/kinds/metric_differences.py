@@ -66,7 +66,7 @@ CHECKS: Sequence[Check] = (
 
 
 def _right_error(stage: Metric, seeds: int) -> str:
-    """What was measured; "" where no error is given. Raises Wrong where it is not the spread."""
+    """Words for both, or "" where no error is given. Raises Wrong where it is not the spread."""
     differences = [_paired(stage, 40 * repeat, seeds) for repeat in range(REPEATS)]
     known = [d for d in differences if d is not None and d.standard_error is not None]
     if len(known) < REPEATS / 2:

@@ -45,7 +45,7 @@ MANY = 400
 EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
 """Schedules whose lowest level has hardly any noise."""
 SHAPES = ((3, 5, 4, 20), (2, 8, 130, 1), (1, 2, 1, 70))
-"""Of batches whose pixels come out as if they stood in a row."""
+"""Shapes of batches; their pixels have to come out as the same pixels in one row do."""
 FAR = (50.0, -2000.0)
 """Means of data far from 0."""
 COUNTS = (1, 2, 3, 4, 5, 8, 13, 20, 21, 33)

@@ -23,7 +23,7 @@ class WatchedDenoiser:
     """What the sampler is to draw from, at the same time."""
     said: list[Prediction] = field(default_factory=list)
     dtype: torch.dtype = torch.float64
-    """Of the x that the sampler is given."""
+    """The dtype of the x that the sampler is given, which the network has to be asked in."""
     first: Tensor | None = None
 
     def __call__(self, x: Tensor, rates: Rates[float]) -> Prediction:

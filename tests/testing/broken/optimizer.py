@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -29,6 +30,14 @@ class _Descent(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if (change := self._change(group, parameter)) is not None:
                     parameter += change
+
+
+def _stepping(
+    optimizer: torch.optim.Optimizer, step: Callable[[Callable[[], Any]], None]
+) -> torch.optim.Optimizer:
+    """The optimizer with another step, which is given the one it had."""
+    optimizer.step = partial(step, optimizer.step)  # type: ignore[method-assign]
+    return optimizer
 
 
 @stage
@@ -227,14 +236,12 @@ class StopsAfterTwenty(Adam):
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         optimizer = super().__call__(parameters)
-        step = optimizer.step
 
-        def some() -> None:
+        def some(step: Callable[[], Any]) -> None:
             if all(int(state["step"]) < 20 for state in optimizer.state.values()):
                 step()
 
-        optimizer.step = some  # type: ignore[method-assign]
-        return optimizer
+        return _stepping(optimizer, some)
 
 
 @stage
@@ -245,17 +252,15 @@ class LateDecay(AdamW):
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         optimizer = super().__call__(parameters)
-        step = optimizer.step
 
         @torch.no_grad()
-        def decaying() -> None:
+        def decaying(step: Callable[[], Any]) -> None:
             for parameter, state in optimizer.state.items():
                 if int(state["step"]) > 10:
                     parameter *= 0.9999
             step()
 
-        optimizer.step = decaying  # type: ignore[method-assign]
-        return optimizer
+        return _stepping(optimizer, decaying)
 
 
 @stage
@@ -266,16 +271,14 @@ class SparesTheLargest(Adam):
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         optimizer = super().__call__(parameters)
-        step = optimizer.step
 
-        def sparing() -> None:
+        def sparing(step: Callable[[], Any]) -> None:
             for parameter in optimizer.param_groups[0]["params"]:
                 if parameter.numel() > 10_000:
                     parameter.grad = None
             step()
 
-        optimizer.step = sparing  # type: ignore[method-assign]
-        return optimizer
+        return _stepping(optimizer, sparing)
 
 
 @stage
@@ -286,16 +289,15 @@ class EverySecondStep(Adam):
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         optimizer = super().__call__(parameters)
-        step, group = optimizer.step, optimizer.param_groups[0]
+        group = optimizer.param_groups[0]
         group["count"] = 0
 
-        def second() -> None:
+        def second(step: Callable[[], Any]) -> None:
             group["count"] += 1
             if group["count"] % 2:
                 step()
 
-        optimizer.step = second  # type: ignore[method-assign]
-        return optimizer
+        return _stepping(optimizer, second)
 
 
 @stage
