@@ -99,7 +99,7 @@ class Objective(Protocol):
 
         Of those ``noise_loss`` and ``image_loss`` are errors of eps and x0, absolute or squared.
 
-        network: what is trained.
+        network: what is trained; a call of it has a row for each image of x0, in their order.
         x0: clean images (N, C, H, W) in the codec's space.
         label: int64 (N,), or None where classes are not used.
         schedule: the rates at the times that the objective chooses.

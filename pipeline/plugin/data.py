@@ -70,7 +70,10 @@ class Preprocessor(Protocol):
 
 @runtime_checkable
 class Codec(Protocol):
-    """The way between uint8 images and the space in which the model works."""
+    """The way between uint8 images and the space in which the model works.
+
+    One that loses something of an image by design has ``lossless: ClassVar[bool] = False``.
+    """
 
     def fit(self, batches: Iterable[Tensor]) -> Mapping[str, Tensor]:
         """The state, which is saved with the model.

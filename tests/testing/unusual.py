@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import conv2d, interpolate, silu
+from torch.nn.functional import conv2d, interpolate, normalize, one_hot, silu
 
-from pipeline import NO_CLASS, InputError, Prediction, Rates, Score, stage
+from pipeline import NO_CLASS, InputError, Prediction, Rates, Score, stage, time_of
 from tests.testing.broken.objective import V
 
 
@@ -38,6 +38,48 @@ class Sampler:
             slope = (first.eps + 2 * second.eps + 2 * third.eps + last.eps) / 6
             x = then.signal * (scaled + step * slope)
         return x
+
+
+@stage
+class SamplerOfThirdOrder:
+    """A parabola through three predictions of x0 over half the log-SNR, begun in the middle.
+
+    Its first step is long where the noise is large, so that it takes 256 steps to show its order.
+    """
+
+    order: ClassVar[int] = 3
+
+    def nfe(self, num_steps):
+        return num_steps + (num_steps > 1)
+
+    def __call__(self, denoise, x, levels, draws):
+        times, seen = [], []
+        for now, then in pairwise(levels):
+            x0 = denoise(x, now).x0
+            if not then.noise:
+                return then.signal * x0
+            h = math.log(now.sigma / then.sigma)
+            times, seen = [-math.log(now.sigma), *times][:3], [x0, *seen][:3]
+            if len(seen) == 1:
+                half = Rates(now.signal, now.noise * math.exp(-h / 2))
+                ahead = math.exp(-h / 2) * x - now.signal * math.expm1(-h / 2) * x0
+                mean = denoise(ahead, half).x0
+            else:
+                places = torch.tensor(times, dtype=torch.float64) - times[0]
+                mean = self._mean(places / h, seen, h)
+            x = then.noise / now.noise * x - then.signal * math.expm1(-h) * mean
+        return x
+
+    def _mean(self, places, seen, h):
+        """The mean over the step of the polynomial through what was seen, weighed by exp(h s)."""
+        s = torch.linspace(0, 1, 2001, dtype=torch.float64)
+        weight = 2 + 2 * (torch.arange(2001) % 2).double()  # Simpson's rule
+        weight[0] = weight[-1] = 1
+        weight = weight * (h * (s - 1)).exp()
+        powers = torch.stack([s**k for k in range(len(seen))])
+        moments = (powers * weight).sum(1) / weight.sum()
+        shares = torch.linalg.solve(places[None] ** torch.arange(len(seen))[:, None], moments)
+        return sum(share * x0 for share, x0 in zip(shares.tolist(), seen, strict=True))
 
 
 @stage
@@ -107,6 +149,33 @@ class Objective(V):
 
     def time(self, x0, draws):
         return ((50 * super().time(x0, draws)).floor() + 0.5) / 50
+
+
+@stage
+class ObjectiveOfPairs(V):
+    """The network is called twice, with each image's noise and with its opposite."""
+
+    def loss(self, network, x0, label, schedule, draws):
+        """The means of both calls."""
+        rates, noise = schedule(self.time(x0, draws)).over(x0), draws.normal(x0)
+        values = []
+        for eps in (noise, -noise):
+            out, x, seen = self.call(network, rates.signal * x0 + rates.noise * eps, rates, label)
+            watched = (self.read(out, x, seen).eps - eps).abs().mean().detach()
+            values.append((self.reduce(out - self.target(x0, eps, seen)), watched))
+        (loss, watched), (other, other_watched) = values
+        return {"loss": (loss + other) / 2, "noise_loss": (watched + other_watched) / 2}
+
+
+@stage
+class ObjectiveOfSigmas(V):
+    """log sigma is normal (Karras et al. 2022), whatever is beyond the schedule's ends at them."""
+
+    def loss(self, network, x0, label, schedule, draws):
+        """As for other times."""
+        log_sigma = 1.2 * draws.normal(x0[:, 0, 0, 0]).double() - 1.2
+        times = time_of(schedule, -2 * log_sigma).to(x0.dtype)
+        return super().loss(network, x0, label, lambda _: schedule(times), draws)
 
 
 class _Normalised(nn.Module):
@@ -206,6 +275,25 @@ class Features:
         return _Pixels()
 
 
+class _Colours:
+    dim, output, id = 64, "features", "colours/4"
+
+    def to(self, device):
+        return self
+
+    def __call__(self, images):
+        cells = (images.long() // 64 * torch.tensor([16, 4, 1])[:, None, None]).sum(1)
+        return one_hot(cells, 64).float().mean((1, 2))
+
+
+@stage
+class FeaturesOfColours:
+    """The share of an image's pixels in each of 64 cells of colour: 64 greys look alike."""
+
+    def __call__(self):
+        return _Colours()
+
+
 @stage
 class Metric:
     """How many real images have a generated one within their fifth neighbour (Naeem et al.)."""
@@ -226,6 +314,25 @@ class Metric:
 
         covered = distances(fake).min(1).values <= distances(real).kthvalue(6, 1).values
         return Score(float(covered.double().mean()), None, {"metric": "coverage", "k": 5})
+
+
+@stage
+class MetricOfVariety:
+    """How many different images there are (Friedman & Dieng 2023), whatever real ones are like."""
+
+    higher_is_better: ClassVar[bool] = True
+    ideal: ClassVar[None] = None
+    biased: ClassVar[bool] = True
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+    def __call__(self, real, fake):
+        if fake.dim() != 2 or not len(fake) or not fake.isfinite().all() or not fake.any(1).all():
+            raise InputError("it needs an image or more, with finite features that are not all 0")
+        x = normalize(normalize(fake.double(), p=torch.inf))
+        share = torch.linalg.eigvalsh((x @ x.T if len(x) < x.shape[1] else x.T @ x) / len(x))
+        value = torch.special.entr(share.clamp(min=0)).sum().exp()
+        return Score(float(value), None, {"metric": "variety", "images": len(fake)})
 
 
 @stage

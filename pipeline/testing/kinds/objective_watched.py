@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from ...plugin.contracts import Objective
@@ -25,21 +26,25 @@ def watched_losses_are_what_their_names_say(objective: Objective, _: Context) ->
         for count in (6, 65):
             x0, network = normal_images(count=count), WatchedNetwork()
             values = losses(objective, network, x0, schedule)
-            signal, noise = network.rates.over(x0)
-            truth = {"x0": x0, "eps": (network.x - signal * x0) / noise}
-            said = predicted(objective, usual_network, network.x, network.rates)._asdict()
-            for loss, part in WATCHED.items():
-                if loss in values:
-                    found.add(loss)
-                    expected = _errors(said[part] - truth[part])
-                    value = float(values[loss])
-                    require(
-                        any(math.isclose(value, one, rel_tol=1e-6) for one in expected),
-                        f"{loss} is {value:.4g}; the mean error of {part} is {expected[0]:.4g}, "
-                        f"squared {expected[1]:.4g} ({name}, {count} images)",
-                    )
+            for loss in values.keys() & WATCHED:
+                found.add(loss)
+                errors = _errors(objective, network, x0, WATCHED[loss])
+                value, means = float(values[loss]), errors.mean(0).tolist()
+                require(
+                    any(math.isclose(value, one, rel_tol=1e-6) for one in errors.flatten().tolist())
+                    or any(math.isclose(value, mean, rel_tol=1e-6) for mean in means),
+                    f"{loss} is {value:.4g}; the mean error of {WATCHED[loss]} is {means[0]:.4g}, "
+                    f"squared {means[1]:.4g} ({name}, {count} images)",
+                )
     return ", ".join(sorted(found)) or "it has neither"
 
 
-def _errors(difference: Tensor) -> tuple[float, float]:
-    return float(difference.abs().mean()), float(difference.square().mean())
+def _errors(objective: Objective, network: WatchedNetwork, x0: Tensor, part: str) -> Tensor:
+    """The mean absolute error and the mean squared one of each call of the network, (calls, 2)."""
+    errors = []
+    for x, rates in network.shown:
+        signal, noise = rates.over(x0)
+        truth = {"x0": x0, "eps": (x - signal * x0) / noise}
+        off = getattr(predicted(objective, usual_network, x, rates), part) - truth[part]
+        errors.append(torch.stack([off.abs().mean(), off.square().mean()]))
+    return torch.stack(errors)

@@ -92,6 +92,32 @@ def stays_between_0_and_1(spacing: Spacing, context: Context) -> str:
     return f"down to t = {last:.3g}"
 
 
+def refuses_what_it_cannot_divide(spacing: Spacing, context: Context) -> str:
+    """With a log-SNR without ends it raises InputError, or gives finite times that fall from 1."""
+    for num_steps in (1, 2, 7):
+        try:
+            times = _times(spacing, _straight_line, num_steps)
+        except Exception as error:
+            what = f"it raised {type(error).__name__}: {error}"
+        else:
+            if isinstance(times, str):
+                continue
+            ends = float(times[0]) == 1 and float(times[-1]) >= 0
+            if ends and bool((times.diff() < 0).all()):  # False for NaN
+                continue
+            what = f"it gives {times.tolist()}"
+        raise Wrong(
+            f"{what} for a schedule whose log-SNR falls from infinity to minus infinity "
+            f"({num_steps} steps): raise InputError unless it divides that"
+        )
+    return "an infinite log-SNR is refused or divided"
+
+
+def _straight_line(t: Tensor) -> Rates[Tensor]:
+    """From an image without noise to noise without an image."""
+    return Rates(1 - t, t)
+
+
 def keeps_nothing_it_gave(spacing: Spacing, context: Context) -> str:
     """Whoever changes the times in place, or the rates it was shown, changes no later answer."""
     watched = _WatchedSchedule(next(iter(SCHEDULES.values())))
@@ -114,6 +140,7 @@ CHECKS: Sequence[Check] = (
     starts_at_one,
     falls_strictly,
     stays_between_0_and_1,
+    refuses_what_it_cannot_divide,
     keeps_nothing_it_gave,
 )
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline import InputError, stage
+from pipeline import InputError, stage, time_of
 
 
 def even(num_steps: int) -> Tensor:
@@ -200,3 +200,17 @@ class OneChoiceTooLong:
     def __call__(self, schedule, num_steps: int) -> Tensor:
         t = even(num_steps)
         return {"even": t, "late": t**2, "early": 1.5 * t - 0.5}[self.steps]
+
+
+@stage
+class DividesInfinity:
+    """It does not look whether the log-SNR has ends, and infinite ones make NaN."""
+
+    caught_by: ClassVar = "refuses what it cannot divide"
+
+    def __call__(self, schedule, num_steps: int) -> Tensor:
+        start, end = schedule(torch.tensor([1.0, 0.0], dtype=torch.float64)).log_snr
+        share = torch.arange(num_steps, dtype=torch.float64) / max(1, num_steps - 1)
+        times = time_of(schedule, torch.lerp(start, end, share))
+        times[-1], times[0] = 0, 1
+        return times
