@@ -10,6 +10,7 @@ def register_backbones() -> dict[str, str]:
         "adm_unet": "pipeline_backbones.adm_unet:ADMUNet",
         "diffusers_unet2d": "pipeline_backbones.unet2d:DiffusersUNet2D",
         "dit": "pipeline_backbones.dit:DiT",
+        "film_unet": "pipeline_backbones.film_unet:FiLMUNet",
         "residual_unet": "pipeline_backbones.residual_unet:ResidualUNet",
         "unet2d": "pipeline_backbones.unet2d:UNet2D",
     }

@@ -111,7 +111,7 @@ class UNet(nn.Module):
             self.up.append(_chain(options, before, width, here))
             last = width
         self.norm = group_norm(last)
-        self.leave = _zero(nn.Conv2d(last, channels, 3, padding=1))
+        self.leave = zero(nn.Conv2d(last, channels, 3, padding=1))
 
     def forward(self, x: Tensor, rates: Rates[Tensor], label: Tensor | None = None) -> Tensor:
         """A label is a class or NO_CLASS; None is NO_CLASS for all."""
@@ -146,7 +146,7 @@ class Block(nn.Module):
         self.modulation = nn.Linear(options.embedding_dims, 2 * width)
         self.norm = group_norm(width)
         self.dropout = nn.Dropout(options.dropout)
-        self.second = _zero(nn.Conv2d(width, width, 3, padding=1))
+        self.second = zero(nn.Conv2d(width, width, 3, padding=1))
         self.attention = Attention(width, options.head_width) if attends else nn.Identity()
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class Attention(nn.Module):
         self.heads = max(1, width // head_width)
         self.norm = group_norm(width)
         self.qkv = nn.Linear(width, 3 * width)
-        self.leave = _zero(nn.Linear(width, width))
+        self.leave = zero(nn.Linear(width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, H, W) -> the same shape."""
@@ -186,7 +186,7 @@ def _chain(options: ADMUNet, before: Sequence[int], width: int, attends: bool) -
     return nn.ModuleList(Block(options, channels, width, attends) for channels in before)
 
 
-def _zero(layer: Any) -> Any:
+def zero(layer: Any) -> Any:
     """Set a layer to zero: so a block starts as its shortcut, and the network by predicting 0."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
