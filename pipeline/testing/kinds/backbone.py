@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...plugin.contracts import Backbone
+from ...plugin.contracts import Backbone, ForDiffusers
 from ...plugin.values import NO_CLASS, Rates
 from ..context import Check, Context, Wrong, require
 from ..problems.forms import forms
@@ -211,6 +211,30 @@ def changes_nothing_in_place(backbone: Backbone, _: Context) -> str:
     return "x and rates stay"
 
 
+def says_the_same_in_diffusers(backbone: Backbone, _: Context) -> str:
+    """diffusers' model of it, if it has one, says at each timestep what it says, and costs nothing.
+
+    The second model is like the first: making one changes no weight.
+    """
+    network, shape = _network(backbone, None)
+    network = network.float()
+    if not isinstance(network, ForDiffusers):
+        return ""
+    x, rates = _inputs(shape, 3, torch.float32)
+    here = _say(network, x, rates)
+    for which in ("", "second "):
+        other = network.to_diffusers(Rates(*(rate.double() for rate in rates)))
+        with torch.no_grad():
+            answer = other(x, torch.arange(3)).sample
+        away = _relative(answer, here)
+        require(
+            away < 1e-4,
+            f"its {which}model for diffusers says something else: {away:.2g} away at three rates",
+        )
+    require(same(_say(network, x, rates), here), "to_diffusers changes the network itself")
+    return f"within {away:.0e}"
+
+
 CHECKS: Sequence[Check] = (
     keeps_shape_and_dtype,
     gradients_reach_every_parameter,
@@ -221,6 +245,7 @@ CHECKS: Sequence[Check] = (
     state_makes_the_same_network,
     works_without_memory,
     changes_nothing_in_place,
+    says_the_same_in_diffusers,
 )
 
 

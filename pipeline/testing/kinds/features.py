@@ -76,11 +76,13 @@ def tells_images_apart(stage: Features, context: Context) -> str:
 def is_in_evaluation_mode(stage: Features, context: Context) -> str:
     """Nothing is random, and nothing is kept from batch to batch."""
     first, extractor = _vectors(stage, context), stage()
-    extractor(255 - _images()[:2])
-    if not same(extractor(_images()), first):
+    images = 255 - _images()
+    extractor(images)
+    if not same(extractor(images.copy_(_images())), first):  # the same memory, other images
         raise Wrong(
             "built again, or after another batch, the same images have other features: load the "
-            "weights, and put the network into evaluation mode (no dropout, no batch statistics)"
+            "weights, and put the network into evaluation mode (no dropout, no batch statistics); "
+            "keep nothing of a batch, whose memory the next one may have"
         )
     return "equal when built again, and after another batch"
 
@@ -188,11 +190,14 @@ def id_tells_the_options(stage: Features, context: Context) -> str:
     known, vectors = extractor_id(stage), _vectors(stage, context)
     for label, other in _others(context):
         extractor = other()
-        if extractor.id == known and not _gives(extractor, vectors):
+        gives = extractor(_images())
+        if extractor.id == known and not same(gives, vectors):
             raise Wrong(
                 f"with {label} the features are others but id is still {known!r}: scores that "
                 "cannot be compared would be"
             )
+        if not same(extractor.to("cpu")(_images()), gives):
+            raise Wrong(f"with {label} the features are others after to('cpu')")
     return "another one with other options"
 
 

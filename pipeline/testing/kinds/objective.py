@@ -36,6 +36,8 @@ from .objective_watched import watched_losses_are_what_their_names_say
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 0.8, 0.95, 1.0], dtype=torch.float64)
 """A time for each image of a batch."""
+SMALL = (0.3, 0.1, 0.03, 0.01, 0.006, 0.003)
+"""Rates of signal, and then of noise, beside which the other is nearly 1."""
 SPREADS = (2.0, 60.0)
 """Deviations of images."""
 LABELS = torch.tensor([3, NO_CLASS, 0, 1, 1, 2])
@@ -79,6 +81,16 @@ def predictions_add_up_to_x(objective: Objective, _: Context) -> str:
                 "the unscaled x, and both rates in their places?",
             )
             worst = max(worst, away)
+    x, small = normal_images(1), torch.tensor(SMALL, dtype=torch.float64)
+    large = (1 - small**2).sqrt()
+    for what, rates in (("signal", Rates(small, large)), ("noise", Rates(large, small))):
+        prediction = predicted(objective, usual_network, x, rates)
+        signal, noise = rates.over(x)
+        away = relative_difference(signal * prediction.x0 + noise * prediction.eps, x)
+        require(
+            away < EXACT,
+            f"signal * x0 + noise * eps is {away:.2g} away from x at {what} down to {SMALL[-1]}",
+        )
     return f"within {worst:.0e}"
 
 
@@ -272,7 +284,8 @@ def _predicts_from_scaled(objective: Objective, name: str, schedule: Schedule) -
 def _trains_on_scaled(objective: Objective, name: str, schedule: Schedule) -> None:
     """Raise Wrong unless ``loss`` shows the network scaled rates, and the x that goes with them."""
     x0, network = normal_images(count=COUNT, side=8), WatchedNetwork()
-    objective.loss(network, x0, None, schedule, train_draws(COUNT))
+    # Rows count on from batch to batch where a model is validated.
+    objective.loss(network, x0, None, schedule, Draws(0, "train", range(COUNT, 2 * COUNT)))
     signal, noise = (rate.reshape(-1, 1, 1, 1) for rate in network.rates)
     off = float((signal**2 + noise**2 - 1).abs().max())
     require(

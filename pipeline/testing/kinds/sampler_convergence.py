@@ -11,13 +11,14 @@ from torch import Tensor
 
 from ...plugin.contracts import Denoise, Sampler, Schedule
 from ...plugin.draws import Draws
-from ...plugin.values import CLEAN, Rates
+from ...plugin.values import CLEAN, Prediction, Rates
 from ..context import Check, Context, require
 from ..problems.analytic import (
     SCHEDULES,
     GaussianData,
     Levels,
     MixtureData,
+    NotAffine,
     exploding,
     irregular,
     karras,
@@ -48,6 +49,8 @@ EXCESS = 0.02
 S_noise of 1.007 adds 0.014 on purpose."""
 FEW = (8, 12, 20)
 """Numbers of steps at which large steps have to be right too."""
+ALIKE = 1.1
+"""How many times a variance may be another where a path ends. All built-in samplers have 1."""
 WORSE = 6
 """Times the error of Euler's method. The worst built-in is at 2.8, third-order UniPC at 8 steps."""
 
@@ -183,6 +186,30 @@ def has_the_exact_variance(sampler: Sampler, _: Context) -> str:
     return f"within {worst:.2%} in the limit"
 
 
+def its_last_step_is_like_the_others(sampler: Sampler, _: Context) -> str:
+    """A level has the same variance where a path ends at it and where a longer one passes it.
+
+    Without chance, as ``has_the_exact_variance``, at few levels, where each step's noise counts.
+    """
+    if sampler.order is not None:
+        return ""
+    data, worst = GaussianData([0.7], [[0.5]]), 1.0
+    for name, schedule in SCHEDULES.items():
+        levels = noisy_levels(schedule, 4)
+        for last in (1, 2, 3):
+            ends = variance_of(sampler, data, levels[: last + 1])
+            passes = variance_of(_passing(sampler), data, levels[: last + 2])
+            if ends is None or passes is None:
+                return "its path is not affine in its noise, or leaves the levels"
+            require(
+                1 / ALIKE < ends / passes < ALIKE,
+                f"where a path ends at level {last} of 4 the variance is {ends:.3g}, where it goes "
+                f"on from there {passes:.3g} ({name}): does the last step add its noise?",
+            )
+            worst = max(worst, ends / passes, passes / ends)
+    return f"variances within a factor of {worst:.3g}"
+
+
 def its_noise_is_normal(sampler: Sampler, _: Context) -> str:
     """What one step adds, of many images that begin alike and whose denoiser is affine."""
     if sampler.order is not None:
@@ -207,8 +234,28 @@ CHECKS: Sequence[Check] = (
     is_no_worse_than_euler_at_few_steps,
     reaches_the_exact_distribution,
     has_the_exact_variance,
+    its_last_step_is_like_the_others,
     its_noise_is_normal,
 )
+
+
+def _passing(sampler: Sampler) -> Callable[..., Tensor]:
+    """The sampler, stopped where it asks for the last time about the last level but one."""
+
+    def path(denoise: Denoise, x: Tensor, levels: Levels, draws: Draws) -> Tensor:
+        seen = []
+
+        def watched(x: Tensor, rates: Rates[float]) -> Prediction:
+            if rates not in levels:  # between two levels it may look at x before the noise
+                raise NotAffine
+            if rates == levels[-2]:
+                seen.append(x)
+            return denoise(x, rates)
+
+        sampler(watched, x, levels, draws)
+        return seen[-1]
+
+    return path
 
 
 def _slope(

@@ -313,3 +313,41 @@ class TurnsGradientsOff:
     def __call__(self) -> _Extractor:
         torch.set_grad_enabled(False)
         return _Extractor(self.image_size, f"off/{self.image_size}")
+
+
+class _ForgetsWhereItGoes(_Extractor):
+    def to(self, device: str) -> _Extractor:
+        return _Extractor(16, self.id).to(device)
+
+
+@stage
+class MovesWithTheDefault:
+    """On another device it is built anew, with the default size, under the id of the asked one."""
+
+    caught_by: ClassVar = "id tells the options"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _ForgetsWhereItGoes(self.image_size, f"forgets/{self.image_size}")
+
+
+class _KeepsTheLast(_Extractor):
+    kept: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self.kept is None or self.kept[0] is not images:
+            self.kept = images, self.project(images)
+        return self.kept[1]
+
+
+@stage
+class KeepsTheLastBatch:
+    """It knows the last batch by its tensor, which may be filled with other images by then."""
+
+    caught_by: ClassVar = "is in evaluation mode"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _KeepsTheLast(self.image_size, f"keeps/{self.image_size}")

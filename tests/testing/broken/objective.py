@@ -326,3 +326,28 @@ class WeighsLargeBatches(V):
     def loss(self, network, x0, label, schedule, draws):
         values = super().loss(network, x0, label, schedule, draws)
         return {name: value * max(1, len(x0) / 64) for name, value in values.items()}
+
+
+@stage
+class FloorsTheSignal(V):
+    """It divides by no signal below 0.01, and near noise x0 and eps no longer add up to x."""
+
+    caught_by: ClassVar = "predictions add up to x"
+
+    def target(self, x0, eps, rates):
+        return eps
+
+    def read(self, out, x, rates):
+        signal = rates.signal.clamp(min=0.01)
+        return Prediction((x - rates.noise * out) / signal, out)
+
+
+@stage
+class CountsRowsFromZero(V):
+    """It spreads times over the rows' numbers, which begin with 0 in the first batch only."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def time(self, x0, draws):
+        t = super().time(x0, draws)
+        return (t + t.new_tensor(draws.rows)) / len(draws.rows)

@@ -432,3 +432,18 @@ class LastWideColumnStays(Euler):
     def step(self, x, seen, now, then):
         stepped = super().step(x, seen, now, then)
         return torch.cat([stepped[..., :-1], x[..., -1:]], -1) if x.shape[-1] > 16 else stepped
+
+
+@stage
+class QuietLastStep(Ancestral):
+    """The last step adds no noise, as if it went to the clean level wherever it ends."""
+
+    caught_by: ClassVar = "its last step is like the others"
+
+    def __call__(self, denoise, x, levels, draws):
+        for now, then in pairwise(levels):
+            seen, share = denoise(x, now), self.share(now, then)
+            x = then.signal * seen.x0 + then.noise * (1 - share**2) ** 0.5 * seen.eps
+            if then != levels[-1]:
+                x = x + then.noise * share * self.fresh(x, draws)
+        return x
