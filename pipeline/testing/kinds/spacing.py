@@ -20,6 +20,8 @@ from ..same import same
 
 STEPS = (1, 2, 3, 7, 20, 21, 50, 333, 1000)
 """Numbers of steps that are tried with each schedule."""
+EVERY = range(1, 129)
+"""And with the first: rounding may add a time to one number of steps and to no other."""
 EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
 """Schedules that lose and keep as much of an image as any."""
 
@@ -57,7 +59,7 @@ def gives_a_float64_time_for_each_level(spacing: Spacing, context: Context) -> s
             f"noisy level, without the clean one ({where})",
         )
         require(bool(times.isfinite().all()), f"a time is NaN or infinite ({where})")
-    return f"for {_list(STEPS)} steps"
+    return f"for {_list(STEPS)} steps, and all up to {EVERY[-1]}"
 
 
 def starts_at_one(spacing: Spacing, context: Context) -> str:
@@ -189,8 +191,8 @@ def _answers(spacing: Spacing, context: Context) -> list[_Answer]:
         ("times", context.index_of(spacing)),
         lambda: [
             _Answer(name, num_steps, _times(spacing, schedule, num_steps))
-            for name, schedule in _schedules(context).items()
-            for num_steps in STEPS
+            for i, (name, schedule) in enumerate(_schedules(context).items())
+            for num_steps in (*STEPS, *(() if i else EVERY))
         ],
     )
 

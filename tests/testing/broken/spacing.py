@@ -214,3 +214,13 @@ class DividesInfinity:
         times = time_of(schedule, torch.lerp(start, end, share))
         times[-1], times[0] = 0, 1
         return times
+
+
+@stage
+class StopsBeforeRounding:
+    """It counts down by floats until below 0, which rounding reaches once too often for 49 steps."""
+
+    caught_by: ClassVar = "gives a float64 time for each level"
+
+    def __call__(self, schedule, num_steps: int) -> Tensor:
+        return torch.arange(1, 0, -1 / num_steps, dtype=torch.float64)
