@@ -92,8 +92,11 @@ def keeps_images_apart(stage: Features, context: Context) -> str:
     together, extractor, images = _vectors(stage, context), stage(), _images()
     alone = extractor(images[:1])
     among_others = extractor(torch.cat([images[:1], 255 - images[1:2]]))[:1]
+    dark = images[:1] // 3  # a batch of its own, and one that is bright
+    dark_alone, dark_among_others = extractor(dark), extractor(torch.cat([dark, images[1:]]))[:1]
     spread = float(together.std(0).mean())
     error = max(_apart(vector, together[:1]) for vector in (alone, among_others))
+    error = max(error, _apart(dark_alone, dark_among_others))
     if error > TOLERANCE * spread:
         raise Wrong(
             f"an image's features differ by up to {error:.3g} with the batch it is in, where "

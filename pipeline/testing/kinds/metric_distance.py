@@ -33,7 +33,7 @@ ROUNDING = 1e-5
 def is_ideal_for_equal_distributions(stage: Metric, _: Context) -> str:
     """Unbiased: on average over small sets. Biased: for a set and itself, nearly for large ones."""
     if stage.ideal is None:
-        return "it looks at one side only"
+        return _one_sided(stage)
     return _biased(stage, stage.ideal) if stage.biased else _unbiased(stage, stage.ideal)
 
 
@@ -59,6 +59,25 @@ def moves_away_with_distance(stage: Metric, _: Context) -> str:
 
 
 CHECKS: Sequence[Check] = (is_ideal_for_equal_distributions, moves_away_with_distance)
+
+
+def _one_sided(stage: Metric) -> str:
+    """Raise Wrong where it is declared unbiased, and four times as many images shift its mean."""
+    if stage.biased:
+        return "it looks at one side only, and few images shift it"
+    means, squares = [], 0.0
+    for times in (1, 4):
+        count = times * fewest(stage)
+        sets = [feature_sets(stage, count, count, 200 + i, 0) for i in range(PAIRS)]
+        values = [stage(*pair).value for pair in sets]
+        means.append(statistics.fmean(values))
+        squares += statistics.variance(values) / PAIRS
+    if abs(means[1] - means[0]) > 4 * math.sqrt(squares) + ROUNDING * scale_of(stage):
+        raise Wrong(
+            f"declared unbiased, it is {means[0]:.4g} on average for {count // 4} images and "
+            f"{means[1]:.4g} for {count}: with biased = True only equal counts are compared"
+        )
+    return "it looks at one side only"
 
 
 def _unbiased(stage: Metric, ideal: float) -> str:

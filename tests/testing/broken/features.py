@@ -351,3 +351,20 @@ class KeepsTheLastBatch:
 
     def __call__(self) -> _Extractor:
         return _KeepsTheLast(self.image_size, f"keeps/{self.image_size}")
+
+
+class _ByTheBrightest(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images * (255 / images.max()))
+
+
+@stage
+class DividesByTheBrightest:
+    """It divides by the largest number of the batch, which is 255 in most."""
+
+    caught_by: ClassVar = "keeps images apart"
+    image_size: Annotated[int, Field(ge=1)] = 16
+    """Height and width to which images are resized."""
+
+    def __call__(self) -> _Extractor:
+        return _ByTheBrightest(self.image_size, f"brightest/{self.image_size}")

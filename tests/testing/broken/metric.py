@@ -529,3 +529,19 @@ class CutsTheLonger(KID):
 
     def __call__(self, real: Tensor, fake: Tensor) -> Score:
         return super().__call__(real[: 2 * len(fake)], fake)
+
+
+@stage
+class LargestOfAll:
+    """The largest of the images' means grows with their number, and is called unbiased."""
+
+    caught_by: ClassVar = "is ideal for equal distributions"
+    higher_is_better: ClassVar[bool] = True
+    ideal: ClassVar[None] = None
+    biased: ClassVar[bool] = False
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(fake, fake)
+        return Score(float(fake.double().mean(1).max()), None, {"metric": "largest"})

@@ -218,7 +218,7 @@ class DividesInfinity:
 
 @stage
 class StopsBeforeRounding:
-    """It counts down by floats until below 0, which rounding reaches once too often for 49 steps."""
+    """It counts down by floats to 0, which rounding passes once too often for 49 steps."""
 
     caught_by: ClassVar = "gives a float64 time for each level"
 
