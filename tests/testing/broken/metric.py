@@ -506,8 +506,8 @@ class TwoThousandAtMost(FID):
 
 
 @stage
-class ErrorOfOneSeed(KID):
-    """The error of a difference of several seeds is that of one."""
+class RootOfSeedsTwice(KID):
+    """The error of a difference of several seeds is divided by their root once more."""
 
     caught_by: ClassVar = "has the right standard error of a difference"
 
@@ -516,7 +516,7 @@ class ErrorOfOneSeed(KID):
     ) -> dict[tuple[int, int], Difference] | None:
         found = super().differences(real, models) or {}
         return {
-            pair: replace(one, standard_error=(one.standard_error or 0) * len(models[0]))
+            pair: replace(one, standard_error=(one.standard_error or 0) / len(models[0]) ** 0.5)
             for pair, one in found.items()
         }
 
