@@ -58,7 +58,7 @@ def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
     for shape, network in _taken(backbone, (*SIZES[:-1], WIDE)):
         for count, dtype in ((1, torch.float32), (3, torch.float64)):
             _answers_like(network, shape, count, dtype)
-        _refuse_repeated(disturb(network), shape)
+        _all_counts(disturb(network), shape)
         taken.append("{}×{}".format(*shape[1:]))
     require(bool(taken), f"it takes none of the sizes {SIZES[:-1]}")
     return f"{', '.join(taken)} pixels; float32, float64"
@@ -340,10 +340,20 @@ def _answers_like(network: nn.Module, shape: Shape, count: int, dtype: torch.dty
     require(bool(out.isfinite().all()), f"for images {wanted} the answer is not finite")
 
 
-def _refuse_repeated(network: nn.Module, shape: Shape) -> None:
-    """Raise Wrong where a whole channel, row or column of the answer is that beside it."""
+def _all_counts(network: nn.Module, shape: Shape) -> None:
+    """Raise Wrong where a channel of x changes nothing, or of the answer repeats another.
+
+    Rows and columns of the answer are not to repeat those beside them either.
+    """
     x, rates = _inputs(shape, 1)
     out = _say(network.double(), x, rates)
+    for channel in range(shape[0]):
+        other = x.clone()
+        other[:, channel] += 1
+        require(
+            not same(_say(network, other, rates), out),
+            f"of images {shape} channel {channel} changes nothing in the answer",
+        )
     alike = (out.diff(dim=1) == 0).flatten(2).all(2).any()
     require(not alike, f"of images {shape} a channel of the answer repeats the one before")
     for axis, name in ((2, "row"), (3, "column")):

@@ -267,7 +267,10 @@ def protocol_tells_the_options(stage: Metric, context: Context) -> str:
 
 
 def parts_are_what_their_names_say(stage: Metric, _: Context) -> str:
-    """Images too much alike have precision and lack recall, images too far spread the reverse."""
+    """Images too much alike have precision and lack recall, images too far spread the reverse.
+
+    Real images themselves have all of it, also where one set has three times as many.
+    """
     real, fake = feature_sets(stage, COUNT, COUNT, 13, 0)
     if wants_logits(stage) or not {"precision", "recall"} <= {*stage(real, fake).parts}:
         return ""
@@ -277,6 +280,13 @@ def parts_are_what_their_names_say(stage: Metric, _: Context) -> str:
             raise Wrong(
                 f"of images spread {factor:g} times as far as real ones {more} is "
                 f"{parts[more]:.3g} and {less} {parts[less]:.3g}: do they have each other's name?"
+            )
+    few = real[: COUNT // 3]
+    for part, score in (("precision", stage(real, few)), ("recall", stage(few, real))):
+        if score.parts[part] != 1:
+            raise Wrong(
+                f"a third of the images and all of them have a {part} of {score.parts[part]:.3g}, "
+                "not 1: is it divided by the number of the others?"
             )
     return "precision and recall"
 

@@ -252,6 +252,8 @@ def _parameters(dtype: torch.dtype) -> list[nn.Parameter]:
         (130, 128),
     )
     starts = [torch.rand(shape, generator=draw).to(dtype) + 2 * TARGET for shape in shapes]
+    # As the engine has kernels of networks in memory.
+    starts[5] = starts[5].contiguous(memory_format=torch.channels_last)
     return [nn.Parameter(start) for start in starts]
 
 
@@ -259,7 +261,8 @@ def _saved(problem: _Quadratic) -> tuple[bytes, str]:
     """Its state as a checkpoint keeps it. Raises Wrong where it cannot be kept."""
     try:
         tensors, plain = optimizer_state(problem.optimizer, problem.new_groups)
-        return save(tensors), json.dumps(plain, allow_nan=False)
+        packed = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        return save(packed), json.dumps(plain, allow_nan=False)
     except Exception as error:
         raise Wrong(
             "its state cannot be kept in a checkpoint, which holds tensors, numbers and texts: "

@@ -376,3 +376,16 @@ class ExportsInPlace(Made):
 
     caught_by: ClassVar = "says the same in diffusers"
     network = _ExportsItself
+
+
+class _SeesThreeChannels(Network):
+    def forward(self, x, rates, label=None):
+        return super().forward(torch.cat([x[:, :3], 0 * x[:, 3:]], 1), rates, label)
+
+
+@stage
+class SeesThreeChannels(Made):
+    """Of images of more than three channels it looks at the first three."""
+
+    caught_by: ClassVar = "keeps shape and dtype"
+    network = _SeesThreeChannels

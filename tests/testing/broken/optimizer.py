@@ -314,3 +314,23 @@ class VectorsGrow(AdamW):
         decay = -self.weight_decay
         optimizer.add_param_group({"params": sorted_by[False], "weight_decay": decay})
         return optimizer
+
+
+@stage
+class StepsACopy(AdamW):
+    """It steps on rows of numbers, which are copies where a kernel has its channels last."""
+
+    caught_by: ClassVar = "moves every parameter"
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        weights = list(parameters)
+
+        def on_rows(step: Callable[[], Any]) -> None:
+            before = [weight.detach().clone() for weight in weights]
+            step()
+            with torch.no_grad():
+                for weight, old in zip(weights, before, strict=True):
+                    if not weight.is_contiguous():
+                        weight.copy_(old)
+
+        return _stepping(super().__call__(weights), on_rows)
