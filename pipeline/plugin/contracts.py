@@ -64,7 +64,8 @@ class Spacing(Protocol):
     def __call__(self, schedule: Schedule, num_steps: int) -> Tensor:
         """The times of the noisy levels, float64 (num_steps,), falling from 1.
 
-        Raises InputError for a schedule that it cannot divide.
+        Raises InputError for a schedule that it cannot divide, such as one whose log_snr is
+        infinite at an end.
 
         schedule: the rates at any time; ``pipeline.time_of`` inverts its log_snr.
         num_steps: how many noisy levels, 1 or more; the engine adds CLEAN after the last.

@@ -25,10 +25,10 @@ Count = Annotated[int, Field(ge=1)]
 
 @stage
 class FiLMUNet:
-    """Residual blocks as in ``residual_unet``, each scaled and shifted by noise level and class.
+    """Residual blocks like those of ``residual_unet``, scaled and shifted by noise level and class.
 
     The smallest level attends to all of itself. 2,186,860 parameters with the defaults, 3 channels
-    and no classes: at 32×32 a step costs what one of ``residual_unet`` of these widths does.
+    and no classes: a step costs what one of ``residual_unet`` of these widths and patch does.
     """
 
     widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (64, 96, 128)

@@ -212,9 +212,9 @@ def changes_nothing_in_place(backbone: Backbone, _: Context) -> str:
 
 
 def says_the_same_in_diffusers(backbone: Backbone, _: Context) -> str:
-    """diffusers' model of it, if it has one, says at each timestep what it says, and costs nothing.
+    """A network's model for diffusers, if it makes one, gives the network's own answers.
 
-    The second model is like the first: making one changes no weight.
+    Making it leaves the network as it is, so that a second one is like the first.
     """
     network, shape = _network(backbone, None)
     network = network.float()
@@ -223,7 +223,10 @@ def says_the_same_in_diffusers(backbone: Backbone, _: Context) -> str:
     x, rates = _inputs(shape, 3, torch.float32)
     here = _say(network, x, rates)
     for which in ("", "second "):
-        other = network.to_diffusers(Rates(*(rate.double() for rate in rates)))
+        try:
+            other = network.to_diffusers(Rates(*(rate.double() for rate in rates)))
+        except InputError as error:
+            return f"it refuses: {error}"
         with torch.no_grad():
             answer = other(x, torch.arange(3)).sample
         away = _relative(answer, here)

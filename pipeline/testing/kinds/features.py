@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from pathlib import Path
@@ -27,6 +28,8 @@ MANY = 67
 """Other images of a larger batch."""
 GREYS = (0, 30, 60, 195, 225, 255)
 """Images of one level each: dark and bright ones are to be told apart too."""
+CUT = 8
+"""How many times as many levels of grey may look alike in one place as usually do."""
 COLOURS = ("red", "green", "blue")
 REWEIGHTED = 1.05
 """What the largest tensor of a weights file is multiplied by."""
@@ -64,12 +67,7 @@ def tells_images_apart(stage: Features, context: Context) -> str:
     if not nearest > 0:
         raise Wrong("two different images have the same features")
     if _is_first(stage, context):
-        steps = _steps(stage(), GREYS)
-        if max(steps) > 1 and max(every := _steps(stage(), range(256))) > 2 * min(every):
-            raise Wrong(
-                f"{max(every)} grey levels in a row have equal features, and elsewhere "
-                f"{min(every)}: is something cut off?"
-            )
+        _tells_greys_apart(stage())
     return f"features differ by at least {nearest:.3g} between images"
 
 
@@ -251,6 +249,18 @@ def extractor_id(stage: Features) -> object:
 def _is_first(stage: Features, context: Context) -> bool:
     """Whether it is the given stage: networks are large, so some checks run with it only."""
     return context.index_of(stage) == 0
+
+
+def _tells_greys_apart(extractor: Extractor) -> None:
+    """Raise Wrong where many more levels of grey than usual look alike; by steps is right."""
+    if max(_steps(extractor, GREYS)) == 1:
+        return
+    every = _steps(extractor, range(256))
+    if max(every) > CUT * statistics.median(every):
+        raise Wrong(
+            f"{max(every)} levels of grey in a row have equal features, and usually "
+            f"{statistics.median(every):g}: is something cut off?"
+        )
 
 
 def _steps(extractor: Extractor, greys: Sequence[int]) -> list[int]:

@@ -269,7 +269,8 @@ def protocol_tells_the_options(stage: Metric, context: Context) -> str:
 def parts_are_what_their_names_say(stage: Metric, _: Context) -> str:
     """Images too much alike have precision and lack recall, images too far spread the reverse.
 
-    Real images themselves have all of it, also where one set has three times as many.
+    A third of the real images has nearly full precision against all of them, and all of them have
+    nearly full recall against that third.
     """
     real, fake = feature_sets(stage, COUNT, COUNT, 13, 0)
     if wants_logits(stage) or not {"precision", "recall"} <= {*stage(real, fake).parts}:
@@ -283,10 +284,10 @@ def parts_are_what_their_names_say(stage: Metric, _: Context) -> str:
             )
     few = real[: COUNT // 3]
     for part, score in (("precision", stage(real, few)), ("recall", stage(few, real))):
-        if score.parts[part] != 1:
+        if score.parts[part] < 0.9:
             raise Wrong(
                 f"a third of the images and all of them have a {part} of {score.parts[part]:.3g}, "
-                "not 1: is it divided by the number of the others?"
+                "not nearly 1: is it divided by the number of the others?"
             )
     return "precision and recall"
 

@@ -53,8 +53,8 @@ def differences_are_those_of_its_values(stage: Metric, _: Context) -> str:
 def has_the_right_standard_error_of_a_difference(stage: Metric, _: Context) -> str:
     """It is the spread over repetitions of paired images, within a factor of 1.6.
 
-    The models of one seed or of four in turn, whose differences are a mean: by its root the error
-    would be off by more than that factor.
+    The models have one seed, then four: with four, an error that forgets the root of their number,
+    or takes it twice, is off by 2.
     """
     told = [_right_error(stage, seeds) for seeds in (1, 4)]
     return "; ".join(filter(None, told))

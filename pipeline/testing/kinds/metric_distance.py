@@ -31,7 +31,10 @@ ROUNDING = 1e-5
 
 
 def is_ideal_for_equal_distributions(stage: Metric, _: Context) -> str:
-    """Unbiased: on average over small sets. Biased: for a set and itself, nearly for large ones."""
+    """Unbiased: on average over small sets. Biased: for a set and itself, nearly for large ones.
+
+    Without an ideal and unbiased: the same mean for four times as many images.
+    """
     if stage.ideal is None:
         return _one_sided(stage)
     return _biased(stage, stage.ideal) if stage.biased else _unbiased(stage, stage.ideal)
@@ -64,7 +67,7 @@ CHECKS: Sequence[Check] = (is_ideal_for_equal_distributions, moves_away_with_dis
 def _one_sided(stage: Metric) -> str:
     """Raise Wrong where it is declared unbiased, and four times as many images shift its mean."""
     if stage.biased:
-        return "it looks at one side only, and few images shift it"
+        return "it looks at one side only, and is declared biased"
     means, squares = [], 0.0
     for times in (1, 4):
         count = times * fewest(stage)

@@ -49,6 +49,8 @@ NEIGHBOURS, FEW_EQUAL = (1, 2, 3, 7, COUNT // 2), 0.1
 """How far apart images are whose times are compared, and how many may be equal: of those that are
 drawn from 10 times or more, fewer are. The first and the last time are not counted: an objective
 that draws noise levels finds many beyond the schedule's ends."""
+LEAST_WITHIN = 0.1
+"""The least share of times between these two."""
 EXACT = 1e-9
 """Relative; what float64 leaves after the worst division by a small rate."""
 
@@ -302,9 +304,13 @@ def _trains_on_scaled(objective: Objective, name: str, schedule: Schedule) -> No
     require_normal(eps, f"in loss (x / c - signal * x0) / noise, by the rates it shows ({name}),")
     times = network.rates.noise
     within = (times > times.min()) & (times < times.max())
+    require(
+        float(within.double().mean()) > LEAST_WITHIN,
+        f"of {COUNT} images hardly any has another time than the first and the last ({name})",
+    )
     for apart in NEIGHBOURS:
         same_time = (times[apart:] == times[:-apart]) & within[apart:]
-        equal = float(same_time.double().sum() / within.sum().clamp(min=1))
+        equal = float(same_time.double().sum() / within.sum())
         require(
             equal < FEW_EQUAL,
             f"of {COUNT} images {equal:.0%} have the time of the image {apart} before: each should "

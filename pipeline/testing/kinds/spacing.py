@@ -21,7 +21,7 @@ from ..same import same
 STEPS = (1, 2, 3, 7, 20, 21, 50, 333, 1000)
 """Numbers of steps that are tried with each schedule."""
 EVERY = range(1, 129)
-"""And with the first: rounding may add a time to one number of steps and to no other."""
+"""Numbers of steps that are tried with the first one: rounding may add a time to few of them."""
 EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
 """Schedules that lose and keep as much of an image as any."""
 

@@ -15,7 +15,10 @@ from ..context import Wrong, require
 
 
 class WatchedNetwork:
-    """The usual network, which remembers what it was shown, and that of its last call by name."""
+    """The usual network, which remembers what it was shown.
+
+    ``shown`` has x and rates of every call; ``x``, ``rates`` and ``label`` are those of the last.
+    """
 
     def __init__(self) -> None:
         self.shown: list[tuple[Tensor, Rates[Tensor]]] = []

@@ -351,3 +351,13 @@ class CountsRowsFromZero(V):
     def time(self, x0, draws):
         t = super().time(x0, draws)
         return (t + t.new_tensor(draws.rows)) / len(draws.rows)
+
+
+@stage
+class TwoTimes(V):
+    """It trains at two times only, one for each half."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def time(self, x0, draws):
+        return 0.25 + 0.5 * super().time(x0, draws).round()
