@@ -5,7 +5,6 @@ section 3.1) use it in their denoising U-Net.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar, cast
 
 import torch
@@ -27,8 +26,10 @@ Count = Annotated[int, Field(ge=1)]
 class FiLMUNet:
     """Residual blocks like those of ``residual_unet``, scaled and shifted by noise level and class.
 
-    The smallest level attends to all of itself. 2,186,860 parameters with the defaults, 3 channels
-    and no classes: a step costs what one of ``residual_unet`` of these widths and patch does.
+    The smallest level attends to all of itself. What a block of the way down made is added to the
+    input of its partner on the way up, which so has no more channels than its level: three quarters
+    of the time that a concatenation takes. 1,861,068 parameters with the defaults, 3 channels and
+    no classes.
     """
 
     widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (64, 96, 128)
@@ -74,26 +75,25 @@ class UNet(nn.Module):
     def __init__(self, options: FiLMUNet, channels: int, num_classes: int | None) -> None:
         super().__init__()
         *levels, middle = options.widths
-        depth, self.patch = options.block_depth, options.patch
+        self.patch = options.patch
         channels *= self.patch**2
         self.condition = Condition(options.embedding_dims, num_classes)
         self.enter = _glorot(nn.Conv2d(channels, options.widths[0], 3, padding=1))
         last = options.widths[0]
-        skips: list[int] = []
         self.down = nn.ModuleList()
         for width in levels:
-            self.down.append(_chain([last] + [width] * (depth - 1), width, options))
-            skips += [width] * depth
+            self.down.append(_chain(last, width, options))
             last = width
-        self.middle = _chain([last] + [middle] * (depth - 1), middle, options)
+        self.middle = _chain(last, middle, options)
         self.attention = Attention(middle, options.head_width)
         last = middle
-        self.up = nn.ModuleList()
+        self.narrow = nn.ModuleList()
         self.grow = nn.ModuleList()
+        self.up = nn.ModuleList()
         for width in reversed(levels):
-            self.grow.append(options.upsampler(last))
-            before = [w + skips.pop() for w in [last] + [width] * (depth - 1)]
-            self.up.append(_chain(before, width, options))
+            self.narrow.append(_glorot(nn.Conv2d(last, width, 1)))
+            self.grow.append(options.upsampler(width))
+            self.up.append(_chain(width, width, options))
             last = width
         self.leave = _glorot(nn.Conv2d(last, channels, 1))
         # The network starts by predicting zero, so that its first loss is the data's own.
@@ -113,10 +113,10 @@ class UNet(nn.Module):
         x = self.attention(first(x, seen))
         for block in others:
             x = block(x, seen)
-        for grow, blocks in zip(self.grow, self.up, strict=True):
-            x = grow(x)
+        for narrow, grow, blocks in zip(self.narrow, self.grow, self.up, strict=True):
+            x = grow(narrow(x))  # narrower before it grows: a quarter of the places
             for block in blocks:  # type: ignore[attr-defined]
-                x = block(torch.cat([x, skips.pop()], dim=1), seen)
+                x = block(x + skips.pop(), seen)
         return pixel_shuffle(self.leave(x), self.patch)
 
 
@@ -143,8 +143,10 @@ class Block(nn.Module):
         return self.second(silu(y)).add_(self.shortcut(x))  # type: ignore[no-any-return]
 
 
-def _chain(before: Sequence[int], width: int, options: FiLMUNet) -> nn.ModuleList:
-    return nn.ModuleList(Block(channels, width, options.embedding_dims) for channels in before)
+def _chain(before: int, width: int, options: FiLMUNet) -> nn.ModuleList:
+    """The blocks of one level on one way; the first takes ``before`` channels."""
+    channels = [before] + [width] * (options.block_depth - 1)
+    return nn.ModuleList(Block(c, width, options.embedding_dims) for c in channels)
 
 
 def _glorot(layer: nn.Conv2d) -> nn.Conv2d:
