@@ -104,7 +104,8 @@ class Objective(Protocol):
         x0: clean images (N, C, H, W) in the codec's space.
         label: int64 (N,), or None where classes are not used.
         schedule: the rates at the times that the objective chooses.
-        draws: the only source of randomness, of times and of noise; row i is of image i.
+        draws: the only source of randomness, of times and of noise; row i is of image i. An
+            image has the same time and noise where other processes have the rest of draws.batch.
         """
 
     def predict(

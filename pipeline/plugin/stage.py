@@ -78,7 +78,8 @@ class Stage:
 class IOOnly:
     """Marks an option that says where something is, not what: ``Annotated[Path, IOOnly()]``.
 
-    It is left out of content keys and of the names of runs.
+    Or how much time or memory something takes, if the result is the same. It is left out of content
+    keys and of the names of runs.
     """
 
 

@@ -123,7 +123,7 @@ def every_option_matters(context: Context) -> str:
     known = options(context.cls)
     places = [name for name, option in known.items() if option.io_only]
     problems = [
-        f"option {name} does nothing: {tried}"
+        f"option {name} does nothing: {tried}; one of time or memory alone is marked IOOnly()"
         for name, option in known.items()
         if not option.io_only and (tried := _tried_in_vain(option, context))
     ]

@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import nn
 from torch.nn.functional import conv2d, interpolate, normalize, one_hot, silu
+from torch.utils.checkpoint import checkpoint
 
-from pipeline import NO_CLASS, InputError, Prediction, Rates, Score, stage, time_of
+from pipeline import NO_CLASS, InputError, IOOnly, Prediction, Rates, Score, stage, time_of
 from tests.testing.broken.objective import V
 
 
@@ -198,6 +199,41 @@ class _Normalised(nn.Module):
         level = (rates.log_snr / 8)[:, None, None, None].to(x).expand(-1, 1, *x.shape[2:])
         seen = conv2d(torch.cat([x, level], 1), self.unit(self.enter), padding=1)
         return self.gain * conv2d(silu(seen), self.unit(self.leave), padding=1)
+
+
+class _Recomputed(nn.Module):
+    """Two convolutions, of which what lies between is made again for the gradients."""
+
+    def __init__(self, channels, lean):
+        super().__init__()
+        self.lean = lean
+        self.enter = nn.Conv2d(channels + 1, 16, 3, padding=1)
+        self.leave = nn.Conv2d(16, channels, 3, padding=1)
+
+    def made(self, x):
+        return self.leave(silu(self.enter(x)))
+
+    def forward(self, x, rates, label=None):
+        level = (rates.log_snr / 8)[:, None, None, None].to(x).expand(-1, 1, *x.shape[2:])
+        x = torch.cat([x, level], 1)
+        if self.lean and self.training:
+            return checkpoint(self.made, x, use_reentrant=False)
+        return self.made(x)
+
+
+@stage
+class BackboneOfLittleMemory:
+    """An option changes memory and time alone."""
+
+    lean: Annotated[bool, IOOnly()] = True
+    """Gradient checkpointing (Chen et al. 2016)."""
+
+    examples: ClassVar = ({"lean": False},)
+
+    def __call__(self, shape, num_classes):
+        if num_classes is not None:
+            raise InputError("it knows no classes")
+        return _Recomputed(shape[0], self.lean)
 
 
 @stage

@@ -110,6 +110,7 @@ def round_trip(stage: Codec, _: Context) -> str:
             few = torch.cat([images, images], 1)[:, :channels]
             with suppress(InputError):  # it need not take other channels than three
                 worst = max(worst, _round_trip_error(stage, stage.fit(iter([few])), few))
+    _keeps_odd_sizes(stage)
     return f"at most {worst} of 255 away" if worst else "exact"
 
 
@@ -269,6 +270,19 @@ def _fits_all_of_many(stage: Codec) -> None:
         raise Wrong(f"fit does not look at images from {first} on of {LONG}")
 
 
+def _keeps_odd_sizes(stage: Codec) -> None:
+    """Raise Wrong where images of a size that ``latent_shape`` takes come back as others."""
+    for size in ((33, 47), (40, 33), (36, 52)):
+        images = spots(2, *size, seed=6)
+        with suppress(InputError):
+            x0_shape(stage, (3, *size))
+            state = stage.fit(iter([images]))
+            if _lossless(stage):
+                _round_trip_error(stage, state, images)
+            else:
+                _decoded(stage, stage.encode(images, state), state, images)
+
+
 def _fitted(stage: Codec) -> tuple[Tensor, State]:
     images = spots(COUNT)
     return images, stage.fit(iter(torch.split(images, 8)))
@@ -284,7 +298,7 @@ def _decoded(stage: Codec, x0: Tensor, state: State, like: Tensor) -> Tensor:
     if decoded.dtype != torch.uint8 or decoded.shape != like.shape:
         raise Wrong(
             f"decode makes {decoded.dtype} {tuple(decoded.shape)} of the x0 of uint8 "
-            f"{tuple(like.shape)}"
+            f"{tuple(like.shape)}; sizes that a codec cannot take raise InputError in latent_shape"
         )
     return decoded
 

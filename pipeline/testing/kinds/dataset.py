@@ -5,10 +5,12 @@ Those of the fingerprint, which has to be one of the content, are in ``dataset_f
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,16 @@ import PIL.ImageFile
 from ...plugin.data import Dataset, Source
 from ...plugin.photo import open_rgb
 from ..context import Check, Context, Wrong
+from ..problems.folder_copies import FolderCopy, folder_copy, is_of_files
 from ..problems.turns import in_turn
 from . import dataset_fingerprint
 
 OPENED = 8
 """Images that are opened, from the first to the last."""
+ROUNDS = 6
+"""How often each of them is opened from other threads, where the dataset opens it."""
+MOST_WRITTEN = 200
+"""Files that are written anew as other kinds of picture."""
 DECODERS = (
     (PIL.ImageFile.ImageFile, "load"),
     (PIL.Image, "fromarray"),
@@ -67,24 +74,56 @@ def opens_images(stage: Dataset, _: Context) -> str:
     source = stage()
     indices = _some(source)
     images = [_pixels(source, i) for i in indices]
-    with ThreadPoolExecutor(4) as pool:
-        again = list(pool.map(lambda i: _pixels(source, i), reversed(indices)))[::-1]
-    for index, first, second in zip(indices, images, again, strict=True):
-        if not np.array_equal(first, second):
-            raise Wrong(f"image {index} is another one when opened again, from another thread")
+    places = [*reversed(range(len(indices)))]
+    if not is_of_files(source):  # two threads want one image, others another one
+        places = [place for place in places for _ in range(2)] * ROUNDS
+    with ThreadPoolExecutor(4) as pool, _at_each_decoding(_wait):
+        again = list(pool.map(lambda place: _pixels(source, indices[place]), places))
+    for place, pixels in zip(places, again, strict=True):
+        if not np.array_equal(images[place], pixels):
+            raise Wrong(
+                f"image {indices[place]} is another one when opened again, from another thread"
+            )
     kind = type(source.image(0))
     sizes = dict.fromkeys(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in images)
     return f"{len(indices)} of {len(source)}: {kind.__name__}, {', '.join([*sizes][:3])}"
 
 
+def decodes_as_the_engine_does(stage: Dataset, _: Context) -> str:
+    """Where it opens PNG files itself, pixels are the same by palette, in grey, and opaque."""
+    with folder_copy(stage) as copy:
+        if not copy or is_of_files(stage()):
+            return ""
+        files = sorted(copy.root.rglob("*.png"))
+        if not 0 < len(files) <= MOST_WRITTEN:
+            return ""
+        pictures = [open_rgb(file).quantize(64) for file in files]
+        greys = [picture.convert("L") for picture in pictures]
+        for kind, written in (
+            ("a palette", pictures),
+            ("an alpha channel", [picture.convert("RGBA") for picture in pictures]),
+            ("one channel", greys),
+        ):
+            wanted = _pixels_of(copy, files, [picture.convert("RGB") for picture in written])
+            found = _pixels_of(copy, files, written)
+            for index, one, other in zip(_some(copy.stage()), wanted, found, strict=True):
+                if not np.array_equal(one, other):
+                    raise Wrong(
+                        f"image {index}, kept as PNG with {kind}, is another one than in RGB: "
+                        "give the file, or open it with pipeline.open_rgb"
+                    )
+    return "PNG with a palette, with alpha and with one channel, as in RGB"
+
+
 def lists_without_decoding(stage: Dataset, _: Context) -> str:
     """Images are opened when they are asked for."""
-    with _watched_decoding() as decoded:
+    decoded: Counter[str] = Counter()
+    with _at_each_decoding(lambda: decoded.update(["images"])):
         source = stage()
     if decoded:
         raise Wrong(
-            f"the call decodes or draws {len(decoded)} images: list them, and open image(index) "
-            "when it is asked for"
+            f"the call decodes or draws {decoded['images']} images: list them, and open "
+            "image(index) when it is asked for"
         )
     return f"{len(source)} images listed, none decoded"
 
@@ -92,6 +131,7 @@ def lists_without_decoding(stage: Dataset, _: Context) -> str:
 CHECKS: Sequence[Check] = (
     lists_agree,
     opens_images,
+    decodes_as_the_engine_does,
     lists_without_decoding,
     *dataset_fingerprint.CHECKS,
 )
@@ -133,20 +173,35 @@ def _pixels(source: Source, index: int) -> Pixels:
     return np.array(open_rgb(item))
 
 
-@contextmanager
-def _watched_decoding() -> Iterator[list[str]]:
-    """A list that grows with every picture that Pillow decodes or makes of an array."""
-    decoded: list[str] = []
+def _pixels_of(
+    copy: FolderCopy, files: Sequence[Path], pictures: Sequence[PIL.Image.Image]
+) -> list[Pixels]:
+    """Some images of the dataset with these pictures in its files."""
+    for file, picture in zip(files, pictures, strict=True):
+        content = BytesIO()
+        picture.save(content, "PNG")
+        copy.write(file, content.getvalue())
+    source = copy.stage()
+    return [_pixels(source, index) for index in _some(source)]
 
-    def watched(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+
+def _wait() -> None:
+    """Let other threads ask for images meanwhile."""
+    time.sleep(0.002)
+
+
+@contextmanager
+def _at_each_decoding(first: Callable[[], None]) -> Iterator[None]:
+    """``first`` is called before Pillow decodes a picture or makes one of an array."""
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*a: Any, **k: Any) -> Any:
-            decoded.append(name)
+            first()
             return real(*a, **k)
 
         return call
 
     with ExitStack() as patches:
         for home, name in DECODERS:
-            real = getattr(home, name)
-            patches.enter_context(patch.object(home, name, watched(real, name)))
-        yield decoded
+            patches.enter_context(patch.object(home, name, watched(getattr(home, name))))
+        yield

@@ -16,7 +16,14 @@ from ...plugin.data import Dataset, Source
 from ...plugin.options import Option, options
 from ...store.fingerprints import sha256_of
 from ..context import Check, Context, Wrong
-from ..problems.folder_copies import ORDERS, FolderCopy, bitmaps, directories_listed, folder_copy
+from ..problems.folder_copies import (
+    ORDERS,
+    FolderCopy,
+    bitmaps,
+    directories_listed,
+    folder_copy,
+    is_of_files,
+)
 from ..same import same
 from ..variants import variations
 from ..worker import call_elsewhere
@@ -86,7 +93,7 @@ def fingerprint_sees_a_pixel(stage: Dataset, _: Context) -> str:
         if not copy:
             return _NO_FOLDER
         source = stage()
-        if not _is_of_files(source):
+        if not is_of_files(source):
             return _sees_a_byte(copy)
         indices = dict.fromkeys((0, len(source) // 2, len(source) - 1))
         for index in indices:
@@ -143,7 +150,7 @@ def fingerprint_sees_exchanged_labels(stage: Dataset, _: Context) -> str:
         if not copy:
             return _NO_FOLDER
         source = copy.stage()
-        pair = _of_two_classes(source) if _is_of_files(source) else None
+        pair = _of_two_classes(source) if is_of_files(source) else None
         if pair is None:
             return "no two files with other labels"
         before, contents = _fingerprint(copy.stage), [file.read_bytes() for file in pair]
@@ -183,7 +190,7 @@ CHECKS: Sequence[Check] = (
 def listing(stage: Dataset) -> Listing:
     """What the dataset says, by a function that another process can be told to call."""
     source = stage()
-    items = [source.image(i) for i in range(len(source))] if _is_of_files(source) else []
+    items = [source.image(i) for i in range(len(source))] if is_of_files(source) else []
     return Listing(
         files=[str(item) for item in items],
         labels=list(source.labels),
@@ -191,10 +198,6 @@ def listing(stage: Dataset) -> Listing:
         class_names=list(source.class_names),
         fingerprint=source.fingerprint(sha256_of),
     )
-
-
-def _is_of_files(source: Source) -> bool:
-    return len(source) > 0 and isinstance(source.image(0), Path)
 
 
 def _fingerprint(stage: Dataset) -> str:

@@ -184,6 +184,7 @@ def times_and_noise_come_from_draws(objective: Objective, _: Context) -> str:
     require(not same(network.rates.noise, again.rates.noise), "t does not depend on draws")
     require(not same(network.x, again.x), "the noise does not depend on draws")
     _noise_is_of_its_row(objective)
+    _parts_of_a_batch_see_what_the_whole_sees(objective)
     return "other draws, other times and noise"
 
 
@@ -276,11 +277,26 @@ def _predicts_from_scaled(objective: Objective, name: str, schedule: Schedule) -
         )
         away = relative_difference(rate, expected)
         require(away < EXACT, f"predict shows the network a {part} that is not / c ({name})")
-    predicted(objective, network, x, float_rates(rates)[2])
-    require(
-        all(rate.shape == (len(x),) for rate in network.rates),
-        f"given rates of two floats, the network sees {tuple(network.rates.noise.shape)}",
-    )
+    tensors = predicted(objective, usual_network, x, rates)
+    for row, given in enumerate(float_rates(rates)):
+        own = slice(row, row + 1)
+        said = predicted(objective, network, x, given)
+        for part, rate, each in zip(("signal", "noise"), network.rates, rates.scaled, strict=True):
+            require(
+                rate.shape == (len(x),),
+                f"given rates of two floats, the network sees {part} of {tuple(rate.shape)}",
+            )
+            require(
+                relative_difference(rate, each[row]) < EXACT,
+                f"given rates of two floats, the network sees a {part} that is not / c ({name})",
+            )
+        for what, now, then in zip(("x0", "eps"), said, tensors, strict=True):
+            away = relative_difference(now[own], then[own])
+            require(
+                away < EXACT,
+                f"{what} is {away:.2g} different where rates are two floats and not tensors (N,) "
+                f"({name})",
+            )
 
 
 def _trains_on_scaled(objective: Objective, name: str, schedule: Schedule) -> None:
@@ -351,6 +367,31 @@ def _mean_of_different_images(objective: Objective) -> str:
             f"{name} is {float(value):.4g}, the mean of the images' own is {mean:.4g}",
         )
     return f"of equal images and of {LARGE} different ones"
+
+
+def _parts_of_a_batch_see_what_the_whole_sees(objective: Objective) -> None:
+    """Raise Wrong where a process that has some of a batch trains on other times or noise."""
+    x0, rows = normal_images(count=12), range(40, 52)
+
+    def shown(start: int, end: int) -> tuple[Tensor, Rates[Tensor]]:
+        network = WatchedNetwork()
+        draws = Draws(0, "train", rows[start:end], batch=rows)
+        objective.loss(network, x0[start:end], None, preserving, draws)
+        return network.shown[-1]
+
+    x, rates = shown(0, 12)
+    for start, end in ((0, 5), (5, 12)):
+        part = slice(start, end)
+        own, seen = shown(start, end)
+        for what, now, then in (
+            ("times", seen.noise, rates.noise[part]),
+            ("noise", own, x[part]),
+        ):
+            require(
+                relative_difference(now, then) < EXACT,
+                f"images {start} to {end - 1} of a batch of 12 get other {what} where another "
+                "process has the rest: draws.rows are those of one process, draws.batch are all",
+            )
 
 
 def _passed_on(network: WatchedNetwork, label: Tensor | None, where: str) -> None:

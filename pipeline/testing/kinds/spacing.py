@@ -26,6 +26,14 @@ EXTREMES = {"VE from sigma 80": karras, "the widest VP": widest}
 """Schedules that lose and keep as much of an image as any."""
 
 
+ENDLESS: dict[str, Schedule] = {
+    "at both ends": lambda t: Rates(1 - t, t),
+    "at t = 0": lambda t: Rates(1 - 0.9 * t, t),
+    "at t = 1": lambda t: Rates(1 - t, 0.1 + 0.9 * t),
+}
+"""Schedules between an image without noise and noise without an image."""
+
+
 def behaviour(spacing: Spacing) -> list[Tensor | str]:
     """The times for three schedules; what is refused counts with its message."""
     cases = product(SCHEDULES.values(), (1, 2, 7))
@@ -95,10 +103,10 @@ def stays_between_0_and_1(spacing: Spacing, context: Context) -> str:
 
 
 def refuses_what_it_cannot_divide(spacing: Spacing, context: Context) -> str:
-    """With a log-SNR without ends it raises InputError, or gives finite times that fall from 1."""
-    for num_steps in (1, 2, 7):
+    """With a log-SNR without end it raises InputError, or gives finite times that fall from 1."""
+    for (where, schedule), num_steps in product(ENDLESS.items(), (1, 2, 7)):
         try:
-            times = _times(spacing, _straight_line, num_steps)
+            times = _times(spacing, schedule, num_steps)
         except Exception as error:
             what = f"it raised {type(error).__name__}: {error}"
         else:
@@ -109,15 +117,10 @@ def refuses_what_it_cannot_divide(spacing: Spacing, context: Context) -> str:
                 continue
             what = f"it gives {times.tolist()}"
         raise Wrong(
-            f"{what} for a schedule whose log-SNR falls from infinity to minus infinity "
-            f"({num_steps} steps): raise InputError unless it divides that"
+            f"{what} for a schedule whose log-SNR is infinite {where} ({num_steps} steps): raise "
+            "InputError unless it divides that"
         )
-    return "an infinite log-SNR is refused or divided"
-
-
-def _straight_line(t: Tensor) -> Rates[Tensor]:
-    """From an image without noise to noise without an image."""
-    return Rates(1 - t, t)
+    return f"a log-SNR that is infinite {', '.join(ENDLESS)} is refused or divided"
 
 
 def keeps_nothing_it_gave(spacing: Spacing, context: Context) -> str:

@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from ...plugin.data import Dataset
+from ...plugin.data import Dataset, Source
 from ...plugin.options import options
 from ...plugin.photo import open_rgb
 from ...plugin.stage import options_of
@@ -46,6 +46,11 @@ class FolderCopy:
         path.unlink()
         path.write_bytes(content)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def is_of_files(source: Source) -> bool:
+    """Whether its images are files, which the engine opens."""
+    return len(source) > 0 and isinstance(source.image(0), Path)
 
 
 @contextmanager

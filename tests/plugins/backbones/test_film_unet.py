@@ -37,7 +37,7 @@ def inputs(count: int = 3) -> tuple[Tensor, Rates[Tensor]]:
 def test_parameter_count_with_the_defaults():
     made = FiLMUNet()((3, 32, 32), None)
     count = sum(p.numel() for p in made.parameters())
-    assert count == 2_186_860
+    assert count == 1_861_068
     assert f"{count:,}" in str(FiLMUNet.__doc__)
 
 
@@ -75,6 +75,22 @@ def test_only_the_middle_attends_once():
     made.attention.register_forward_hook(lambda _, args, __: shapes.append(args[0].shape))
     made(*inputs())
     assert shapes == [(3, 12, 2, 3)]
+
+
+def test_each_block_on_the_way_up_takes_the_sum_with_its_partner_on_the_way_down():
+    made = network(widths=(8, 10, 12), block_depth=2, patch=1)
+    ways: dict[str, list[Tensor]] = {"made": [], "taken": [], "grown": []}
+    for block in [block for blocks in made.down for block in blocks]:
+        block.register_forward_hook(lambda _, __, out: ways["made"].append(out.clone()))
+    for blocks, grow in zip(made.up, made.grow, strict=True):
+        grow.register_forward_hook(lambda _, __, out: ways["grown"].append(out.clone()))
+        for block in blocks:
+            block.register_forward_hook(lambda _, args, __: ways["taken"].append(args[0].clone()))
+        blocks[0].register_forward_hook(lambda _, __, out: ways["grown"].append(out.clone()))
+    made(*inputs())
+    assert len(ways["made"]) == len(ways["taken"]) == len(ways["grown"]) == 4
+    for skip, before, taken in zip(ways["made"][::-1], ways["grown"], ways["taken"], strict=True):
+        torch.testing.assert_close(taken, before + skip)
 
 
 def test_a_patch_is_the_network_of_unshuffled_pixels():
@@ -118,5 +134,5 @@ def test_it_grows_by_any_upsampler(upsampler):
     )
     x, rates = inputs()
     assert made(x, rates).shape == x.shape
-    assert shapes == [((3, 12, 2, 3), (3, 12, 4, 6))]
-    assert type(made.grow[0]) is type(upsampler(12))
+    assert shapes == [((3, 8, 2, 3), (3, 8, 4, 6))]
+    assert type(made.grow[0]) is type(upsampler(8))

@@ -47,6 +47,24 @@ class WrapsAround(Pixels):
 
 
 @stage
+class CutsOddSides(Pixels):
+    """It takes sides that 4 does not divide, and leaves their last rows and columns away."""
+
+    caught_by: ClassVar = "round trip"
+
+    def latent_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        channels, height, width = shape
+        return channels, height // 4 * 4, width // 4 * 4
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> str:
+        return "pixels"
+
+    def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        height, width = self.latent_shape(images.shape[1:])[1:]
+        return super().encode(images[..., :height, :width], state)
+
+
+@stage
 class KeepsItsMean(Pixels):
     """It keeps the mean on itself: a model that is loaded again has none."""
 

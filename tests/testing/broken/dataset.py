@@ -358,3 +358,44 @@ class OfToday:
 
     def __call__(self) -> ImageFiles:
         return photos(self.root, _OfToday)
+
+
+class _PaletteAsGrey(ImageFiles):
+    def image(self, index: int) -> Image.Image:
+        values = np.asarray(Image.open(self.paths[index]))
+        return Image.fromarray(values if values.ndim == 3 else np.stack([values] * 3, -1))
+
+
+@stage
+class PaletteAsGrey:
+    """It opens files itself, and takes the indices of a palette for greys."""
+
+    caught_by: ClassVar = "decodes as the engine does"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _PaletteAsGrey)
+
+
+class _LastPicture(ImageFiles):
+    kept: ClassVar[dict[str, Any]] = {}
+
+    def image(self, index: int) -> Image.Image:
+        path = self.paths[index]
+        if self.kept.get("path") != path:
+            self.kept["path"] = path
+            self.kept["picture"] = Image.open(path).convert("RGB")
+        return self.kept["picture"]
+
+
+@stage
+class LastPictureOfAnyThread:
+    """The last picture is kept, and another thread takes it for its own."""
+
+    caught_by: ClassVar = "opens images"
+    root: Annotated[Path, IOOnly()] = PHOTOS
+    """The folder."""
+
+    def __call__(self) -> ImageFiles:
+        return photos(self.root, _LastPicture)

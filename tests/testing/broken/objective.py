@@ -52,6 +52,31 @@ class V:
 
 
 @stage
+class FloatsAsTheyAre(V):
+    """Rates that are floats are shown to the network without the division by c."""
+
+    caught_by: ClassVar = "network sees scaled x and rates"
+
+    def call(self, network, x, rates, label):
+        if len(rates.signal) == len(x):
+            return super().call(network, x, rates, label)
+        seen = Rates(*(rate.flatten().expand(len(x)) for rate in rates))
+        x, rates = self.scaled(x, rates)
+        return network(x, seen, label), x, rates
+
+
+@stage
+class StrataOfOneProcess(V):
+    """Each part of [0, 1] has one time of this process's images, not of the whole batch's."""
+
+    caught_by: ClassVar = "times and noise come from draws"
+
+    def time(self, x0, draws):
+        places = torch.arange(len(x0), dtype=x0.dtype)
+        return (places + super().time(x0, draws)) / len(draws.rows)
+
+
+@stage
 class WrongSign(V):
     """v has the wrong sign in the loss, and the right one in predict."""
 

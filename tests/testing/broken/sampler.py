@@ -48,6 +48,20 @@ class Ancestral(Euler):
 
 
 @stage
+class EndsInDouble(Euler):
+    """It computes in float64, and stays there where the last level is a noisy one."""
+
+    caught_by: ClassVar = "keeps shape and dtype"
+
+    def __call__(self, denoise, x, levels, draws):
+        kind, x = x.dtype, x.double()
+        for now, then in pairwise(levels):
+            seen = denoise(x.to(kind), now)
+            x = then.signal * seen.x0.double() + then.noise * seen.eps.double()
+        return x if then.noise else x.to(kind)
+
+
+@stage
 class StopsEarly(Euler):
     """The last step is off by one: it stops a level short."""
 

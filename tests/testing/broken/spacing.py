@@ -224,3 +224,13 @@ class StopsBeforeRounding:
 
     def __call__(self, schedule, num_steps: int) -> Tensor:
         return torch.arange(1, 0, -1 / num_steps, dtype=torch.float64)
+
+
+@stage
+class LooksAtTheNoisyEnd(DividesInfinity):
+    """It refuses a log-SNR that is infinite at t = 1, and divides one that is at t = 0."""
+
+    def __call__(self, schedule, num_steps: int) -> Tensor:
+        if schedule(torch.ones((), dtype=torch.float64)).log_snr.isinf():
+            raise InputError("log-SNR should be finite at t = 1")
+        return super().__call__(schedule, num_steps)
