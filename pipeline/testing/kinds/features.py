@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from ...plugin.contracts import Extractor, Features
-from ...plugin.options import options
+from ...errors import InputError
+from ...plugin.contracts import Extractor, Features, Output
+from ...plugin.options import atoms, options
 from ...plugin.stage import options_of
 from ..context import Check, Context, Wrong
 from ..problems.forms import forms
@@ -26,10 +28,13 @@ TOLERANCE = 1e-3
 """How much a vector may depend on how it was computed, in spreads of features over images."""
 MANY = 67
 """Other images of a larger batch."""
-GREYS = (0, 30, 60, 195, 225, 255)
-"""Images of one level each: dark and bright ones are to be told apart too."""
+GREYS = (*range(4), 30, *range(60, 66), *range(100, 132), *range(190, 196), 225, *range(250, 256))
+"""Images of one level each: dark and bright ones are to be told apart too. Where bytes begin anew,
+because a mean is taken from them, it is mostly about the middle."""
 CUT = 8
 """How many times as many levels of grey may look alike in one place as usually do."""
+JUMP = 20
+"""How many times as far apart as usual two neighbouring levels may be; networks have up to 15."""
 COLOURS = ("red", "green", "blue")
 REWEIGHTED = 1.05
 """What the largest tensor of a weights file is multiplied by."""
@@ -69,6 +74,18 @@ def tells_images_apart(stage: Features, context: Context) -> str:
     if _is_first(stage, context):
         _tells_greys_apart(stage())
     return f"features differ by at least {nearest:.3g} between images"
+
+
+def gives_what_output_says(stage: Features, context: Context) -> str:
+    """Of ``logits`` the softmax is taken by whoever uses them, not before."""
+    output = stage().output
+    if output not in get_args(Output):
+        raise Wrong(f"output is {output!r}, not one of {', '.join(get_args(Output))}")
+    vectors = _vectors(stage, context)
+    sums = vectors.sum(1)
+    if output == "logits" and bool((vectors >= 0).all()) and bool(((sums - 1).abs() < 0.01).all()):
+        raise Wrong("its logits are probabilities, which sum to 1: leave the softmax out")
+    return output
 
 
 def is_in_evaluation_mode(stage: Features, context: Context) -> str:
@@ -213,6 +230,8 @@ def id_tells_the_weights(stage: Features, context: Context) -> str:
             if other.id == known and not _gives(other, _vectors(stage, context)):
                 raise Wrong(f"other weights in the file {name} give other features, and the old id")
             tried.append(name)
+        for name, file in _foreign_files(stage, Path(folder)):
+            _must_refuse(type(stage)(**{**options_of(stage), name: file}), name, stage, context)
     return f"other weights in {', '.join(tried)}: another id" if tried else "no weights file given"
 
 
@@ -229,6 +248,7 @@ def changes_nothing_in_place(stage: Features, context: Context) -> str:
 CHECKS: Sequence[Check] = (
     gives_float32_vectors,
     tells_images_apart,
+    gives_what_output_says,
     is_in_evaluation_mode,
     keeps_images_apart,
     sees_every_channel,
@@ -253,9 +273,11 @@ def _is_first(stage: Features, context: Context) -> bool:
 
 def _tells_greys_apart(extractor: Extractor) -> None:
     """Raise Wrong where many more levels of grey than usual look alike; by steps is right."""
-    if max(_steps(extractor, GREYS)) == 1:
+    vectors = extractor(_flat(GREYS))
+    _change_evenly(vectors.double())
+    if max(_steps(vectors)) == 1:
         return
-    every = _steps(extractor, range(256))
+    every = _steps(extractor(_flat(range(256))))
     if max(every) > CUT * statistics.median(every):
         raise Wrong(
             f"{max(every)} levels of grey in a row have equal features, and usually "
@@ -263,16 +285,34 @@ def _tells_greys_apart(extractor: Extractor) -> None:
         )
 
 
-def _steps(extractor: Extractor, greys: Sequence[int]) -> list[int]:
-    """How many of these grey images in a row have equal features, again and again."""
-    images = torch.tensor(greys, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 3, 32, 32)
+def _change_evenly(vectors: Tensor) -> None:
+    """Raise Wrong where features of ``GREYS`` that change bit by bit leap once from end to end."""
+    levels = [at for at, (one, other) in enumerate(pairwise(GREYS)) if other == one + 1]
+    changes = (vectors[1:] - vectors[:-1]).norm(dim=1)[levels]
+    usual, most = float(changes.median()), float(changes.max())
+    if 0 < JUMP * usual < most and most > float(torch.pdist(vectors).max()) / 2:
+        grey = GREYS[levels[int(changes.argmax())]]
+        raise Wrong(
+            f"from grey {grey} to {grey + 1} features change {most / usual:.0f} times as much as "
+            "from one level to the next elsewhere: do bytes begin anew at 0?"
+        )
+
+
+def _steps(vectors: Tensor) -> list[int]:
+    """How many features in a row are equal, again and again."""
     steps = [1]
-    for one, other in pairwise(extractor(images.contiguous())):
+    for one, other in pairwise(vectors):
         if same(one, other):
             steps[-1] += 1
         else:
             steps.append(1)
     return steps
+
+
+def _flat(greys: Sequence[int]) -> Tensor:
+    """An image of each level alone."""
+    levels = torch.tensor(greys, dtype=torch.uint8).reshape(-1, 1, 1, 1)
+    return levels.expand(-1, 3, 32, 32).contiguous()
 
 
 def _images() -> Tensor:
@@ -333,3 +373,35 @@ def _other_weights(stage: Features, folder: Path) -> Iterator[tuple[str, Path]]:
         changed_file = folder / f"{option.field}{file.suffix}"
         torch.save(state, changed_file)
         yield name, changed_file
+
+
+def _foreign_files(stage: Features, folder: Path) -> Iterator[tuple[str, Path]]:
+    """For each option that may name a file: one that is no weights, and one of other layers."""
+    junk, other = folder / "junk.pth", folder / "other.pth"
+    junk.write_bytes(b"no weights")
+    torch.save({"another.network": torch.ones(3)}, other)
+    for name, option in options(type(stage)).items():
+        if option.io_only and Path in atoms(option.hint) and not _is_folder(stage, option.field):
+            yield from ((name, file) for file in (junk, other))
+
+
+def _is_folder(stage: Features, field: str) -> bool:
+    value = getattr(stage, field)
+    return isinstance(value, Path) and value.is_dir()
+
+
+def _must_refuse(other: Features, name: str, stage: Features, context: Context) -> None:
+    """Raise Wrong where weights that are none are taken, and the features are others."""
+    try:
+        extractor = other()
+    except InputError:
+        return
+    except Exception as error:
+        raise Wrong(
+            f"given a file without its weights as {name}, it raises {type(error).__name__}: "
+            f"{error}; raise InputError"
+        ) from error
+    if not _gives(extractor, _vectors(stage, context)):
+        raise Wrong(
+            f"given a file without its weights as {name}, it goes on with others: raise InputError"
+        )

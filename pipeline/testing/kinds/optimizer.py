@@ -118,7 +118,7 @@ def decays_weights(stage: Optimizer, _: Context) -> str:
         bool(((b < a) & (c < b))[old > 0].any()) for old, a, b, c in zip(olds, *shrunk, strict=True)
     ]
     for old, falling in zip(olds, falls, strict=True):
-        if old.ndim >= 2 and not falling:
+        if old.ndim >= 2 and not falling and bool(old.any()):
             shape = tuple(old.shape)
             raise Wrong(f"weight_decay 0.25 and 0.5 do not shrink the weights of shape {shape}")
     for old, *new in zip(olds, *shrunk, strict=True):
@@ -247,11 +247,15 @@ def _parameters(dtype: torch.dtype) -> list[nn.Parameter]:
         (32, 20),
         (20, 3, 3, 3),
         (70,),
-        *[(5,)] * 40,
+        *[(5,)] * 39,
+        (16, 20),
+        (5,),
         (18, 70),
         (130, 128),
     )
     starts = [torch.rand(shape, generator=draw).to(dtype) + 2 * TARGET for shape in shapes]
+    for start in starts[-4:-2]:  # as last layers start, and biases
+        start.zero_()
     # As the engine has kernels of networks in memory.
     starts[5] = starts[5].contiguous(memory_format=torch.channels_last)
     return [nn.Parameter(start) for start in starts]

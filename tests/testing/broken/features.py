@@ -9,11 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline import IOOnly, stage
+from pipeline import InputError, IOOnly, stage
 
 
 class _Extractor:
     """A small fixed network on resized images."""
+
+    output = "features"
 
     def __init__(self, image_size: int, identity: str, seed: int = 0) -> None:
         self.dim, self.id, self.size = 8, identity, image_size
@@ -145,6 +147,56 @@ class SameIdForAllWeights:
         extractor = _Extractor(4, "small/4")
         extractor.weights = torch.load(self.weights, weights_only=True)["weights"]
         return extractor
+
+
+@stage
+class AnyWeights:
+    """Of a file with other tensors none is loaded, and random weights stay."""
+
+    caught_by: ClassVar = "id tells the weights"
+    weights: Annotated[Path | None, IOOnly()] = None
+    """A .pth file with the tensor ``weights`` (48, 8)."""
+
+    def __call__(self) -> _Extractor:
+        try:
+            state = torch.load(self.weights, weights_only=True) if self.weights else {}
+        except Exception as error:
+            raise InputError(f"{self.weights} has no weights") from error
+        extractor = _Extractor(4, f"any/{','.join(state)}", seed=len(state))
+        extractor.weights = state.get("weights", extractor.weights)
+        return extractor
+
+
+class _Shares(_Extractor):
+    output = "logits"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images).softmax(1)
+
+
+@stage
+class Softmax:
+    """What it gives as logits are probabilities."""
+
+    caught_by: ClassVar = "gives what output says"
+
+    def __call__(self) -> _Extractor:
+        return _Shares(4, "shares/4")
+
+
+class _BeginsAnew(_Extractor):
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.project(images - 124)
+
+
+@stage
+class BeginsAnew:
+    """A mean is taken from bytes, so that 123 becomes 255."""
+
+    caught_by: ClassVar = "tells images apart"
+
+    def __call__(self) -> _Extractor:
+        return _BeginsAnew(4, "anew/4")
 
 
 @stage
