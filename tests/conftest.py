@@ -28,8 +28,14 @@ from tests.helpers.server import Server, serving
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow tests first: shared by several processes, the longest must not come last."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Put the slow tests first, then the files of the kit, which take minutes each.
+
+    Shared by several processes, the longest must not come last: the others would wait for them.
+    """
+    kit = Path(__file__).parent / "testing"
+    items.sort(
+        key=lambda item: (item.get_closest_marker("slow") is None, kit not in item.path.parents)
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,11 +13,14 @@ from ...plugin.values import NO_CLASS, Rates
 from ..context import Check, Context, Wrong, require
 from ..problems.forms import forms
 from ..problems.gradients import (
+    FIRST,
     derivative_is_right,
     disturb,
     gradients_reach_all,
     inputs_matter,
+    training_reaches_all,
 )
+from ..problems.other_device import on_another_device
 from ..problems.turns import in_turn
 from ..same import same, untouched
 
@@ -72,7 +75,7 @@ def gradients_reach_every_parameter(backbone: Backbone, _: Context) -> str:
     counts = []
     for network, shape, classes in _networks(backbone):
         x, rates = _inputs(shape, 4)
-        label = None if classes is None else torch.tensor([0, 1, 2, NO_CLASS])
+        label = _labels(classes)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             out = network.train()(x, rates, label)
@@ -82,6 +85,21 @@ def gradients_reach_every_parameter(backbone: Backbone, _: Context) -> str:
         disturb(network).double().train()
         gradients_reach_all(network, network(*_inputs(shape, 2)))
     return " and, with classes, ".join(counts) + " numbers"
+
+
+def trains_from_its_fresh_weights(backbone: Backbone, _: Context) -> str:
+    """Within some steps every parameter has had a gradient."""
+    shape = _fitting(backbone)
+    for classes in (None, CLASSES):
+        try:
+            network = _fresh(backbone, shape, classes).double()
+        except InputError:  # told by other checks, if it is wrong
+            continue
+        x, rates = _inputs(shape, 4)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            training_reaches_all(network, x, rates, _labels(classes))
+    return f"all of it within {FIRST} steps"
 
 
 def image_and_rates_matter(backbone: Backbone, _: Context) -> str:
@@ -189,7 +207,10 @@ def state_makes_the_same_network(backbone: Backbone, _: Context) -> str:
 
 
 def works_without_memory(backbone: Backbone, _: Context) -> str:
-    """It works on torch's meta device, where recipes are checked before anything is trained."""
+    """It works on torch's meta device, where recipes are checked before anything is trained.
+
+    It may be made there, or made elsewhere and moved.
+    """
     shape = _fitting(backbone)
     for device in ("meta", "cuda") if torch.cuda.is_available() else ("meta",):
         with torch.device(device), torch.random.fork_rng(), torch.no_grad():
@@ -198,6 +219,15 @@ def works_without_memory(backbone: Backbone, _: Context) -> str:
             out = network(x.to(device), Rates(*(rate.to(device) for rate in rates)))
         require(out.device.type == device, f"for tensors on {device} the answer is on {out.device}")
         require(out.shape == x.shape, f"on {device} images come out as {tuple(out.shape)}")
+
+    def moved(device: str) -> Tensor:
+        network, (x, rates) = _fresh(backbone, shape, None), _inputs(shape, 2, torch.float32)
+        with torch.no_grad():
+            there = Rates(*(rate.to(device) for rate in rates))
+            answer: Tensor = network.eval().to(device)(x.to(device), there)
+        return answer
+
+    on_another_device(moved)
     return device
 
 
@@ -241,6 +271,7 @@ def says_the_same_in_diffusers(backbone: Backbone, _: Context) -> str:
 CHECKS: Sequence[Check] = (
     keeps_shape_and_dtype,
     gradients_reach_every_parameter,
+    trains_from_its_fresh_weights,
     image_and_rates_matter,
     keeps_images_apart,
     labels_matter,
@@ -260,6 +291,11 @@ def _networks(backbone: Backbone) -> Iterator[tuple[nn.Module, Shape, int | None
         except InputError:  # told by other checks, if it is wrong
             continue
         yield network, shape, classes
+
+
+def _labels(classes: int | None) -> Tensor | None:
+    """One of each, for a batch of four images."""
+    return None if classes is None else torch.tensor([*range(CLASSES), NO_CLASS])
 
 
 def _taken(backbone: Backbone, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, nn.Module]]:

@@ -115,11 +115,14 @@ def keeps_images_apart(upsampler: Upsampler, _: Context) -> str:
 
 
 def keeps_the_device(upsampler: Upsampler, _: Context) -> str:
-    """The answer is where the features and the weights are."""
+    """The answer is where the features and the weights are, made there or moved there."""
 
     def elsewhere(device: str) -> tuple[Tensor, ...]:
-        with torch.device(device), torch.random.fork_rng(), torch.no_grad():
-            return (upsampler(3)(_features(2, 3, 4, 4).to(device)),)
+        x = _features(2, 3, 4, 4).to(device)
+        with torch.no_grad():
+            moved = _fresh(upsampler, 3).to(device)(x)
+            with torch.device(device), torch.random.fork_rng():
+                return upsampler(3)(x), moved
 
     return on_another_device(elsewhere)
 

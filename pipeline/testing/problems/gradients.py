@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..context import require
+from ..context import Wrong, require
 
 STEP, WRONG = 1e-6, 1e-4
 """How far parameters are moved for a difference, and what it may miss of the gradient's length."""
+FIRST = 12
+"""Steps of a training in which every parameter should have come to have a gradient."""
 NOISE = 0.02
 """Added to every parameter: many layers start as 0, and then hide what is behind them."""
 
@@ -38,6 +40,29 @@ def gradients_reach_all(module: nn.Module, out: Tensor) -> int:
             require(bool((grad != 0).any()), f"the gradient of {name} is 0 everywhere")
             count += parameter.numel()
     return count
+
+
+def training_reaches_all(module: nn.Module, x: Tensor, *others: object) -> None:
+    """Raise Wrong where a parameter has no gradient in any of the first steps of a training.
+
+    A layer that starts as 0 holds up what is behind it for a step; two in a row hold each other up.
+    """
+    waiting = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    optimizer, aim = torch.optim.Adam(list(waiting.values())), _weights(x)
+    for _ in range(FIRST):
+        optimizer.zero_grad()
+        out: Tensor = module.train()(x, *others)
+        torch.autograd.backward((out - aim).square().mean())
+        waiting = {
+            name: p for name, p in waiting.items() if p.grad is None or not bool(p.grad.any())
+        }
+        if not waiting:
+            return
+        optimizer.step()
+    raise Wrong(
+        f"from its fresh weights on no gradient reaches {next(iter(waiting))} in {FIRST} steps: do "
+        "two layers in a row start as 0?"
+    )
 
 
 def derivative_is_right(module: nn.Module, x: Tensor, *others: object) -> None:

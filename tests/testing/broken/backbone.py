@@ -47,6 +47,42 @@ class Made:
         return self.network(shape[0], num_classes)
 
 
+class _TwoZeros(Network):
+    def __init__(self, channels, num_classes):
+        super().__init__(channels, num_classes)
+        nn.init.zeros_(self.middle.weight)
+        nn.init.zeros_(self.middle.bias)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def between(self, x):
+        return 1 + self.gate * x
+
+
+@stage
+class TwoZeros(Made):
+    """A layer and the gate behind it both start as 0, and neither is ever trained."""
+
+    caught_by: ClassVar = "trains from its fresh weights"
+    network = _TwoZeros
+
+
+class _PlainTable(Network):
+    def __init__(self, channels, num_classes):
+        super().__init__(channels, num_classes)
+        self.table = torch.linspace(0.5, 1.5, 8, dtype=torch.float64)[:, None, None]
+
+    def between(self, x):
+        return x * self.table.to(x.dtype)
+
+
+@stage
+class PlainTable(Made):
+    """A table is neither parameter nor buffer, and stays behind when the network moves."""
+
+    caught_by: ClassVar = "works without memory"
+    network = _PlainTable
+
+
 class _IgnoresNoise(Network):
     def see(self, rates, label):
         return super().see(rates, label) - self.level(rates.noise[:, None]).detach()
