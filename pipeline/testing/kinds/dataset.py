@@ -32,7 +32,7 @@ OPENED = 8
 ROUNDS = 6
 """How often each of them is opened from other threads, where the dataset opens it."""
 MOST_WRITTEN = 200
-"""Files that are written anew as other kinds of picture."""
+"""PNG files among which images are looked for, to write them anew as other kinds of picture."""
 DECODERS = (
     (PIL.ImageFile.ImageFile, "load"),
     (PIL.Image, "fromarray"),
@@ -95,7 +95,13 @@ def decodes_as_the_engine_does(stage: Dataset, _: Context) -> str:
         if not copy or is_of_files(stage()):
             return ""
         files = sorted(copy.root.rglob("*.png"))
-        if not 0 < len(files) <= MOST_WRITTEN:
+        if len(files) > MOST_WRITTEN:
+            return ""
+        source = copy.stage()
+        shown = [_pixels(source, index) for index in _some(source)]
+        # Others may be masks, whose palette means something.
+        files = [f for f in files if any(np.array_equal(np.array(open_rgb(f)), s) for s in shown)]
+        if not files:
             return ""
         pictures = [open_rgb(file).quantize(64) for file in files]
         greys = [picture.convert("L") for picture in pictures]
