@@ -123,13 +123,13 @@ def every_option_matters(context: Context) -> str:
     known = options(context.cls)
     places = [name for name, option in known.items() if option.io_only]
     problems = [
-        f"option {name} does nothing: {tried}; one of time or memory alone is marked IOOnly()"
+        f"option {name} does nothing: {tried}; if it only changes time or memory, mark it IOOnly()"
         for name, option in known.items()
         if not option.io_only and (tried := _tried_in_vain(option, context))
     ]
     require(not problems, "; ".join(problems))
     told = ", ".join(name for name in known if name not in places) or "it has none"
-    return f"{told}; only places: {', '.join(places)}" if places else told
+    return f"{told}; not of the result: {', '.join(places)}" if places else told
 
 
 CHECKS: Sequence[ClassCheck] = (

@@ -16,7 +16,7 @@ class Declares3:
     "error",
     [
         lambda n: n**-3,
-        lambda n: n**-3 - 150 * n**-4,  # a smaller error fades: 2.6, then 2.8
+        lambda n: n**-3 - 7 * n**-3.5,  # a smaller error fades: 2.70, then 2.82
     ],
 )
 def test_errors_of_the_declared_order_pass(error, monkeypatch):

@@ -228,8 +228,6 @@ class BackboneOfLittleMemory:
     lean: Annotated[bool, IOOnly()] = True
     """Gradient checkpointing (Chen et al. 2016)."""
 
-    examples: ClassVar = ({"lean": False},)
-
     def __call__(self, shape, num_classes):
         if num_classes is not None:
             raise InputError("it knows no classes")

@@ -230,8 +230,8 @@ def id_tells_the_weights(stage: Features, context: Context) -> str:
             if other.id == known and not _gives(other, _vectors(stage, context)):
                 raise Wrong(f"other weights in the file {name} give other features, and the old id")
             tried.append(name)
-        for name, file in _foreign_files(stage, Path(folder)):
-            _must_refuse(type(stage)(**{**options_of(stage), name: file}), name, stage, context)
+        for name, file in _foreign_files(stage, Path(folder), tried):
+            _must_refuse(stage, name, file, context)
     return f"other weights in {', '.join(tried)}: another id" if tried else "no weights file given"
 
 
@@ -290,7 +290,9 @@ def _change_evenly(vectors: Tensor) -> None:
     levels = [at for at, (one, other) in enumerate(pairwise(GREYS)) if other == one + 1]
     changes = (vectors[1:] - vectors[:-1]).norm(dim=1)[levels]
     usual, most = float(changes.median()), float(changes.max())
-    if 0 < JUMP * usual < most and most > float(torch.pdist(vectors).max()) / 2:
+    farthest, ends = float(torch.pdist(vectors).max()), float((vectors[-1] - vectors[0]).norm())
+    leaps = usual > farthest / 1000 and most > max(farthest / 2, JUMP * usual)
+    if leaps and ends < JUMP * usual:  # and white lies beside black
         grey = GREYS[levels[int(changes.argmax())]]
         raise Wrong(
             f"from grey {grey} to {grey + 1} features change {most / usual:.0f} times as much as "
@@ -375,25 +377,26 @@ def _other_weights(stage: Features, folder: Path) -> Iterator[tuple[str, Path]]:
         yield name, changed_file
 
 
-def _foreign_files(stage: Features, folder: Path) -> Iterator[tuple[str, Path]]:
-    """For each option that may name a file: one that is no weights, and one of other layers."""
+def _foreign_files(
+    stage: Features, folder: Path, known: Sequence[str]
+) -> Iterator[tuple[str, Path]]:
+    """For each option that names weights: a file that is none, and one of other layers."""
     junk, other = folder / "junk.pth", folder / "other.pth"
     junk.write_bytes(b"no weights")
     torch.save({"another.network": torch.ones(3)}, other)
     for name, option in options(type(stage)).items():
-        if option.io_only and Path in atoms(option.hint) and not _is_folder(stage, option.field):
+        if name in known or (name == "weights" and option.io_only and Path in atoms(option.hint)):
             yield from ((name, file) for file in (junk, other))
 
 
-def _is_folder(stage: Features, field: str) -> bool:
-    value = getattr(stage, field)
-    return isinstance(value, Path) and value.is_dir()
-
-
-def _must_refuse(other: Features, name: str, stage: Features, context: Context) -> None:
+def _must_refuse(stage: Features, name: str, file: Path, context: Context) -> None:
     """Raise Wrong where weights that are none are taken, and the features are others."""
     try:
-        extractor = other()
+        other = type(stage)(**{**options_of(stage), name: file})
+    except ValueError:  # its option takes no such file
+        return
+    try:
+        same_features = _gives(other(), _vectors(stage, context))
     except InputError:
         return
     except Exception as error:
@@ -401,7 +404,7 @@ def _must_refuse(other: Features, name: str, stage: Features, context: Context) 
             f"given a file without its weights as {name}, it raises {type(error).__name__}: "
             f"{error}; raise InputError"
         ) from error
-    if not _gives(extractor, _vectors(stage, context)):
+    if not same_features:
         raise Wrong(
             f"given a file without its weights as {name}, it goes on with others: raise InputError"
         )

@@ -31,7 +31,7 @@ ENDLESS: dict[str, Schedule] = {
     "at t = 0": lambda t: Rates(1 - 0.9 * t, t),
     "at t = 1": lambda t: Rates(1 - t, 0.1 + 0.9 * t),
 }
-"""Schedules between an image without noise and noise without an image."""
+"""Schedules whose log-SNR is infinite at one end or at both."""
 
 
 def behaviour(spacing: Spacing) -> list[Tensor | str]:
@@ -120,7 +120,7 @@ def refuses_what_it_cannot_divide(spacing: Spacing, context: Context) -> str:
             f"{what} for a schedule whose log-SNR is infinite {where} ({num_steps} steps): raise "
             "InputError unless it divides that"
         )
-    return f"a log-SNR that is infinite {', '.join(ENDLESS)} is refused or divided"
+    return f"a log-SNR that is infinite {' or '.join(ENDLESS)} is refused or divided"
 
 
 def keeps_nothing_it_gave(spacing: Spacing, context: Context) -> str:

@@ -176,7 +176,7 @@ def _centre_of_change(module: nn.Module, row: int, column: int, height: int) -> 
     near = weight[tuple(slice(max(0, end - size), end) for end, size in ends)]
     require(
         bool(near.sum() > weight.sum() / 2),
-        f"what the input pixel ({row}, {column}) changes lies mostly elsewhere",
+        f"what the input pixel ({row}, {column}) changes lies mostly away from twice its place",
     )
     below, right = (
         max(0, end - size)
