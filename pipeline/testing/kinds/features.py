@@ -77,7 +77,7 @@ def tells_images_apart(stage: Features, context: Context) -> str:
 
 
 def gives_what_output_says(stage: Features, context: Context) -> str:
-    """Of ``logits`` the softmax is taken by whoever uses them, not before."""
+    """The output is ``features`` or ``logits``, and logits are not probabilities yet."""
     output = stage().output
     if output not in get_args(Output):
         raise Wrong(f"output is {output!r}, not one of {', '.join(get_args(Output))}")

@@ -195,7 +195,7 @@ class _Quadratic:
         self.new_groups = groups_of(self.optimizer)
 
     def loss(self) -> float:
-        """What is to fall."""
+        """Half the squared distance from ``TARGET``, weighted."""
         errors = zip(self.weights, self.parameters, strict=True)
         return float(sum((w * (p.detach() - TARGET) ** 2).sum() / 2 for w, p in errors))
 
@@ -204,7 +204,7 @@ class _Quadratic:
         for _ in range(steps):
             self.optimizer.zero_grad()
             for weight, parameter in zip(self.weights, self.parameters, strict=True):
-                # As autograd would say; most of a check would be spent there.
+                # What autograd would make of the loss, which takes most of a check's time.
                 parameter.grad = (parameter.detach() - TARGET).mul_(weight)
             self.optimizer.step()
         return _copies(self.parameters)

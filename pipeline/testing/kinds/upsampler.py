@@ -170,17 +170,18 @@ def _centre_of_change(module: nn.Module, row: int, column: int, height: int) -> 
         weight = (module(changed) - module(x)).square().sum((0, 1))
     require(bool(weight.sum() > 0), f"the input pixel ({row}, {column}) changes nothing")
     # As far on one side as on the other: what reaches beyond an edge would draw the centre inwards.
-    ends = [
-        (4 * place + 2, 2 * size) for place, size in zip((row, column), x.shape[2:], strict=True)
-    ]
-    near = weight[tuple(slice(max(0, end - size), end) for end, size in ends)]
+    ends = [4 * place + 2 for place in (row, column)]
+    around = tuple(
+        slice(max(0, end - size), end) for end, size in zip(ends, weight.shape, strict=True)
+    )
+    near = torch.zeros_like(weight)
+    near[around] = weight[around]
     require(
         bool(near.sum() > weight.sum() / 2),
         f"what the input pixel ({row}, {column}) changes lies mostly away from twice its place",
     )
+    share = near / near.sum()
     below, right = (
-        max(0, end - size)
-        + float((near.sum(1 - axis) / near.sum() * torch.arange(near.shape[axis])).sum())
-        for axis, (end, size) in enumerate(ends)
+        float((share.sum(1 - axis) * torch.arange(share.shape[axis])).sum()) for axis in (0, 1)
     )
     return below, right
