@@ -158,7 +158,7 @@ class Upsampler(Protocol):
     def __call__(self, channels: int) -> nn.Module:
         """A module from (N, channels, H, W) to (N, channels, 2H, 2W).
 
-        channels: of what goes in, and of what comes out.
+        channels: of what goes in, and of what comes out; any number.
         """
 
 

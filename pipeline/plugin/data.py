@@ -78,7 +78,7 @@ class Codec(Protocol):
     def fit(self, batches: Iterable[Tensor]) -> Mapping[str, Tensor]:
         """The state, which is saved with the model.
 
-        batches: the training images, uint8 (N, C, H, W) each.
+        batches: the training images, uint8 (N, C, H, W) each; they may be there to be read once.
         """
 
     def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:
@@ -127,6 +127,8 @@ class Augmentation(Protocol):
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """The changed images, of the same shape and dtype.
+
+        Raises InputError for a number of channels that it cannot take.
 
         images: uint8 (N, C, H, W), on the device that trains.
         draws: the only source of randomness; row i is of image i.

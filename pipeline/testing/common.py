@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
 
 from ..errors import InputError
-from ..plugin.options import Option, options
+from ..plugin.options import Option, atoms, options
 from ..recipe.build import build_stage
 from .context import Behaviour, ClassCheck, Context, Wrong, require
 from .problems.turns import backwards
@@ -24,6 +25,8 @@ from .worker import call_elsewhere
 
 ROUNDING = 4
 """An option that changes no more than this many units in the last place changes nothing."""
+MOST_VALUES = 3
+"""Other values of an option of time or memory that are tried."""
 ELSEWHERE = 1000
 """Units in the last place by which another process may differ: it may add up in another order."""
 
@@ -127,6 +130,7 @@ def every_option_matters(context: Context) -> str:
         for name, option in known.items()
         if not option.io_only and (tried := _tried_in_vain(option, context))
     ]
+    problems += [wrong for name in places if (wrong := _changes_something(known[name], context))]
     require(not problems, "; ".join(problems))
     told = ", ".join(name for name in known if name not in places) or "it has none"
     return f"{told}; not of the result: {', '.join(places)}" if places else told
@@ -188,6 +192,19 @@ def _tried_in_vain(option: Option, context: Context) -> str:
     if not tried:
         return "no other value of it could be tried; declare one in examples"
     return f"{', '.join(tried)} change nothing in {context.sets}"
+
+
+def _changes_something(option: Option, context: Context) -> str:
+    """What is wrong with an option of time or memory that changes what the stage does; else "".
+
+    Options that name files or folders do so by what lies there, and a dataset's may fetch it.
+    """
+    if context.kind == "dataset" or not {*atoms(option.hint)} <= {bool, int, float}:
+        return ""
+    for value, stage in islice(variations(context, 0, option), MOST_VALUES):
+        if not same(context.behaviour(stage), context.observed(0), ELSEWHERE):
+            return f"option {option.name} is marked IOOnly, and {value} gives something else"
+    return ""
 
 
 def _generator_states() -> dict[str, bytes]:

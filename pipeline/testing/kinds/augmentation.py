@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from ...errors import InputError
 from ...plugin.data import Augmentation
 from ...plugin.draws import Draws
 from ..context import Check, Context, Wrong
@@ -37,7 +39,12 @@ def makes_images_of_images(stage: Augmentation, _: Context) -> str:
                 f"of uint8 {tuple(images.shape)} it makes {changed.dtype} {tuple(changed.shape)}; "
                 "the shape and torch.uint8 should stay"
             )
-    return f"uint8 of the same shape at {len(SHAPES)} sizes"
+    grey = spots(COUNT)[:, :1]
+    with suppress(InputError):  # it may need colours
+        made = stage(grey, _draws(range(COUNT)))
+        if made.shape != grey.shape:
+            raise Wrong(f"of grey images {tuple(grey.shape)} it makes {tuple(made.shape)}")
+    return f"uint8 of the same shape at {len(SHAPES)} sizes, and of one channel"
 
 
 def draws_from_draws_only(stage: Augmentation, _: Context) -> str:

@@ -28,8 +28,8 @@ Shape = tuple[int, int, int]
 
 SIZES = ((3, 16, 16), (1, 16, 24), (2, 8, 8), (5, 32, 32), (3, 15, 17), (3, 64, 64))
 """Channels, height and width of images to try; a network need not take each."""
-WIDE = (3, 32, 136)
-"""And an image that is wide, for whoever takes it."""
+OTHERS = ((3, 32, 136), (3, 16, 15), (3, 15, 16), (3, 32, 18), (3, 18, 32), (3, 8, 36))
+"""And images that are wide, or of sides of which only one can be halved, for whoever takes them."""
 CLASSES, MANY_CLASSES = 3, 1003
 MANY = 40
 """Images of a batch in which they are kept apart."""
@@ -58,7 +58,7 @@ def behaviour(backbone: Backbone) -> list[list[Tensor]]:
 def keeps_shape_and_dtype(backbone: Backbone, _: Context) -> str:
     """The answer is like x for each size that it takes; others raise InputError."""
     taken = []
-    for shape, network in _taken(backbone, (*SIZES[:-1], WIDE)):
+    for shape, network in _taken(backbone, (*SIZES[:-1], *OTHERS)):
         for count, dtype in ((1, torch.float32), (3, torch.float64)):
             _answers_like(network, shape, count, dtype)
         _all_counts(disturb(network), shape)

@@ -5,8 +5,11 @@ A codec that loses something by design declares ``lossless: ClassVar[bool] = Fal
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import load, save
@@ -20,6 +23,7 @@ from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..problems.spots import spots
 from ..problems.turns import in_turn
+from ..problems.weights import other_weights
 from ..same import same, untouched
 
 COUNT, MANY, LONG, MOST_NAMED = 24, 312, 1300, 6
@@ -67,6 +71,13 @@ def fits_any_batches(stage: Codec, _: Context) -> str:
                     f"at once, by up to {float((value - state[name]).abs().max()):.3g}: weigh "
                     "batches by their images, and read them once"
                 )
+    listed = stage.fit(list(torch.split(images, 8)))
+    for name, value in whole.items():
+        if not torch.allclose(value.double(), listed[name].double(), rtol=1e-4, atol=1e-6):
+            raise Wrong(
+                f"fit's {name!r} is another one for a list of batches than for batches that can be "
+                "read once: is it read twice?"
+            )
     if _lossless(stage):
         _fits_all_of_many(stage)
     return "the same for batches of 24, of 8, and of 1, 16 and 7"
@@ -231,6 +242,27 @@ def keeps_the_device(stage: Codec, _: Context) -> str:
     return on_another_device(elsewhere)
 
 
+def fingerprint_tells_the_weights(stage: Codec, context: Context) -> str:
+    """That of a ``LatentCodec`` changes with each file of weights that changes what it does."""
+    if not isinstance(stage, LatentCodec):
+        return ""
+    known, tried = stage.fingerprint(_digest), []
+    with TemporaryDirectory() as folder:
+        for name, value in other_weights(stage, Path(folder)):
+            other = type(stage)(**{**options_of(stage), name: value})
+            try:
+                changed = not same(behaviour(other), context.observed(context.index_of(stage)))
+            except Exception:  # it cannot work with the file as it is now
+                continue
+            if changed and other.fingerprint(_digest) == known:
+                raise Wrong(
+                    f"with another byte in a file of {name} it does something else, and its "
+                    "fingerprint is the same: x0 of the old weights would be used"
+                )
+            tried.append(name)
+    return f"each file of {', '.join(sorted({*tried}))}" if tried else "no weights file given"
+
+
 CHECKS: Sequence[Check] = (
     has_a_state_of_tensors,
     fits_any_batches,
@@ -242,7 +274,12 @@ CHECKS: Sequence[Check] = (
     keeps_images_apart,
     changes_nothing_in_place,
     keeps_the_device,
+    fingerprint_tells_the_weights,
 )
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _fits_all_of_many(stage: Codec) -> None:

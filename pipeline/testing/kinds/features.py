@@ -20,6 +20,7 @@ from ..context import Check, Context, Wrong
 from ..problems.forms import forms
 from ..problems.spots import spots
 from ..problems.turns import in_turn
+from ..problems.weights import other_weights
 from ..same import same, untouched
 from ..variants import variations
 from ..worker import call_elsewhere
@@ -36,8 +37,6 @@ CUT = 8
 JUMP = 20
 """How many times as far apart as usual two neighbouring levels may be; networks have up to 15."""
 COLOURS = ("red", "green", "blue")
-REWEIGHTED = 1.05
-"""What the largest tensor of a weights file is multiplied by."""
 
 
 def behaviour(stage: Features) -> list[object]:
@@ -81,6 +80,9 @@ def gives_what_output_says(stage: Features, context: Context) -> str:
     output = stage().output
     if output not in get_args(Output):
         raise Wrong(f"output is {output!r}, not one of {', '.join(get_args(Output))}")
+    asked = getattr(stage, "output", output)
+    if asked in get_args(Output) and asked != output:
+        raise Wrong(f"with output={asked} its extractor says that what it gives are {output}")
     vectors = _vectors(stage, context)
     sums = vectors.sum(1)
     if output == "logits" and bool((vectors >= 0).all()) and bool(((sums - 1).abs() < 0.01).all()):
@@ -225,14 +227,21 @@ def id_tells_the_weights(stage: Features, context: Context) -> str:
         return ""
     known, tried = extractor_id(stage), []
     with TemporaryDirectory() as folder:
-        for name, file in _other_weights(stage, Path(folder)):
-            other = type(stage)(**{**options_of(stage), name: file})()
+        for name, file in other_weights(stage, Path(folder)):
+            try:
+                other = type(stage)(**{**options_of(stage), name: file})()
+            except Exception:  # it takes no such change of the file
+                continue
             if other.id == known and not _gives(other, _vectors(stage, context)):
                 raise Wrong(f"other weights in the file {name} give other features, and the old id")
             tried.append(name)
         for name, file in _foreign_files(stage, Path(folder), tried):
             _must_refuse(stage, name, file, context)
-    return f"other weights in {', '.join(tried)}: another id" if tried else "no weights file given"
+    return (
+        f"other weights in {', '.join(sorted({*tried}))}: another id"
+        if tried
+        else "no weights file given"
+    )
 
 
 def changes_nothing_in_place(stage: Features, context: Context) -> str:
@@ -357,26 +366,6 @@ def _others(context: Context) -> Iterator[tuple[str, Features]]:
                 break
 
 
-def _other_weights(stage: Features, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Each option that names a file torch can read, with a changed copy."""
-    for name, option in options(type(stage)).items():
-        file = getattr(stage, option.field)
-        if not option.io_only or not isinstance(file, Path) or not file.is_file():
-            continue
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-            weights = max(
-                (v for v in state.values() if isinstance(v, Tensor) and v.is_floating_point()),
-                key=Tensor.numel,
-            )
-        except Exception:  # of another format: what is in it is the stage's secret
-            continue
-        weights.mul_(REWEIGHTED)
-        changed_file = folder / f"{option.field}{file.suffix}"
-        torch.save(state, changed_file)
-        yield name, changed_file
-
-
 def _foreign_files(
     stage: Features, folder: Path, known: Sequence[str]
 ) -> Iterator[tuple[str, Path]]:
@@ -390,7 +379,7 @@ def _foreign_files(
 
 
 def _must_refuse(stage: Features, name: str, file: Path, context: Context) -> None:
-    """Raise Wrong where weights that are none are taken, and the features are others."""
+    """Raise Wrong where weights that are none are taken, or passed over."""
     try:
         other = type(stage)(**{**options_of(stage), name: file})
     except ValueError:  # its option takes no such file
@@ -404,7 +393,5 @@ def _must_refuse(stage: Features, name: str, file: Path, context: Context) -> No
             f"given a file without its weights as {name}, it raises {type(error).__name__}: "
             f"{error}; raise InputError"
         ) from error
-    if not same_features:
-        raise Wrong(
-            f"given a file without its weights as {name}, it goes on with others: raise InputError"
-        )
+    kept = "as if none were given" if same_features else "with others"
+    raise Wrong(f"given a file without its weights as {name}, it goes on {kept}: raise InputError")

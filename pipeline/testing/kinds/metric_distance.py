@@ -26,6 +26,8 @@ from ..problems.feature_sets import (
 
 PAIRS = 40
 """Independent pairs of small equal sets, over which an unbiased metric has its ideal as mean."""
+UNEQUAL = 3
+"""How many times as far from its ideal a metric may be where one set is larger."""
 ROUNDING = 1e-5
 """What the order of a sum may do, in scales of the metric's values."""
 
@@ -126,6 +128,38 @@ def _single_feature(stage: Metric) -> None:
         raise Wrong(f"of one feature equal sets score {near:.4g}, and sets 5 apart {far:.4g}")
 
 
+def _stands_constants(stage: Metric) -> None:
+    """Raise Wrong where a feature is 0 in all images, as of a dead unit, and gives no score."""
+    real, fake = feature_sets(stage, COUNT, COUNT, 23, 0.5)
+    for x in (real, fake):
+        x[:, 0] = 0.0
+    score = score_or_none(partial(stage, real, fake))
+    if score is not None and not math.isfinite(score.value):
+        raise Wrong(f"with a feature that is 0 in all images it is {score.value}, not a number")
+
+
+def _keeps_to_unequal_sets(stage: Metric, ideal: float) -> None:
+    """Raise Wrong where equal distributions of unequal counts are much worse than both counts' own.
+
+    What few images shift, more on one side shift less.
+    """
+    few, many = COUNT // 2, 4 * COUNT
+    if score_or_none(partial(stage, *feature_sets(stage, few, few, 0, 0))) is None:
+        return
+
+    def gap(n: int, m: int) -> float:
+        values = [stage(*feature_sets(stage, n, m, 600 + i, 0)).value for i in range(8)]
+        return abs(statistics.fmean(values) - ideal)
+
+    equal = gap(few, few)
+    for n, m in ((many, few), (few, many)):
+        if (apart := gap(n, m)) > UNEQUAL * equal + ROUNDING * scale_of(stage):
+            raise Wrong(
+                f"equal distributions of {n} and {m} images are {apart:.3g} away from its ideal, "
+                f"those of {few} and {few} {equal:.3g}: are counts taken to be equal?"
+            )
+
+
 def _biased(stage: Metric, ideal: float) -> str:
     """Raise Wrong unless a set with itself is ideal, and large sets are nearer than small ones."""
     features = feature_sets(stage, COUNT, COUNT, 0, 0)[0]
@@ -133,6 +167,8 @@ def _biased(stage: Metric, ideal: float) -> str:
     if abs(value - ideal) > 1e-4 * scale_of(stage):
         raise Wrong(f"a set against itself scores {value:.6g}, not its ideal {ideal:g}")
     if not wants_logits(stage):
+        _stands_constants(stage)
+        _keeps_to_unequal_sets(stage, ideal)
         wide, _ = feature_sets(stage, COUNT, COUNT, 12, 0, WIDE)
         if abs((value := stage(wide, wide.clone()).value) - ideal) > 1e-4 * scale_of(stage):
             raise Wrong(

@@ -109,3 +109,14 @@ class EveryOtherStep(HorizontalFlip):
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         again = Draws(draws.seed, draws.purpose, draws.rows, draws.step // 2)
         return super().__call__(images, again)
+
+
+@stage
+class ColoursGrey:
+    """Its three gains make three channels of one."""
+
+    caught_by: ClassVar = "makes images of images"
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        gains = 0.9 + 0.1 * draws.uniform(torch.empty(len(images), 3, 1, 1))
+        return (images * gains).to(torch.uint8)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import torch
 from torch import nn
-from torch.nn.functional import dropout, silu
+from torch.nn.functional import avg_pool2d, dropout, interpolate, silu
 
-from pipeline import NO_CLASS, Rates, stage
+from pipeline import NO_CLASS, InputError, Rates, stage
 
 
 class Network(nn.Module):
@@ -425,3 +425,20 @@ class SeesThreeChannels(Made):
 
     caught_by: ClassVar = "keeps shape and dtype"
     network = _SeesThreeChannels
+
+
+class _Halves(Network):
+    def between(self, x):
+        return interpolate(avg_pool2d(x, 2), scale_factor=2) + x
+
+
+@stage
+class ChecksTheHeight:
+    """It refuses odd heights, and fails at odd widths when it is too late."""
+
+    caught_by: ClassVar = "keeps shape and dtype"
+
+    def __call__(self, shape, num_classes):
+        if shape[1] % 2:
+            raise InputError("takes even sides only")
+        return _Halves(shape[0], num_classes)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import stage
+from pipeline import IOOnly, stage
 from pipeline_codecs.pixels import Pixels
 
 
@@ -264,3 +265,34 @@ class LosesTheLastRow(Pixels):
         images = super().decode(x0, state)
         high = images.shape[-2] > 128
         return torch.cat([images[..., :-1, :], images[..., -2:-1, :]], -2) if high else images
+
+
+@stage
+class ReadsTwice(Pixels):
+    """It takes the mean of the batches first and then their deviation, which finds none left."""
+
+    caught_by: ClassVar = "fits any batches"
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        mean = super().fit(batches)["mean"]
+        rest = [*batches] or [torch.zeros(1, len(mean), 1, 1, dtype=torch.uint8)]
+        return {"mean": mean, "std": super().fit(rest)["std"]}
+
+
+@stage
+class KnowsOneFile(Pixels):
+    """Its fingerprint has the digest of one of the two files that it reads."""
+
+    caught_by: ClassVar = "fingerprint tells the weights"
+    weights: Annotated[Path, IOOnly()] = Path(__file__).parent / "given/scale"
+    """A folder with mean.npy and std.npy, a number for each channel."""
+
+    def latent_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        return shape
+
+    def fingerprint(self, digest: Callable[[Path], str]) -> str:
+        return digest(self.weights / "mean.npy")
+
+    def fit(self, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        files = {name: self.weights / f"{name}.npy" for name in ("mean", "std")}
+        return {name: torch.from_numpy(np.load(file)) for name, file in files.items()}

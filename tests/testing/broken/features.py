@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -9,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline import InputError, IOOnly, stage
+from pipeline import InputError, IOOnly, OptionSets, Output, stage
 
 
 class _Extractor:
@@ -420,3 +421,47 @@ class DividesByTheBrightest:
 
     def __call__(self) -> _Extractor:
         return _ByTheBrightest(self.image_size, f"brightest/{self.image_size}")
+
+
+@stage
+class SaysFeatures:
+    """Asked for logits it gives other numbers, and still calls them features."""
+
+    caught_by: ClassVar = "gives what output says"
+    output: Output = "features"
+    """What the vectors are."""
+    examples: ClassVar[OptionSets] = ({"output": "logits"},)
+
+    def __call__(self) -> _Extractor:
+        return _Extractor(16, f"says/{self.output}", seed=len(self.output))
+
+
+@stage
+class HalvesItsMemory:
+    """An option that is said to save memory alone rounds the features."""
+
+    caught_by: ClassVar = "every option matters"
+    lean: Annotated[bool, IOOnly()] = False
+    """Keep the weights in bfloat16."""
+
+    def __call__(self) -> _Extractor:
+        extractor = _Extractor(16, "lean")
+        if self.lean:
+            extractor.weights = extractor.weights.bfloat16().float()
+        return extractor
+
+
+@stage
+class PassesOverItsWeights:
+    """A weights file that it cannot read is passed over."""
+
+    caught_by: ClassVar = "id tells the weights"
+    weights: Annotated[Path | None, IOOnly()] = None
+    """A .pth file with the tensor ``weights`` (48, 8)."""
+
+    def __call__(self) -> _Extractor:
+        extractor = _Extractor(4, f"passes/{self.weights is None}")
+        if self.weights:
+            with suppress(Exception):
+                extractor.weights = torch.load(self.weights, weights_only=True)["weights"]
+        return extractor

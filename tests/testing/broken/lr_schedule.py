@@ -63,3 +63,15 @@ class BeyondFull:
 
     def __call__(self, step: int) -> float:
         return 1 + step / 1000
+
+
+@stage
+class EndsInTheOnlyStep:
+    """It counts the steps that are done from 1: the only step of a training has the factor 0."""
+
+    caught_by: ClassVar = "gives finite factors"
+    total_steps: Annotated[int, Field(ge=1)] | None = None
+    """Where the learning rate is 0; null: at the end of the training."""
+
+    def __call__(self, step: int) -> float:
+        return max(0.0, 1 - (step + 1) / (self.total_steps or 1))

@@ -557,3 +557,37 @@ class RecallOfTheOthers(PrecisionRecall):
         score = super().__call__(real, fake)
         recall = score.parts["recall"] * len(real) / len(fake)
         return replace(score, parts={**score.parts, "recall": recall})
+
+
+class _Biased:
+    higher_is_better: ClassVar[bool] = False
+    ideal: ClassVar[float] = 0.0
+    biased: ClassVar[bool] = True
+    needs: ClassVar[None] = None
+    features: ClassVar[None] = None
+
+
+@stage
+class DividesByNoSpread(_Biased):
+    """It divides by each feature's variance, also by that of a unit that is dead."""
+
+    caught_by: ClassVar = "is ideal for equal distributions"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        x, y = real.double(), fake.double()
+        gaps = (x.mean(0) - y.mean(0)) ** 2 / (x.var(0) + y.var(0))
+        return Score(float(gaps.mean()), None, {"metric": "standardised"})
+
+
+@stage
+class CutsTheLargerSet(_Biased):
+    """It sorts each feature and compares the lowest, as many as the smaller set has."""
+
+    caught_by: ClassVar = "is ideal for equal distributions"
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Score:
+        _check(real, fake)
+        count = min(len(real), len(fake))
+        x, y = (side.double().sort(0).values[:count] for side in (real, fake))
+        return Score(float((x - y).square().mean()), None, {"metric": "quantiles"})

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline import stage
 from pipeline_optimizers.adam import Adam
@@ -334,3 +334,22 @@ class StepsACopy(AdamW):
                         weight.copy_(old)
 
         return _stepping(super().__call__(weights), on_rows)
+
+
+def _centred(group: Any, parameter: nn.Parameter) -> Tensor | None:
+    grad = parameter.grad
+    if grad is not None and grad.ndim > 1:
+        grad = grad - grad.mean(tuple(range(1, grad.ndim)), keepdim=True)
+    return None if grad is None else -group["lr"] * grad
+
+
+@stage
+class CentresSingleInputs:
+    """It takes the mean over an output's inputs from gradients: of one input nothing is left."""
+
+    caught_by: ClassVar = "moves every parameter"
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    """The learning rate."""
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return _Descent(parameters, self.lr, _centred)

@@ -182,3 +182,16 @@ class MirrorsSingleRows:
 
     def __call__(self, channels):
         return _MirrorsRows(channels)
+
+
+@stage
+class InGroups:
+    """It divides any number of channels into four groups."""
+
+    caught_by: ClassVar = "doubles height and width"
+
+    def __call__(self, channels):
+        groups = min(4, channels)
+        return nn.Sequential(
+            nn.Upsample(scale_factor=2), nn.Conv2d(channels, channels, 3, padding=1, groups=groups)
+        )
