@@ -41,7 +41,7 @@ from trials.world import Trial, World
 from pipeline.plugin.identity import code_identity
 from pipeline.plugin.registry import Registry
 
-QUICK = {"failpoint": 16, "kill": 4, "step": 4, "error": 16, "limit": 3, "damage": 24, "crowd": 2}
+QUICK = {"failpoint": 8, "kill": 2, "step": 2, "error": 8, "limit": 2, "damage": 10, "crowd": 1}
 """How many trials of each kind the quick form takes, evenly spread over all."""
 
 MEMORY = Path("/dev/shm")

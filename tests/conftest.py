@@ -19,6 +19,7 @@ from pipeline.artifacts.files import IMAGES
 from pipeline.artifacts.prepare import write_images
 from pipeline.artifacts.split import split_indices
 from pipeline.recipe.schema import Split
+from pipeline.runs import cost
 from pipeline_datasets.flowers102 import Flowers102
 from pipeline_preprocessors.center_crop import CenterCrop
 from pipeline_preprocessors.resize import Resize
@@ -42,6 +43,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_thread() -> None:
     """Sums must not depend on how many cores are there; and so small work is fastest so."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait neither for disks, nor for another process that measures a training step.
+
+    No test loses its power; those that ask whether its disk would be whole record what is synced.
+    The same steps are measured here. A test marked ``measures_apart`` starts the other process.
+    """
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    if request.node.get_closest_marker("measures_apart") is None:
+        monkeypatch.setattr(cost, "_asked", cost.answer_to)
 
 
 @pytest.fixture

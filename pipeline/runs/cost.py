@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import psutil
@@ -97,6 +97,17 @@ def work_of(recipe: Plain, plugins: Sequence[Path], device: str) -> Work:
 def measure(work: Work) -> Measured:
     """Raises OutOfMemory where a step gets no memory, and Failed.
 
+    In another process, whose memory is that of the steps alone.
+    """
+    answer = _asked(work)
+    if "failed" in answer:
+        raise (OutOfMemory if answer["memory"] else Failed)(answer["failed"])
+    return cast("Measured", answer)
+
+
+def _asked(work: Work) -> Mapping[str, Any]:
+    """What another process answers.
+
     Not by multiprocessing, which would run the caller's script again where nothing guards it.
     """
     ended = subprocess.run(
@@ -107,11 +118,8 @@ def measure(work: Work) -> Measured:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # what plugins import
     )
     if ended.returncode == 0:
-        answer = json.loads(ended.stdout)
-        if "failed" in answer:
-            raise (OutOfMemory if answer["memory"] else Failed)(answer["failed"])
-        measured: Measured = answer
-        return measured
+        answer: Mapping[str, Any] = json.loads(ended.stdout)
+        return answer
     if ended.returncode == -signal.SIGKILL or names_memory(ended.stderr):
         raise OutOfMemory(
             f"out of memory with train.batch_size {work.recipe['train']['batch_size']} "
@@ -162,15 +170,18 @@ def _main() -> None:
     work = Work(**json.load(sys.stdin))
     answers = os.dup(1)
     os.dup2(2, 1)
-    answer: Measured | Plain
+    os.write(answers, json.dumps(answer_to(work)).encode())
+
+
+def answer_to(work: Work) -> Mapping[str, Any]:
+    """What was measured here, or why it could not be."""
     try:
-        answer = _measure(work)
+        return _measure(work)
     except Exception as error:
         said = str(error) if isinstance(error, Failed | InputError) else fault_of(error)
         if not said:
             raise
-        answer = {"failed": said, "memory": isinstance(error, OutOfMemory)}
-    os.write(answers, json.dumps(answer).encode())
+        return {"failed": said, "memory": isinstance(error, OutOfMemory)}
 
 
 def _measure(work: Work) -> Measured:

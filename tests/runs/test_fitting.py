@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers import tiny
 
+pytestmark = pytest.mark.measures_apart
+
 HUNGRY = '''
 import torch
 from pipeline import hookimpl, stage
