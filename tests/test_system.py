@@ -29,17 +29,24 @@ for name in {unknown}:
     for place in (os, signal):
         if hasattr(place, name):
             delattr(place, name)
-sys.argv = ["pipeline", *{words}]
 from pipeline.__main__ import main
-main()
+for words in {commands}:
+    sys.argv = ["pipeline", *words]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
 """
-"""A program that finds none of the modules and names that Windows lacks."""
+"""Commands one after another that find none of the modules and names that Windows lacks."""
 
 UNKNOWN = ["SIGHUP", "SIGUSR2", "uname", "getuid", "geteuid", "sched_getaffinity", "killpg", "fork"]
 
 
-def elsewhere(*words: str) -> str:
-    code = ELSEWHERE.format(missing=sorted(POSIX - {"posix"}), unknown=UNKNOWN, words=list(words))
+def elsewhere(*commands: list[str]) -> str:
+    code = ELSEWHERE.format(
+        missing=sorted(POSIX - {"posix"}), unknown=UNKNOWN, commands=list(commands)
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=environment
@@ -50,13 +57,16 @@ def elsewhere(*words: str) -> str:
 
 def test_a_run_goes_its_way_without_the_modules_of_posix(here: Path) -> None:
     plugin = ["--plugin", str(STAGES), "--device", "cpu"]
-    elsewhere("run", "tiny.yaml", *plugin)
-    assert "reused" in elsewhere("run", "tiny.yaml", *plugin)
-    elsewhere("sample", "tiny", "--num-images", "2", *plugin)
     compared = ["--swap", "train.max_steps=2,3", "--seeds", "1", "--jobs", "2", "--metric", "kid"]
-    elsewhere("compare", "tiny.yaml", *compared, *plugin)
-    elsewhere("cache", "gc")
-    elsewhere("export", "tiny", "tiny.zip")
+    said = elsewhere(
+        ["run", "tiny.yaml", *plugin],
+        ["run", "tiny.yaml", *plugin],
+        ["sample", "tiny", "--num-images", "2", *plugin],
+        ["compare", "tiny.yaml", *compared, *plugin],
+        ["cache", "gc"],
+        ["export", "tiny", "tiny.zip"],
+    )
+    assert said.count("reused") > 5
 
 
 def imports(file: Path) -> set[str]:

@@ -14,12 +14,13 @@ History = Sequence[HistoryRecord]
 
 STEEP, SETTLED = 0.1, 0.025
 """The share of all that the loss has fallen that it fell in the second half of the training: above
-the first it still falls steeply, and at the second the quickstart ends after 2,500 steps. There it
-is 0.46 after 200 steps, 0.21 after 300 and 0.13 after 400, nearly as one over the steps."""
+the first it still falls steeply, and at the second ``residual_unet`` ends on the quickstart's
+drawings after 2,500 steps. There it is 0.46 after 200 steps, 0.21 after 300 and 0.13 after 400,
+nearly as one over the steps."""
 
 FAR = 0.5
 """The share of the way from real images back to the untrained network at which a score is nearer to
-that: KID of the quickstart is at 0.84 after 120 steps, 0.68 after 400 and 0.25 after 2,500."""
+that: KID of such a training is at 0.84 after 120 steps, 0.68 after 400 and 0.25 after 2,500."""
 
 LONGER, LONGEST = 10, 100
 """How many times longer where only a score tells, and at most: then it is time to look again."""
