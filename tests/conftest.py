@@ -49,8 +49,8 @@ def one_thread() -> None:
 def no_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait neither for disks, nor for another process that measures a training step.
 
-    No test loses its power; those that ask whether its disk would be whole record what is synced.
-    The same steps are measured here. A test marked ``measures_apart`` starts the other process.
+    The machine keeps its power; tests of what a loss of it leaves record what is synced. The same
+    steps are measured here, but for tests that are marked ``measures_apart``.
     """
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     if request.node.get_closest_marker("measures_apart") is None:

@@ -169,8 +169,8 @@ class Optimizer(Protocol):
     def __call__(self, parameters: Iterable[nn.Parameter]) -> TorchOptimizer:
         """A torch optimizer at its full learning rate; the engine applies the lr schedule.
 
-        parameters: the weights that are trained. All of them move, and a step, its weight decay
-            too, is proportional to the ``lr`` of its group.
+        parameters: the weights that are trained. All of them move, a layer's of one input too, and
+            a step, its weight decay too, is proportional to the ``lr`` of its group.
         """
 
 

@@ -188,6 +188,8 @@ def _other_values(option: Option, context: Context) -> Iterator[Any]:
         yield _options_of(variant.stage, context.registry)[option.name]
     if option.optional:
         yield None
+    if option.io_only and int in atoms(option.hint):
+        yield from (1, 2)  # as a batch or a part that is cut
     if option.kind:
         names = [entry.name for entry in context.registry.entries(option.kind)]
         yield from ([[name] for name in names] if option.many else names)

@@ -184,6 +184,7 @@ def test_sampling_can_be_interrupted(after_first: Path, capfd, number: int, code
     assert "samples" in tiny.reused(run("sample.sampler=loud"))
 
 
+@pytest.mark.measures_apart
 def test_a_dry_run_tells_sizes_and_writes_nothing(here: Path) -> None:
     found = run("preprocess=[{name: resize, size: 8}]", dry_run=True)
     assert found["probe"]["shape"] == (3, 8, 8)

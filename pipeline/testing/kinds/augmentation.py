@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import pairwise
 
 import torch
@@ -32,19 +31,20 @@ def behaviour(stage: Augmentation) -> list[Tensor]:
 def makes_images_of_images(stage: Augmentation, _: Context) -> str:
     """Shape and type stay."""
     for shape in SHAPES:
-        images = spots(*shape)
-        changed = stage(images, _draws(range(len(images))))
-        if changed.dtype != torch.uint8 or changed.shape != images.shape:
-            raise Wrong(
-                f"of uint8 {tuple(images.shape)} it makes {changed.dtype} {tuple(changed.shape)}; "
-                "the shape and torch.uint8 should stay"
-            )
-    grey = spots(COUNT)[:, :1]
-    with suppress(InputError):  # it may need colours
-        made = stage(grey, _draws(range(COUNT)))
-        if made.shape != grey.shape:
-            raise Wrong(f"of grey images {tuple(grey.shape)} it makes {tuple(made.shape)}")
-    return f"uint8 of the same shape at {len(SHAPES)} sizes, and of one channel"
+        _makes_like(stage, spots(*shape))
+    told = f"uint8 of the same shape at {len(SHAPES)} sizes"
+    try:
+        _makes_like(stage, spots(COUNT)[:, :1])
+    except InputError:  # it needs colours
+        return f"{told}; it refuses one channel"
+    except Wrong:
+        raise
+    except Exception as error:
+        raise Wrong(
+            f"of images of one channel it raises {type(error).__name__}: {error}; raise InputError "
+            "where it needs colours"
+        ) from error
+    return f"{told}, and of one channel"
 
 
 def draws_from_draws_only(stage: Augmentation, _: Context) -> str:
@@ -127,6 +127,16 @@ CHECKS: Sequence[Check] = (
     changes_nothing_in_place,
     keeps_the_device,
 )
+
+
+def _makes_like(stage: Augmentation, images: Tensor) -> None:
+    """Raise Wrong unless it makes uint8 images of the same shape."""
+    changed = stage(images, _draws(range(len(images))))
+    if changed.dtype != torch.uint8 or changed.shape != images.shape:
+        raise Wrong(
+            f"of uint8 {tuple(images.shape)} it makes {changed.dtype} {tuple(changed.shape)}; "
+            "the shape and torch.uint8 should stay"
+        )
 
 
 def _draws(rows: Sequence[int], seed: int = 0, step: int = 7) -> Draws:

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import load, save
@@ -23,7 +22,7 @@ from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..problems.spots import spots
 from ..problems.turns import in_turn
-from ..problems.weights import other_weights
+from ..problems.weights import NO_WEIGHTS, other_weights
 from ..same import same, untouched
 
 COUNT, MANY, LONG, MOST_NAMED = 24, 312, 1300, 6
@@ -243,24 +242,24 @@ def keeps_the_device(stage: Codec, _: Context) -> str:
 
 
 def fingerprint_tells_the_weights(stage: Codec, context: Context) -> str:
-    """That of a ``LatentCodec`` changes with each file of weights that changes what it does."""
+    """That of a ``LatentCodec`` changes with each weights file that changes what it does."""
     if not isinstance(stage, LatentCodec):
         return ""
-    known, tried = stage.fingerprint(_digest), []
-    with TemporaryDirectory() as folder:
-        for name, value in other_weights(stage, Path(folder)):
-            other = type(stage)(**{**options_of(stage), name: value})
-            try:
-                changed = not same(behaviour(other), context.observed(context.index_of(stage)))
-            except Exception:  # it cannot work with the file as it is now
-                continue
-            if changed and other.fingerprint(_digest) == known:
-                raise Wrong(
-                    f"with another byte in a file of {name} it does something else, and its "
-                    "fingerprint is the same: x0 of the old weights would be used"
-                )
-            tried.append(name)
-    return f"each file of {', '.join(sorted({*tried}))}" if tried else "no weights file given"
+    known, before = stage.fingerprint(_digest), context.observed(context.index_of(stage))
+    tried = set()
+    for name, place in other_weights(stage):
+        other = type(stage)(**{**options_of(stage), name: place})
+        try:
+            changed, told = not same(behaviour(other), before), other.fingerprint(_digest)
+        except Exception:  # it cannot work with the file as it is now
+            continue
+        if changed and told == known:
+            raise Wrong(
+                f"with other weights in a file of {name} it does something else, and its "
+                "fingerprint is the same: x0 of the old weights would be used"
+            )
+        tried |= {name} if changed else set()
+    return f"other weights in {', '.join(sorted(tried))}: another one" if tried else NO_WEIGHTS
 
 
 CHECKS: Sequence[Check] = (

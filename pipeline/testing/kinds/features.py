@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from ..context import Check, Context, Wrong
 from ..problems.forms import forms
 from ..problems.spots import spots
 from ..problems.turns import in_turn
-from ..problems.weights import other_weights
+from ..problems.weights import NO_WEIGHTS, other_weights
 from ..same import same, untouched
 from ..variants import variations
 from ..worker import call_elsewhere
@@ -225,23 +225,20 @@ def id_tells_the_weights(stage: Features, context: Context) -> str:
     """The id holds the weights' digest: changed weights, another id."""
     if not _is_first(stage, context):
         return ""
-    known, tried = extractor_id(stage), []
+    known, tried = extractor_id(stage), set()
+    for name, place in other_weights(stage):
+        try:
+            other = type(stage)(**{**options_of(stage), name: place})()
+            told, changed = other.id, not _gives(other, _vectors(stage, context))
+        except Exception:  # it takes no such change of the file
+            continue
+        if changed and told == known:
+            raise Wrong(f"other weights in the file {name} give other features, and the old id")
+        tried |= {name} if changed else set()
     with TemporaryDirectory() as folder:
-        for name, file in other_weights(stage, Path(folder)):
-            try:
-                other = type(stage)(**{**options_of(stage), name: file})()
-            except Exception:  # it takes no such change of the file
-                continue
-            if other.id == known and not _gives(other, _vectors(stage, context)):
-                raise Wrong(f"other weights in the file {name} give other features, and the old id")
-            tried.append(name)
         for name, file in _foreign_files(stage, Path(folder), tried):
             _must_refuse(stage, name, file, context)
-    return (
-        f"other weights in {', '.join(sorted({*tried}))}: another id"
-        if tried
-        else "no weights file given"
-    )
+    return f"other weights in {', '.join(sorted(tried))}: another id" if tried else NO_WEIGHTS
 
 
 def changes_nothing_in_place(stage: Features, context: Context) -> str:
@@ -367,13 +364,16 @@ def _others(context: Context) -> Iterator[tuple[str, Features]]:
 
 
 def _foreign_files(
-    stage: Features, folder: Path, known: Sequence[str]
+    stage: Features, folder: Path, known: Collection[str]
 ) -> Iterator[tuple[str, Path]]:
     """For each option that names weights: a file that is none, and one of other layers."""
     junk, other = folder / "junk.pth", folder / "other.pth"
     junk.write_bytes(b"no weights")
     torch.save({"another.network": torch.ones(3)}, other)
     for name, option in options(type(stage)).items():
+        value = getattr(stage, option.field)
+        if isinstance(value, Path) and value.is_dir():
+            continue  # what should lie in a folder is the stage's secret
         if name in known or (name == "weights" and option.io_only and Path in atoms(option.hint)):
             yield from ((name, file) for file in (junk, other))
 

@@ -67,10 +67,9 @@ def _right_when_short(stage: LrSchedule, options: str) -> None:
     """Raise Wrong for a wrong factor in trainings that end within any warm-up, and some longer."""
     for length in SHORT:
         shorter = of_length(stage, length)
-        if not _factor(shorter, 0, f" of {length}{options}"):
+        if not options and not _factor(shorter, 0, f" of {length}"):
             raise Wrong(
-                f"the factor is 0 in step 0 of {length}{options}: the first step would change "
-                "nothing"
+                f"the factor is 0 in step 0 of {length}: the first step would change nothing"
             )
         for step in (*range(2 * length), LENGTH, 10 * LENGTH):
             _factor(shorter, step, f" of {length}{options}")
