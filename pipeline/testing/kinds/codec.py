@@ -248,8 +248,8 @@ def fingerprint_tells_the_weights(stage: Codec, context: Context) -> str:
     known, before = stage.fingerprint(_digest), context.observed(context.index_of(stage))
     tried = set()
     for name, place in other_weights(stage):
-        other = type(stage)(**{**options_of(stage), name: place})
         try:
+            other = type(stage)(**{**options_of(stage), name: place})
             changed, told = not same(behaviour(other), before), other.fingerprint(_digest)
         except Exception:  # it cannot work with the file as it is now
             continue
