@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.compare import cost
+from pipeline.runs import cost
 from pipeline.training.loop import Training
 
 from .command import Ended, command
@@ -46,7 +46,8 @@ LONGER = RECIPE.replace("max_steps: 6", "max_steps: 40").replace(
 )
 """The same with 40 steps."""
 
-COST = '{"parameters": 1, "seconds_a_step": 1, "images_per_second": 1, "peak_memory": 1}'
+MEASURED = {"cost": {"parameters": 1, "peak_memory": 1}, "steps": [1.0], "evaluations": [1.0]}
+"""What a comparison is told of a training's cost."""
 
 USERS = (
     "notes.txt",
@@ -189,7 +190,8 @@ def _done(slot: Slot, words: Sequence[str]) -> None:
 
 def without_timing() -> None:
     """Let comparisons in this process take costs from here: measuring them takes half a minute."""
-    cost._measure_apart = lambda arguments: Path(str(arguments[-1])).write_text(COST) and None
+    assert callable(cost._asked), "it is called otherwise now"
+    cost._asked = lambda work: MEASURED
 
 
 def stop_in_step(step: int, signum: int) -> None:
