@@ -78,7 +78,7 @@ class Codec(Protocol):
     def fit(self, batches: Iterable[Tensor]) -> Mapping[str, Tensor]:
         """The state, which is saved with the model.
 
-        batches: the training images, uint8 (N, C, H, W) each; an iterator can be read only once.
+        batches: the training images, uint8 (N, C, H, W) each. They can be read once only.
         """
 
     def encode(self, images: Tensor, state: Mapping[str, Tensor]) -> Tensor:

@@ -106,7 +106,7 @@ def measure(work: Work) -> Measured:
 
 
 def _asked(work: Work) -> Mapping[str, Any]:
-    """What another process answers.
+    """Have another process measure, and give its answer.
 
     Not by multiprocessing, which would run the caller's script again where nothing guards it.
     """
@@ -174,7 +174,7 @@ def _main() -> None:
 
 
 def answer_to(work: Work) -> Mapping[str, Any]:
-    """What was measured here, or why it could not be."""
+    """Measure in this process. Where that fails, the answer's ``failed`` says why."""
     try:
         return _measure(work)
     except Exception as error:

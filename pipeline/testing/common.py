@@ -197,7 +197,7 @@ def _tried_in_vain(option: Option, context: Context) -> str:
 
 
 def _changes_something(option: Option, context: Context) -> str:
-    """What is wrong with an option of time or memory that changes what the stage does; else "".
+    """The message about an option of time or memory that changes what the stage does; else "".
 
     Options that name files or folders do so by what lies there, and those of downloads fetch it.
     """

@@ -5,10 +5,8 @@ A codec that loses something by design declares ``lossless: ClassVar[bool] = Fal
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import torch
 from safetensors.torch import load, save
@@ -17,12 +15,13 @@ from torch import Tensor
 from ...errors import InputError
 from ...plugin.data import Codec, LatentCodec, x0_shape
 from ...plugin.stage import options_of
+from ...store.fingerprints import sha256_of
 from ..context import Check, Context, Wrong
 from ..problems.forms import forms
 from ..problems.other_device import on_another_device
 from ..problems.spots import spots
 from ..problems.turns import in_turn
-from ..problems.weights import NO_WEIGHTS, other_weights
+from ..problems.weights import NO_WEIGHTS, tells_other_weights
 from ..same import same, untouched
 
 COUNT, MANY, LONG, MOST_NAMED = 24, 312, 1300, 6
@@ -62,21 +61,17 @@ def fits_any_batches(stage: Codec, _: Context) -> str:
     whole = stage.fit(iter([images]))
     for sizes in ([8, 8, 8], [1, 16, 7]):
         state = stage.fit(batch for batch in torch.split(images, sizes))
-        for name, value in whole.items():
-            near = torch.allclose(value.double(), state[name].double(), rtol=1e-4, atol=1e-6)
-            if not near:
-                raise Wrong(
-                    f"fit's {name!r} is another one for batches of {sizes} than for all images "
-                    f"at once, by up to {float((value - state[name]).abs().max()):.3g}: weigh "
-                    "batches by their images, and read them once"
-                )
-    listed = stage.fit(list(torch.split(images, 8)))
-    for name, value in whole.items():
-        if not torch.allclose(value.double(), listed[name].double(), rtol=1e-4, atol=1e-6):
+        for name in _others(whole, state):
             raise Wrong(
-                f"fit's {name!r} is another one for a list of batches than for batches that can be "
-                "read once: is it read twice?"
+                f"fit's {name!r} is another one for batches of {sizes} than for all images "
+                f"at once, by up to {float((whole[name] - state[name]).abs().max()):.3g}: weigh "
+                "batches by their images, and read them once"
             )
+    for name in _others(whole, stage.fit(list(torch.split(images, 8)))):
+        raise Wrong(
+            f"fit's {name!r} is another one for a list of batches than for batches that can be "
+            "read once: is it read twice?"
+        )
     if _lossless(stage):
         _fits_all_of_many(stage)
     return "the same for batches of 24, of 8, and of 1, 16 and 7"
@@ -245,20 +240,12 @@ def fingerprint_tells_the_weights(stage: Codec, context: Context) -> str:
     """That of a ``LatentCodec`` changes with each weights file that changes what it does."""
     if not isinstance(stage, LatentCodec):
         return ""
-    known, before = stage.fingerprint(_digest), context.observed(context.index_of(stage))
-    tried = set()
-    for name, place in other_weights(stage):
-        try:
-            other = type(stage)(**{**options_of(stage), name: place})
-            changed, told = not same(behaviour(other), before), other.fingerprint(_digest)
-        except Exception:  # it cannot work with the file as it is now
-            continue
-        if changed and told == known:
-            raise Wrong(
-                f"with other weights in a file of {name} it does something else, and its "
-                "fingerprint is the same: x0 of the old weights would be used"
-            )
-        tried |= {name} if changed else set()
+    before = context.observed(context.index_of(stage))
+
+    def look(other: LatentCodec) -> tuple[object, bool]:
+        return other.fingerprint(sha256_of), not same(behaviour(other), before)
+
+    tried = tells_other_weights(stage, look, "fingerprint")
     return f"other weights in {', '.join(sorted(tried))}: another one" if tried else NO_WEIGHTS
 
 
@@ -277,8 +264,13 @@ CHECKS: Sequence[Check] = (
 )
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _others(state: State, other: State) -> list[str]:
+    """The names of a state's tensors that are others in another state, beyond rounding."""
+    return [
+        name
+        for name, value in state.items()
+        if not torch.allclose(value.double(), other[name].double(), rtol=1e-4, atol=1e-6)
+    ]
 
 
 def _fits_all_of_many(stage: Codec) -> None:
@@ -292,10 +284,7 @@ def _fits_all_of_many(stage: Codec) -> None:
         known = state(images)
     except InputError:
         return
-    if not all(
-        torch.allclose(value.double(), known[name].double(), rtol=1e-4, atol=1e-6)
-        for name, value in state(images, [LONG]).items()
-    ):
+    if _others(state(images, [LONG]), known):
         raise Wrong(f"of {LONG} images fit makes another state in three batches than in one")
     changes = []
     for start in range(0, LONG, LONG // 10):

@@ -20,7 +20,7 @@ from ..context import Check, Context, Wrong
 from ..problems.forms import forms
 from ..problems.spots import spots
 from ..problems.turns import in_turn
-from ..problems.weights import NO_WEIGHTS, other_weights
+from ..problems.weights import NO_WEIGHTS, tells_other_weights
 from ..same import same, untouched
 from ..variants import variations
 from ..worker import call_elsewhere
@@ -225,16 +225,12 @@ def id_tells_the_weights(stage: Features, context: Context) -> str:
     """The id holds the weights' digest: changed weights, another id."""
     if not _is_first(stage, context):
         return ""
-    known, tried = extractor_id(stage), set()
-    for name, place in other_weights(stage):
-        try:
-            other = type(stage)(**{**options_of(stage), name: place})()
-            told, changed = other.id, not _gives(other, _vectors(stage, context))
-        except Exception:  # it takes no such change of the file
-            continue
-        if changed and told == known:
-            raise Wrong(f"other weights in the file {name} give other features, and the old id")
-        tried |= {name} if changed else set()
+
+    def look(other: Features) -> tuple[object, bool]:
+        extractor = other()
+        return extractor.id, not _gives(extractor, _vectors(stage, context))
+
+    tried = tells_other_weights(stage, look, "id")
     with TemporaryDirectory() as folder:
         for name, file in _foreign_files(stage, Path(folder), tried):
             _must_refuse(stage, name, file, context)

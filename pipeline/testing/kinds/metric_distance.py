@@ -137,9 +137,9 @@ def _stands_constants(stage: Metric) -> None:
 
 
 def _keeps_to_unequal_sets(stage: Metric, ideal: float) -> None:
-    """Raise Wrong where equal distributions of unequal counts are worse than unequal ones.
+    """Raise Wrong where equal distributions of unequal counts score as if they were far apart.
 
-    By a few images it may be shifted, on either side: coverage by few images is low.
+    Unequal counts may shift a value somewhat: few generated images cover few of many real ones.
     """
     few, many = COUNT // 2, 2 * COUNT
     if score_or_none(partial(stage, *feature_sets(stage, few, few, 0, 0))) is None:

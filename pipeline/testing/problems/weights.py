@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,14 +14,40 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...plugin.options import options
+from ...plugin.stage import options_of
+from ..context import Wrong
+
+T = TypeVar("T")
 
 MOST_FILES, MOST_BYTES = 50, 2 * 10**9
 """Folders of more, and larger files, stay as they are."""
 NO_WEIGHTS = "no weights that could be changed"
-"""What a check says that tried none."""
+"""The report of a check that found no file of weights to change."""
 
 
-def other_weights(stage: object) -> Iterator[tuple[str, Path]]:
+def tells_other_weights(stage: T, look: Callable[[T], tuple[object, bool]], what: str) -> set[str]:
+    """The options whose weights were changed, with an effect.
+
+    look: what a stage calls itself (its ``what``), and whether it does something else than the
+        given one. Raises Wrong where a stage of other weights does, and calls itself the same.
+    """
+    known, tried = None, set()
+    for name, place in _other_weights(stage):
+        known = known or look(stage)[0]
+        try:
+            told, changed = look(type(stage)(**{**options_of(stage), name: place}))
+        except Exception:  # it cannot work with the file as it is now
+            continue
+        if changed and told == known:
+            raise Wrong(
+                f"with other weights in a file of {name} it does something else, and its {what} is "
+                "the same: results of the old weights would be used"
+            )
+        tried |= {name} if changed else set()
+    return tried
+
+
+def _other_weights(stage: object) -> Iterator[tuple[str, Path]]:
     """(option, path) for each file that an option for places names, or that lies in its folder.
 
     The path is that of a copy in which the weights are others; it is gone with the next one. Files
@@ -31,12 +57,13 @@ def other_weights(stage: object) -> Iterator[tuple[str, Path]]:
         place = getattr(stage, option.field)
         if not option.io_only or not isinstance(place, Path):
             continue
-        for file in _files(place):
+        files = _files(place)
+        for file in files:
             with TemporaryDirectory() as folder:
                 copy = Path(folder) / place.name / file.relative_to(place)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 if _write_changed(file, copy):
-                    yield name, _with_the_others(place, Path(folder) / place.name)
+                    yield name, _with_the_others(files, place, Path(folder) / place.name)
 
 
 def _files(place: Path) -> Sequence[Path]:
@@ -47,16 +74,16 @@ def _files(place: Path) -> Sequence[Path]:
 
 
 def _few(folder: Path) -> Iterator[Path]:
-    """What lies in a folder and below, up to a little more than is taken."""
+    """The names in a folder and below it; not many more of them than are taken."""
     for number, (root, _, names) in enumerate(os.walk(folder)):
         if number > MOST_FILES:
             return
         yield from (Path(root) / name for name in sorted(names)[: MOST_FILES + 1])
 
 
-def _with_the_others(place: Path, copy: Path) -> Path:
-    """The copy, where what it lacks of a folder is linked."""
-    for file in _files(place) if place.is_dir() else ():
+def _with_the_others(files: Sequence[Path], place: Path, copy: Path) -> Path:
+    """The copy, in which links stand for the files that it lacks."""
+    for file in files:
         link = copy / file.relative_to(place)
         if not link.exists():
             link.parent.mkdir(parents=True, exist_ok=True)

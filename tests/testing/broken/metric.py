@@ -559,12 +559,8 @@ class RecallOfTheOthers(PrecisionRecall):
         return replace(score, parts={**score.parts, "recall": recall})
 
 
-class _Biased:
-    higher_is_better: ClassVar[bool] = False
-    ideal: ClassVar[float] = 0.0
+class _Biased(_Distance):
     biased: ClassVar[bool] = True
-    needs: ClassVar[None] = None
-    features: ClassVar[None] = None
 
 
 @stage
